@@ -1,0 +1,68 @@
+"""What can go wrong, as a tree. Every error a user can meet is one of these, and each knows its exit status.
+
+    MnmplsError                 1
+    ├── LabError                2   the lab as written is wrong: every problem at once, nothing was created
+    ├── KernelRefused           1   the kernel refused a record: record, node, cause, remedy
+    ├── MissingFeature          3   this kernel (or machine) lacks something the lab needs
+    ├── GuestFailed           125   a guest kernel could not start, panicked, hung or ran out of room
+    └── CheckFailed             1   the lab is up but does not do what it should
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class MnmplsError(Exception):
+    """Base of all: its text is a whole message for a person, never a bare errno."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong in a lab: ``path`` is where in the lab (``links[3].a.vrf``), ``place`` where in the
+    text (``topos/l3vpn.yml:14``, empty when the lab came from Python)."""
+
+    path: str
+    text: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.path, self.text) if part)
+
+
+class LabError(MnmplsError):
+    """The lab is wrong; ``problems`` holds every one of them, and nothing was created."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class KernelRefused(MnmplsError):
+    """The kernel refused one record. ``node`` is filled in by whoever knows it."""
+
+    def __init__(self, record: object, why: str, remedy: str = "", node: str = "", errno: int = 0) -> None:
+        self.record, self.why, self.remedy, self.node, self.errno = record, why, remedy, node, errno
+        where = f"{node}: " if node else ""
+        super().__init__(f"{where}{record}: {why}" + (f"\n  what to do: {remedy}" if remedy else ""))
+
+
+class MissingFeature(MnmplsError):
+    """A kernel feature or a program that the lab needs is not there."""
+
+    exit_code = 3
+
+
+class GuestFailed(MnmplsError):
+    """A guest kernel did not start or did not live; the text names the reason and the log's last lines."""
+
+    exit_code = 125
+
+
+class CheckFailed(MnmplsError):
+    """A check found something else than what the lab intends."""

@@ -1,0 +1,120 @@
+"""The lab: what the user wants, as frozen values. No I/O.
+
+A lab as read may leave things open (``None`` or empty); ``mnmpls.plan.complete`` fills them in and returns a lab
+in which nothing is open. Sources (YAML, a Mininet node graph) make a Lab; everything else reads one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ROLES = ("p", "pe", "ce", "host", "bridge")
+"""LSR without customers, provider edge, customer edge, end host, LAN bridge."""
+
+NO_LOOPBACK = "none"
+"""A loopback that is not wanted; an empty ``loopbacks`` leaves it to the planner (p and pe get one)."""
+
+DEFAULT_MTU_BYTES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Vrf:
+    """A VRF of one PE. Open: ``table``, ``rd``, ``imports``/``exports`` (route targets)."""
+
+    name: str
+    table: int | None = None
+    rd: str | None = None
+    imports: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRoute:
+    """A route as the user gives it. ``via`` an address or empty, ``port`` an interface name or empty (found from
+    ``via``), ``labels`` pushed outermost first, ``vrf`` None for the main table."""
+
+    dst: str
+    via: str = ""
+    port: str = ""
+    labels: tuple[int, ...] = ()
+    vrf: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One end of a link. Open: ``name``, ``addresses`` (``None``: plan them; ``()``: none wanted), ``mtu_bytes``."""
+
+    node: str
+    name: str = ""
+    addresses: tuple[str, ...] | None = None
+    vrf: str | None = None
+    mtu_bytes: int | None = None
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two ports and the wire between them."""
+
+    a: Port
+    b: Port
+    type: str = "veth"
+
+    @property
+    def ports(self) -> tuple[Port, Port]:
+        return self.a, self.b
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """``loopbacks``: CIDRs, empty to have one planned (p and pe only), ``("none",)`` for none. ``gateway`` is a
+    host's or CE's default gateway address, open when empty. ``label_range`` is (first, last) for planned labels."""
+
+    name: str
+    role: str
+    loopbacks: tuple[str, ...] = ()
+    vrfs: tuple[Vrf, ...] = ()
+    routes: tuple[StaticRoute, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    gateway: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lsp:
+    """A label switched path with its labels pinned: ``labels[i]`` is on the wire between ``path[i]`` and
+    ``path[i+1]``; the last node pops it into its VRF ``vrf``. Its FEC is every prefix that ``vrf`` exports; the
+    VRFs of ``path[0]`` that import from it push ``labels[0]``."""
+
+    path: tuple[str, ...]
+    labels: tuple[int, ...]
+    vrf: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A whole lab. ``places`` maps a path (``nodes.pe1.vrfs.red``, ``links[2].a``) to a place in its text
+    (``topos/l3vpn.yml:14``), for errors; it plays no part in equality."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    lsps: tuple[Lsp, ...] = ()
+    platform_labels: int | None = None
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def node(self, name: str) -> Node:
+        """Raises KeyError for a name that is not in the lab."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def ports(self, node: str) -> tuple[Port, ...]:
+        return tuple(port for link in self.links for port in link.ports if port.node == node)
+
+    def peer(self, port: Port) -> Port:
+        for link in self.links:
+            if port in link.ports:
+                return link.b if port == link.a else link.a
+        raise KeyError(port)

@@ -1,0 +1,104 @@
+"""The records: the small vocabulary that plan and kernel share.
+
+Each record is one fact about ONE network namespace, true or false of it, written in the kernel's own canonical
+spelling, so that what was written equals what is read back. A plan is a set of records; so is an observation;
+their difference is the work (see apply.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAIN_TABLE = 254
+"""RT_TABLE_MAIN; the only table in which the kernel takes label routes (net/mpls/af_mpls.c)."""
+
+UNREACHABLE_METRIC = 4278198272
+"""Metric of a VRF's unreachable default: as low in preference as the kernel's VRF documentation advises
+(Documentation/networking/vrf.rst), so that any real default wins."""
+
+IPV6_METRIC = 1024
+"""What the kernel writes for an IPv6 route without a metric (IP6_RT_PRIO_USER)."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Sysctl:
+    """``key`` with dots between its parts; an interface name with a dot in it keeps it (``net/…`` spelling is
+    the kernel side's business)."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class VrfDevice:
+    """A VRF device, up, bound to a routing table (Documentation/networking/vrf.rst)."""
+
+    name: str
+    table: int
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Bridge:
+    """A bridge device, up, without spanning tree."""
+
+    name: str
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Member:
+    """``port`` is enslaved to ``master``, a VRF device or a bridge."""
+
+    port: str
+    master: str
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Port:
+    """State of an interface that the runtime made (or ``lo``)."""
+
+    name: str
+    up: bool = True
+    mtu_bytes: int = 1500
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Address:
+    """``cidr`` as the kernel prints it: host address and prefix length, IPv6 compressed."""
+
+    port: str
+    cidr: str
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class NextHop:
+    """One way on. ``via`` is empty for a hop without a gateway (on-link, a VRF device, ``lo``); ``labels`` are
+    those on the packet afterwards, outermost first. ``weight`` counts only among several hops."""
+
+    via: str
+    port: str
+    labels: tuple[int, ...] = ()
+    weight: int = 1
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Route:
+    """An IP route of ours. ``hops`` are sorted; empty for ``unreachable`` and ``blackhole``. ``metric`` is 0 for
+    IPv4 and IPV6_METRIC for IPv6 unless given: the kernel's own spelling."""
+
+    table: int
+    dst: str
+    hops: tuple[NextHop, ...] = ()
+    kind: str = "unicast"
+    metric: int = 0
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class LabelRoute:
+    """An incoming label map (ILM, RFC 3031 3.11) entry: swap (hops with labels), pop and forward (hops with a
+    gateway but no labels), or pop and look up (a hop without gateway: a VRF device or ``lo``)."""
+
+    label: int
+    hops: tuple[NextHop, ...]
+
+
+Record = Sysctl | VrfDevice | Bridge | Member | Port | Address | Route | LabelRoute
