@@ -1,0 +1,43 @@
+# The verbs. Every one may be run again at any time; what is done already costs nothing and needs no network.
+SHELL  := /bin/bash
+PYTHON := /usr/bin/python3
+SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
+VENV   := .venv
+CHOSEN := $(if $(MNMPLS_KERNEL),MNMPLS_KERNEL=$(MNMPLS_KERNEL))
+
+.PHONY: help setup demo test unit lint clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup:  ## what a fresh Debian 12 lacks: packages, a kernel for QEMU, mnmpls for /usr/bin/python3
+	@$(SUDO) tools/setup
+	@$(MAKE) --no-print-directory --silent mnmpls/guests/fpshim.so
+
+demo: setup  ## bring the L3VPN lab up through Mininet and prove it
+	@$(SUDO) $(CHOSEN) /usr/bin/mn --custom topos/l3vpn.py --test prove
+
+test: setup lint  ## every test, those for an MPLS kernel inside a guest where the host has none
+	$(SUDO) $(if $(CI),CI=$(CI)) $(CHOSEN) $(PYTHON) -m pytest
+
+unit: setup  ## only the tests that need neither root nor a kernel: seconds
+	$(PYTHON) -m pytest tests/unit
+
+lint: setup $(VENV)/.done  ## mypy --strict and ruff
+	$(VENV)/bin/python -m mypy
+	$(VENV)/bin/ruff check
+
+clean:  ## take away all that setup, lint and test made here, and the installed mnmpls (Debian's packages stay)
+	@$(SUDO) tools/setup --remove
+
+# UML on a CPU with more register state than the kernel was built for needs this beside it: see the C file.
+mnmpls/guests/fpshim.so: $(wildcard mnmpls/guests/fpshim.c)
+	$(if $<,gcc -O2 -Wall -Werror -shared -fPIC -o $@ $< -ldl)
+
+# Debian's own packages are visible there, so that mypy checks against what the product runs with.
+$(VENV)/.done: tools/lint.txt
+	@echo "lint tools into $(VENV) (once)"
+	@$(PYTHON) -m venv --clear --system-site-packages $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
