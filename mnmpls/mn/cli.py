@@ -1,0 +1,153 @@
+"""The ``mininet>`` prompt: stock commands as they were, and ``vrf``, ``lfib``, ``trace`` and ``check`` beside them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import readline
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import mininet.cli as stock
+from mininet.log import error, output
+
+from ..checks import check, reach, trace
+from ..errors import MnmplsError
+from ..state import LabelRoute, NextHop
+from .graph import Planned, plan_around
+from .net import namespaces, report
+
+
+class CLI(stock.CLI):  # type: ignore[misc]
+    """Stock CLI with our commands; an error of ours is told at the prompt and does not end it."""
+
+    helpStr = stock.CLI.helpStr + (
+        "Labs know more:\n"
+        "  mininet> vrf              VRFs, their tables, route targets and ports\n"
+        "  mininet> lfib p           what a router does with each label, as its kernel has it\n"
+        "  mininet> trace c1h1 c1h3  one packet's way, as captured on the wire\n"
+        "  mininet> check            does the lab do what it should?\n\n"
+    )
+
+    def onecmd(self, line: str) -> Any:
+        try:
+            return super().onecmd(line)
+        except MnmplsError as problem:
+            report(problem)
+            return None
+
+    def do_vrf(self, line: str) -> None:
+        """Show the VRFs. Usage: vrf [PE]"""
+        rows = [
+            (node.name, vrf.name, str(vrf.table), vrf.rd or "-", ",".join(vrf.imports), ",".join(vrf.exports),
+             " ".join(port.name for port in plan.lab.ports(node.name) if port.vrf == vrf.name))  # fmt: skip
+            for plan in self.mn.planned()
+            for node in plan.lab.nodes
+            for vrf in node.vrfs
+            if self._wanted(line, node.name)
+        ]
+        output(_table(("PE", "VRF", "table", "RD", "import", "export", "ports"), rows))
+
+    def do_lfib(self, line: str) -> None:
+        """Show label forwarding as the kernel has it now. Usage: lfib [ROUTER]"""
+        rows = []
+        for plan in self.mn.planned():
+            for name, namespace in namespaces(plan).items():
+                if plan.lab.node(name).role in ("p", "pe") and self._wanted(line, name):
+                    found = sorted(each for each in namespace.observe() if isinstance(each, LabelRoute))
+                    rows += [(name, str(each.label), *_operation(hop)) for each in found for hop in each.hops]
+        output(_table(("router", "label in", "operation", "port", "next hop"), rows))
+
+    def do_trace(self, line: str) -> None:
+        """Send one packet and show its way, with the label operation at each hop as captured on the wire.
+        Usage: trace SRC DST"""
+        ends = line.split()
+        unknown = [end for end in ends if end not in self.mn]
+        if len(ends) != 2 or unknown:
+            error(f"*** no node {' '.join(unknown)}\n" if unknown else "usage: trace SRC DST\n")
+            return
+        plan = plan_around(self.mn[ends[0]])
+        output(trace.trace(plan.lab, plan.records, namespaces(plan), *ends).text() + "\n")
+
+    def do_check(self, _line: str) -> None:
+        """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
+        for plan in self.mn.planned():
+            output(check(plan.lab, plan.records, namespaces(plan)).text() + "\n")
+
+    def do_iperf(self, line: str) -> None:
+        """TCP throughput between two nodes. Usage: iperf [NODE1 NODE2]"""
+        super().do_iperf(line)
+
+    def default(self, line: str) -> None:
+        """As stock: ``NODE COMMAND``, with node names replaced by addresses; says so where an address is not only
+        that node's."""
+        first, args, _ = self.parseline(line)
+        if first not in self.mn or not args or not hasattr(self.mn[first], "role"):
+            super().default(line)
+            return
+        node = self.mn[first]
+        words = args.split(" ")
+        for word in words:
+            if word in self.mn:
+                self._warn_if_ambiguous(node, self.mn[word])
+        node.sendCmd(" ".join((self.mn[word].IP() or word) if word in self.mn else word for word in words))
+        self.waitForNode(node)
+
+    def _warn_if_ambiguous(self, node: Any, meant: Any) -> None:
+        plan = plan_around(node)
+        reached = _who_has(plan, meant.IP(), node.name)
+        if reached and meant.name not in reached:
+            others = ", ".join(reached)
+            output(
+                f"*** {meant.name} stands for {meant.IP()}, which for {node.name} is {others}'s address: "
+                f"{meant.name} is in another VPN\n"
+            )
+
+    def _wanted(self, line: str, name: str) -> bool:
+        return not line.split() or name in line.split()
+
+    def _complete_nodes(self, text: str, *_: Any) -> list[str]:
+        return [name for name in self.mn if name.startswith(text)]
+
+    complete_vrf = complete_lfib = complete_trace = complete_xterm = complete_link = _complete_nodes
+
+    def completenames(self, text: str, *ignored: Any) -> list[str]:
+        """Commands, and nodes to send one to."""
+        return list(super().completenames(text, *ignored)) + self._complete_nodes(text)
+
+    @classmethod
+    def initReadline(cls) -> None:  # noqa: N802
+        """History as in stock Mininet for whoever has that file; for others none is made, so that nothing is left."""
+        history = Path(os.path.expanduser("~/.mininet_history"))
+        if cls.readlineInited or not history.is_file():
+            return
+        cls.readlineInited = True
+        readline.read_history_file(history)
+        readline.set_history_length(1000)
+        atexit.register(_write_history, history)
+
+
+def _write_history(history: Path) -> None:
+    try:
+        readline.write_history_file(history)
+    except OSError as problem:
+        error(f"*** {history}: {problem.strerror}\n")
+
+
+def _operation(hop: NextHop) -> tuple[str, str, str]:
+    if hop.labels:
+        return "swap " + " ".join(map(str, hop.labels)), hop.port, hop.via or "-"
+    return ("pop, forward", hop.port, hop.via) if hop.via else ("pop, look up", hop.port, "-")
+
+
+def _who_has(plan: Planned, address: str | None, seen_from: str) -> list[str]:
+    """Nodes that ``seen_from`` may reach and that have ``address``: one name, as a rule."""
+    wanted = reach.intended(plan.lab).values()
+    return sorted({each.answer for each in wanted if (each.src, each.address) == (seen_from, address) and each.answer})
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [tuple(heads), *map(tuple, rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
+    return "".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() + "\n" for line in lines)

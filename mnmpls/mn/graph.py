@@ -1,0 +1,247 @@
+"""Mininet's live graph of nodes and links, read as a Lab; its plan; and each node's share applied.
+
+The live graph is the source, a Topo is only one way to make it: scripts with ``net.addHost`` and a running
+``py net.addLink(...)`` take the same way. A lab is what is connected: it is found by walking the links from any of
+its nodes, so that our classes need nothing from the Mininet object around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from mininet.node import Switch
+from mininet.topo import Topo
+
+from ..apply import Difference, apply
+from ..errors import LabError, Problem
+from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from ..plan import complete, records
+from ..state import Port as PortState
+from ..state import Record, Route
+from .kernel_choice import ensure_kernel
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A connected lab: its completed definition, the records of each node, and its live nodes by name."""
+
+    lab: Lab
+    records: Mapping[str, frozenset[Record]]
+    nodes: Mapping[str, Any]
+
+
+_End = tuple[str, str, Mapping[str, Any]]
+_LAST = float("inf")
+
+_plans: WeakKeyDictionary[Any, Planned] = WeakKeyDictionary()
+
+
+def forget_plans() -> None:
+    """To be called whenever a node, a link or a parameter of one has changed."""
+    _plans.clear()
+
+
+def plan_around(node: Any) -> Planned:
+    """The lab that ``node`` is part of, planned. Raises LabError with everything that is wrong with it."""
+    if node not in _plans:
+        found = sorted(_connected(node), key=lambda each: (getattr(each, "born", _LAST), each.name))
+        lab = complete(lab_from_nodes(found))
+        planned = Planned(lab, records(lab), {each.name: each for each in found})
+        for each in found:
+            _plans[each] = planned
+    return _plans[node]
+
+
+def configure(node: Any) -> Difference:
+    """Plan the lab around ``node`` and make the node match its share. Returns what had to be done."""
+    planned = plan_around(node)
+    ensure_kernel(planned.records)
+    _adopt(node, planned.lab)
+    node.configured = True
+    down = frozenset(intf.name for intf in node.intfList() if not getattr(intf, "up", True))
+    return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
+
+
+def configure_around(node: Any) -> None:
+    """After the lab around ``node`` changed: where it runs already, every node of it follows."""
+    around = [each for each in _connected(node) if _is_ours(each)]
+    if any(each.configured for each in around):
+        for each in around:
+            configure(each)
+
+
+def without_ports(wanted: frozenset[Record], down: frozenset[str]) -> frozenset[Record]:
+    """What can be true while ``down`` ports are down on purpose: the kernel takes no route through them."""
+
+    def keep(record: Record) -> Record | None:
+        if isinstance(record, PortState) and record.name in down:
+            return replace(record, up=False)
+        if isinstance(record, Route) and record.hops:
+            hops = tuple(hop for hop in record.hops if hop.port not in down)
+            return replace(record, hops=hops) if hops else None
+        return record
+
+    return frozenset(kept for record in wanted if (kept := keep(record)) is not None) if down else wanted
+
+
+# The live graph as a Lab
+
+
+def lab_of(node: Any) -> Lab:
+    """The completed lab that ``node`` is part of."""
+    return plan_around(node).lab
+
+
+def lab_from_nodes(nodes: Iterable[Any]) -> Lab:
+    """A Lab, with what is open left open, of live Mininet nodes and the links between them."""
+    nodes = list(nodes)
+    links = {id(intf.link): intf.link for node in nodes for intf in node.intfList() if intf.link}
+    return _lab(
+        [_live_node(node) for node in nodes],
+        [(getattr(link, "type", "veth"), _live_end(link.intf1), _live_end(link.intf2)) for link in links.values()],
+    )
+
+
+def _is_ours(node: Any) -> bool:
+    return hasattr(node, "role")
+
+
+def _live_node(node: Any) -> tuple[str, str, Mapping[str, Any]]:
+    """Somebody else's node is there too: a switch is a LAN to us, anything else a host that sets itself up."""
+    if _is_ours(node):
+        return node.name, node.role, node.params
+    return node.name, "bridge" if isinstance(node, Switch) else "host", {}
+
+
+def _live_end(intf: Any) -> _End:
+    if _is_ours(intf.node):
+        return intf.node.name, intf.name, intf.params
+    return intf.node.name, intf.name, {"ip": f"{intf.ip}/{intf.prefixLen}" if intf.ip else "none"}
+
+
+def lab_from_topo(topo: Topo) -> Lab:
+    """The same of a Topo that was not built yet; other people's node classes are left out."""
+    infos = {name: topo.nodeInfo(name) for name in topo.nodes()}
+    ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
+    names = {name for name, _, _ in ours}
+    links = [info for _, _, info in topo.links(sort=True, withInfo=True)]
+    return _lab(ours, [_topo_link(info) for info in links if {info["node1"], info["node2"]} <= names])
+
+
+def _topo_link(info: Mapping[str, Any]) -> tuple[str, _End, _End]:
+    def end(n: int) -> _End:
+        node = info[f"node{n}"]
+        name = info.get(f"intfName{n}") or f"{node}-eth{info[f'port{n}']}"
+        return node, name, {**info, **(info.get(f"params{n}") or {})}
+
+    return info.get("type", "veth"), end(1), end(2)
+
+
+def _lab(
+    nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tuple[str, _End, _End]]
+) -> Lab:
+    nodes = list(nodes)
+    made = tuple(_node(*each) for each in nodes)
+    vrfs = {(node.name, vrf.name) for node in made for vrf in node.vrfs}
+    tables = [int(params["platform_labels"]) for _, _, params in nodes if "platform_labels" in params]
+    own = {name: params["ip"] for name, _, params in nodes if _is_chosen(params.get("ip"))}
+    return Lab(
+        "mininet",
+        made,
+        tuple(Link(_port(a, vrfs, own), _port(b, vrfs, own), kind) for kind, a, b in links),
+        tuple(_lsp(name, given) for name, _, params in nodes for given in params.get("lsps", ())),
+        max(tables, default=None),
+    )
+
+
+def _is_chosen(ip: str | None) -> bool:
+    """Whether a node's ``ip`` is its user's, not the 10.x.x.x/8 that stock Mininet gives to every host."""
+    return ip is not None and not (ip.startswith("10.") and ip.endswith("/8"))
+
+
+def _gateway(params: Mapping[str, Any]) -> str:
+    """Ours is called ``gateway``; Mininet's ``defaultRoute="via ADDRESS"`` says the same."""
+    words = str(params.get("defaultRoute") or "").split()
+    via = words[words.index("via") + 1] if "via" in words[:-1] else ""
+    return params.get("gateway") or via
+
+
+def _node(name: str, role: str, params: Mapping[str, Any]) -> Node:
+    return Node(
+        name,
+        role,
+        _many(params.get("loopback")),
+        tuple(_vrfs(name, params.get("vrfs", ()))),
+        tuple(_made(StaticRoute, f"nodes.{name}.routes", each) for each in params.get("routes", ())),
+        tuple(sorted((key, str(value)) for key, value in dict(params.get("sysctls", {})).items())),
+        _gateway(params),
+    )
+
+
+def _port(end: _End, vrfs: set[tuple[str, str]], own: dict[str, str]) -> Port:
+    """``own`` holds addresses given to whole nodes, as Mininet has it: each goes to the node's first port."""
+    node, name, params = end
+    ip, vrf, mtu = params.get("ip"), params.get("vrf"), params.get("mtu")
+    ip = own.pop(node, None) if ip is None else ip
+    addresses = None if ip is None else () if ip == "none" else _many(ip)
+    return Port(node, name, addresses, vrf if (node, vrf) in vrfs else None, int(mtu) if mtu else None)
+
+
+def _vrfs(node: str, given: Any) -> Iterator[Vrf]:
+    named = given.items() if isinstance(given, Mapping) else ((each, {}) for each in _many(given))
+    for name, details in named:
+        if isinstance(name, Vrf):
+            yield name
+            continue
+        details = dict(details or {})
+        targets = _many(details.pop("rt", None))
+        details["imports"] = _many(details.pop("import", None)) or targets
+        details["exports"] = _many(details.pop("export", None)) or targets
+        yield _made(Vrf, f"nodes.{node}.vrfs.{name}", {"name": name, **details})
+
+
+def _lsp(node: str, given: Any) -> Lsp:
+    if isinstance(given, Lsp):
+        return given
+    lists = {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in given.items()}
+    made: Lsp = _made(Lsp, f"nodes.{node}.lsps", lists)
+    return made
+
+
+def _made(kind: Any, path: str, given: Any) -> Any:
+    """``kind(**given)``, with a mistyped parameter named as a problem of the lab."""
+    if isinstance(given, kind):
+        return given
+    known = set(kind.__dataclass_fields__)
+    unknown = sorted(set(given) - known)
+    if unknown:
+        text = f"{', '.join(map(repr, unknown))} is not known here; known: {', '.join(sorted(known))}"
+        raise LabError([Problem(path, text)])
+    return kind(**given)
+
+
+def _many(given: Any) -> tuple[Any, ...]:
+    return () if given is None else (given,) if isinstance(given, (str, Vrf)) else tuple(given)
+
+
+def _connected(node: Any) -> Iterator[Any]:
+    seen, waiting = {node}, [node]
+    while waiting:
+        here = waiting.pop()
+        yield here
+        for intf in here.intfList():
+            for end in (intf.link.intf1, intf.link.intf2) if intf.link else ():
+                if end and end.node not in seen:
+                    seen.add(end.node)
+                    waiting.append(end.node)
+
+
+def _adopt(node: Any, lab: Lab) -> None:
+    """Let Mininet's own objects know the addresses that were planned (``IP()``, ``dump``, the CLI)."""
+    planned = {port.name: port for port in lab.ports(node.name)}
+    for intf in node.intfList():
+        addresses = planned[intf.name].addresses if intf.name in planned else ()
+        intf.ip, intf.prefixLen = addresses[0].split("/") if addresses else (None, None)

@@ -1,0 +1,58 @@
+"""The kernel that a Mininet lab runs on: this one if it can, else the same command once more in a guest."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NoReturn
+
+from .. import guests
+from ..errors import MissingFeature
+from ..guests import host
+from ..model import Lab
+from ..plan import complete, records
+from ..state import Record
+from .phases import hand_over
+
+WHY = "MNMPLS_WHY"
+"""Environment of a command in a guest: why it is there."""
+
+EVERYTHING = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
+
+
+def ensure_kernel(wanted: Mapping[str, frozenset[Record]]) -> None:
+    """Return if this kernel has what these records need; else run this same command in a guest, and do not return.
+
+    MNMPLS_KERNEL (auto, host, uml, qemu) decides. Raises MissingFeature when the kernel asked for lacks something.
+    """
+    _ensure(host.features(wanted))
+
+
+def ensure_kernel_for(lab: Lab) -> None:
+    """The same for a lab that was not planned yet."""
+    if lab.nodes:
+        ensure_kernel(records(complete(lab)))
+
+
+def ensure_root() -> None:
+    """An ordinary user can have a lab too: as root of a guest."""
+    if os.geteuid() != 0:
+        _ensure(EVERYTHING)
+
+
+@lru_cache(maxsize=None)
+def _ensure(features: frozenset[str]) -> None:
+    choice = guests.choose(os.environ.get("MNMPLS_KERNEL", "auto"), features)
+    if choice.name != "host":
+        _again_in(choice)
+
+
+def _again_in(choice: guests.Choice) -> NoReturn:
+    if hasattr(sys, "ps1") or sys.flags.interactive or "pytest" in sys.modules:
+        raise MissingFeature(
+            f"{choice.why}; and an interactive Python or pytest cannot be moved into a guest: "
+            f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
+        )
+    raise SystemExit(guests.run(choice.name, list(sys.orig_argv), {WHY: choice.why, **hand_over()}))

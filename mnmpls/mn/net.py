@@ -1,0 +1,243 @@
+"""Mininet with labs in it: no controller, no switch, no process per node, no clean-up by name."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import mininet.net as stock
+from mininet.log import error, info, output
+from mininet.term import makeTerms
+
+from ..checks import reach
+from ..errors import CheckFailed, MnmplsError
+from .graph import Planned, lab_from_topo, plan_around
+from .kernel_choice import ensure_kernel_for, ensure_root
+from .links import MPLSLink
+from .nodes import PROCESSES
+from .phases import mark
+
+LIVE: WeakSet[Mininet] = WeakSet()
+"""The nets of this process that were not stopped yet."""
+
+_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)
+
+
+class Mininet(stock.Mininet):  # type: ignore[misc]
+    """Stock Mininet in every call; what differs is said in the methods below."""
+
+    def __init__(self, topo: Any = None, **options: Any) -> None:
+        ensure_root()
+        _raise_own_limits()
+        stock.Mininet.inited = True
+        if not (topo and topo.switches()):
+            options.update(controller=None, waitConnected=False)  # there is nobody to control or to wait for
+        LIVE.add(self)
+        try:
+            super().__init__(topo=topo, **options)
+        except BaseException:
+            self.stop()
+            raise
+
+    # Making
+
+    def build(self) -> None:
+        """As stock; before a node exists, find the kernel that the Topo's lab needs."""
+        if self.topo:
+            ensure_kernel_for(lab_from_topo(self.topo))
+        mark("Python and Mininet started, lab planned")
+        super().build()
+
+    def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
+        """As stock, but a node of ours gets no address out of 10.0.0.0/8."""
+        cls = cls or self.host
+        if not hasattr(cls, "role"):
+            return super().addHost(name, cls, **params)
+        node = cls(name, **params)
+        self.hosts.append(node)
+        self.nameToNode[name] = node
+        return node
+
+    def addLink(  # noqa: N802
+        self, node1: Any, node2: Any, port1: int | None = None, port2: int | None = None, cls: Any = None, **params: Any
+    ) -> Any:
+        """As stock; between nodes of ours the default class is MPLSLink."""
+        ends = [self[node] if isinstance(node, str) else node for node in (node1, node2)]
+        if cls is None and all(hasattr(node, "role") for node in ends):
+            cls = MPLSLink
+        return super().addLink(*ends, port1, port2, cls, **params)
+
+    def configHosts(self) -> None:  # noqa: N802
+        for host in self.hosts:
+            info(host.name + " ")
+            host.configDefault(**({} if host.defaultIntf() else {"ip": None, "mac": None}))
+        info("\n")
+
+    def start(self) -> None:
+        if self.switches or self.controllers:
+            super().start()
+        elif not self.built:
+            self.build()
+
+    # Ending
+
+    def stop(self) -> None:
+        """Everything that was started here is gone afterwards; links go with their namespaces."""
+        if self not in LIVE:
+            return
+        LIVE.discard(self)
+        if self.switches or self.controllers:
+            super().stop()
+        else:
+            info(f"*** Stopping {len(self.hosts)} nodes\n")
+            self.stopXterms()
+            for node in self.hosts:
+                node.terminate()
+        if not LIVE:
+            PROCESSES.end()
+
+    def startTerms(self) -> None:  # noqa: N802
+        """A terminal for each node (``mn -x``)."""
+        self.terms += makeTerms(self.hosts, "node")
+
+    def stopXterms(self) -> None:  # noqa: N802
+        """Our own terminals only; stock Mininet goes on to kill processes by name."""
+        for term in self.terms:
+            term.kill()
+            term.wait()
+        self.terms = []
+
+    # Looking
+
+    def planned(self) -> tuple[Planned, ...]:
+        """The labs in this net: one for each set of connected nodes."""
+        found = {id(plan): plan for host in self.hosts if hasattr(host, "role") for plan in [plan_around(host)]}
+        return tuple(found.values())
+
+    def results(self, only: Iterable[Any] = ()) -> tuple[reach.Result, ...]:
+        """Who reaches whom, by real packets: see mnmpls.checks.reach. ``only``: between these nodes."""
+        wanted = {node.name for node in only}
+        every = (result for plan in self.planned() for result in reach.probe(plan.lab, namespaces(plan)))
+        return tuple(each for each in every if not wanted or {each.src, each.dst} <= wanted)
+
+    def ping(self, hosts: list[Any] | None = None, timeout: Any = None) -> float:
+        """Between CEs and hosts, all at once. Returns the share of pairs (0 to 100) that are not as intended: what
+        must not be reachable counts as wrong when it answers, and an answer counts only from the right node."""
+        if not all(hasattr(host, "role") for host in hosts or self.hosts):
+            return float(super().ping(hosts, timeout))
+        if not hosts:
+            output("*** Ping: testing ping reachability\n")
+        results = self.results(hosts or ())
+        output(reach.matrix(results) + "\n")
+        wrong = [each for each in results if not each.ok]
+        share = 100.0 * len(wrong) / len(results) if results else 0.0
+        answered = sum(each.who is not None for each in results)
+        output(
+            f"*** Results: {share:.0f}% not as intended "
+            f"({len(results) - len(wrong)}/{len(results)} as intended, {answered} answered)\n"
+        )
+        return share
+
+    def pingFull(self, hosts: list[Any] | None = None, timeout: Any = None) -> Any:  # noqa: N802
+        """The same with round-trip times; the value is stock Mininet's: (node, dest, (sent, received, rtt …))."""
+        if not all(hasattr(host, "role") for host in hosts or self.hosts):
+            return super().pingFull(hosts, timeout)
+        outputs = []
+        for each in self.results(hosts or ()):
+            rtt = each.rtt_ms or 0.0
+            outputs.append((self[each.src], self[each.dst], (1, int(each.rtt_ms is not None), rtt, rtt, rtt, 0.0)))
+            who = f"{each.who} answered in {rtt:.3f} ms" if each.who else "nobody answered"
+            output(f" {each.src}->{each.dst}: {who}{'' if each.ok else '  (not as intended)'}\n")
+        return outputs
+
+    def pingPair(self) -> float:  # noqa: N802
+        """Between the first two end hosts."""
+        hosts = [node for node in self.hosts if getattr(node, "role", "host") == "host"] or self.hosts
+        return self.ping(hosts=hosts[:2])
+
+    def iperf(
+        self,
+        hosts: list[Any] | None = None,
+        l4Type: str = "TCP",  # noqa: N803
+        udpBw: str = "10M",  # noqa: N803
+        fmt: str | None = None,
+        seconds: float = 5,
+        port: int = 5001,
+    ) -> list[str]:
+        """iperf between two nodes (by default the first end host and the last one of its customer): [server's,
+        client's] figures, with the wanted bandwidth before them for UDP. Raises CheckFailed when it cannot be."""
+        client, server = hosts or self._first_pair()
+        output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
+        udp = ["-u"] if l4Type == "UDP" else []
+        common = ["iperf", "-p", str(port), *udp, *(["-f", fmt] if fmt else [])]
+        listener = server.popen([*common, "-s"], text=True)
+        try:
+            _wait_listening(listener.pid, port, udp=bool(udp))
+            bandwidth = ["-b", udpBw] if udp else []
+            run = client.popen([*common, "-t", str(seconds), "-c", server.IP(), *bandwidth], text=True)
+            said = _output_of(run, seconds + 15)
+        finally:
+            listener.send_signal(signal.SIGINT)
+            heard = _output_of(listener, 5)
+        result = [*([udpBw] if udp else []), _bandwidth(heard), _bandwidth(said)]
+        output(f"*** Results: {result}\n")
+        return result
+
+    def _first_pair(self) -> tuple[Any, Any]:
+        ends = [node for node in self.hosts if getattr(node, "role", "host") == "host"]
+        for plan in self.planned():
+            wanted = reach.intended(plan.lab)
+            pairs = [(a, b) for a in ends[:1] for b in reversed(ends) if (a.name, b.name) in wanted]
+            for a, b in pairs:
+                if wanted[a.name, b.name].reaches:
+                    return a, b
+        raise CheckFailed("iperf: there are no two hosts in this net that are meant to reach each other")
+
+
+def namespaces(plan: Planned) -> dict[str, Any]:
+    return {name: node.namespace for name, node in plan.nodes.items() if hasattr(node, "namespace")}
+
+
+def _raise_own_limits() -> None:
+    """Room for a descriptor or three per node, in this process only: stock Mininet changes sysctls of the machine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _wait_listening(pid: int, port: int, udp: bool, limit_s: float = 10) -> None:
+    """Until the process's network namespace shows a socket on ``port``. Raises CheckFailed after ``limit_s``."""
+    tables = [Path(f"/proc/{pid}/net/{kind}") for kind in (("udp", "udp6") if udp else ("tcp", "tcp6"))]
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        rows = [row.split() for table in tables if table.exists() for row in table.read_text().splitlines()[1:]]
+        if any(row[1].endswith(f":{port:04X}") and (udp or row[3] == _LISTEN) for row in rows):
+            return
+        time.sleep(0.02)
+    raise CheckFailed(f"iperf: the server did not open port {port} within {limit_s:.0f} s")
+
+
+def _output_of(process: subprocess.Popen[str], limit_s: float) -> str:
+    try:
+        return process.communicate(timeout=limit_s)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0]
+
+
+def _bandwidth(text: str) -> str:
+    found = re.findall(r"[\d.]+ \w+/sec", text)
+    if not found:
+        raise CheckFailed("iperf measured nothing; it said:\n" + text)
+    return str(found[-1])
+
+
+def report(problem: MnmplsError) -> None:
+    """Print an error of ours for the person at the prompt."""
+    error(f"*** {problem}\n")

@@ -1,0 +1,167 @@
+"""Mininet node classes that set their own kernel up: LSR, PE, CE, host and LAN bridge.
+
+A node is a network namespace held by a descriptor. Nothing is forked for it: its shell starts when somebody first
+asks for it (``node.cmd``, ``node.pid``, an xterm), and every setting goes over netlink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from mininet.node import Node
+
+from ..kernel import Namespace
+from ..model import NO_LOOPBACK
+from .graph import configure, forget_plans, lab_of
+from .links import LabIntf
+from .processes import Processes
+
+PROCESSES = Processes()
+_births = count()
+
+
+class _OnFirstUse:
+    """An attribute of a Mininet node that exists only once the node's shell runs; reading it starts the shell."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = "_shell_" + name
+
+    def __get__(self, node: Any, owner: type) -> Any:
+        if node is None:
+            return self
+        if node.__dict__.get(self.name) is None:
+            node.start_shell_once()
+        return node.__dict__.get(self.name)
+
+    def __set__(self, node: Any, value: Any) -> None:
+        node.__dict__[self.name] = value
+
+
+class LabNode(Node):  # type: ignore[misc]
+    """What all our nodes share. Give any of them to ``addHost(..., cls=...)``; parameters:
+
+    ``loopback``  a CIDR or a list of them, ``"none"`` for none; planned for routers when left out.
+    ``routes``    dicts as in a lab file (``dst``, ``via``, ``port``, ``labels``, ``vrf``).
+    ``sysctls``   a dict.
+    ``gateway``   default gateway of a host or CE; found on its link when left out.
+    ``vrfs``      (PERouter) names, or a dict of name -> ``{"table": 10, "rd": …, "rt": …}``.
+    ``lsps``      pinned paths that start here, dicts as in a lab file (``path``, ``labels``, ``vrf``).
+    ``platform_labels``  size of the label table.
+
+    Mininet's default address out of 10.0.0.0/8 is not used: addresses belong to links, or are planned.
+    """
+
+    role = "host"
+    isSetup = True  # Mininet would fork `which mnexec ifconfig`, and we need neither
+
+    shell = _OnFirstUse()
+    pid = _OnFirstUse()
+    stdin = _OnFirstUse()
+    stdout = _OnFirstUse()
+    pollOut = _OnFirstUse()  # noqa: N815 (Mininet's name)
+
+    def __init__(self, name: str, inNamespace: bool = True, **params: Any) -> None:  # noqa: N803
+        self.namespace = Namespace.create()
+        self.shell_state = "none"  # none, starting, running, over
+        self.configured = False
+        self.born = next(_births)  # nodes are planned in the order of their making
+        forget_plans()
+        params.pop("inNamespace", None)
+        super().__init__(name, inNamespace=True, **params)
+
+    # The shell, when somebody wants one
+
+    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
+        """Called by Mininet for every node; our shell waits for its first use."""
+
+    def start_shell_once(self) -> None:
+        if self.shell_state != "none":
+            return
+        self.shell_state = "starting"
+        super().startShell()
+        self.shell_state = "running"
+
+    def _popen(self, cmd: list[str], **params: Any) -> Any:
+        if self.shell_state == "starting" and cmd[0] == "mnexec":
+            # Mininet's own command is `mnexec -cdn env PS1=… bash …`: the namespace is made already
+            return PROCESSES.spawn(cmd[2:], self.namespace.fd, **params)
+        shell = self.__dict__.get("_shell_pid") if self.shell_state == "running" else None
+        return PROCESSES.spawn(cmd, self.namespace.fd, mount_namespace_of=shell, **params)
+
+    def popen(self, *args: Any, **kwargs: Any) -> Any:
+        """A process in the node, without starting its shell for it."""
+        kwargs.setdefault("mncmd", [])
+        return super().popen(*args, **kwargs)
+
+    def cleanup(self) -> None:
+        if self.shell_state == "running":
+            super().cleanup()
+        self.shell_state = "over"
+
+    def terminate(self) -> None:
+        if self.shell_state == "running":
+            super().terminate()
+        self.shell_state = "over"
+        self.namespace.close()
+
+    # Set-up
+
+    def config(self, **_params: Any) -> dict[str, Any]:
+        """Mininet calls this at start, when the links are there: plan the lab around this node, apply our share."""
+        self.configured = True
+        return {"records": len(configure(self).write)}
+
+    def addIntf(  # noqa: N802
+        self, intf: LabIntf, port: int | None = None, moveIntfFn: Callable[..., Any] | None = None  # noqa: N803
+    ) -> None:
+        super().addIntf(intf, port, lambda *_: None)
+
+    def IP(self, intf: Any = None) -> str | None:  # noqa: N802
+        """The loopback's address where there is one, else the first port's that has one; or that of ``intf``."""
+        if intf:
+            return self.intf(intf).IP()  # type: ignore[no-any-return]
+        loopbacks = self.loopbacks()
+        if loopbacks:
+            return loopbacks[0].split("/")[0]
+        return next((port.IP() for port in self.intfList() if port.IP()), None)
+
+    def loopbacks(self) -> tuple[str, ...]:
+        planned = lab_of(self).node(self.name).loopbacks if self.intfs else ()
+        return tuple(address for address in planned if address != NO_LOOPBACK)
+
+
+class MPLSRouter(LabNode):
+    """An LSR: forwards labelled packets (RFC 3031), has no customers."""
+
+    role = "p"
+
+
+class PERouter(LabNode):
+    """A provider edge router: an LSR with VRFs (RFC 4364)."""
+
+    role = "pe"
+
+
+class CEHost(LabNode):
+    """A customer edge: routes between its site and the PE, knows nothing of labels."""
+
+    role = "ce"
+
+
+class LabHost(LabNode):
+    """An end host with a default gateway."""
+
+    role = "host"
+
+
+class LANBridge(LabNode):
+    """A LAN: a bridge in a namespace of its own, without a process."""
+
+    role = "bridge"
+
+
+ROLE_CLASSES = {cls.role: cls for cls in (MPLSRouter, PERouter, CEHost, LabHost, LANBridge)}
+
+

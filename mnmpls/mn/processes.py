@@ -1,0 +1,125 @@
+"""The processes of a lab, all in one private PID namespace.
+
+A process in a network namespace keeps that namespace alive. So that nothing outlives a lab, even one whose owner
+was killed with SIGKILL, every process of its nodes is a descendant of one tiny init in a PID namespace of its own
+(pid_namespaces(7): when the init ends, the kernel kills all the rest), and the init ends with its owner
+(PR_SET_PDEATHSIG). Nothing is ever found or killed by name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_CLONE_NEWNS, _CLONE_NEWNET, _CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
+_MS_REC, _MS_SLAVE, _MS_NOSUID_NODEV_NOEXEC = 0x4000, 1 << 19, 0x2 | 0x4 | 0x8
+
+# The init ignores SIGCHLD, which makes the kernel reap the orphans that it adopts (wait(2), NOTES).
+_INIT = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--pid", "--fork", "--kill-child"),
+    *("env", "--ignore-signal=CHLD", "sleep", "infinity"),
+)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _setns(fd: int, kind: int) -> None:
+    _check(_libc.setns(fd, kind))
+
+
+def _mount(what: str, where: str, flags: int) -> None:
+    _check(_libc.mount(what.encode(), where.encode(), what.encode(), flags, None))
+
+
+class Processes:
+    """The PID namespace of the labs that this process owns; made when the first process is wanted."""
+
+    def __init__(self) -> None:
+        self._init: subprocess.Popen[bytes] | None = None
+        self._fd = -1
+
+    def spawn(
+        self, argv: list[str], netns: int, mount_namespace_of: int | None = None, **how: Any
+    ) -> subprocess.Popen[Any]:
+        """Start ``argv`` in the network namespace behind descriptor ``netns``; ``how`` goes to subprocess.Popen.
+
+        The process sees /sys and /proc of its own namespaces, in a mount namespace that it shares with the process
+        ``mount_namespace_of`` if one is given. Raises OSError as Popen does.
+        """
+        before: Callable[[], None] | None = how.pop("preexec_fn", None)
+
+        def enter() -> None:
+            _setns(netns, _CLONE_NEWNET)
+            self._enter_mounts(mount_namespace_of)
+            if before:
+                before()
+
+        how.setdefault("start_new_session", True)
+        with self._children_inside():
+            return subprocess.Popen(argv, preexec_fn=enter, **how)
+
+    def end(self) -> None:
+        """Kill everything that was spawned, and wait until the kernel has done so."""
+        if self._init:
+            self._init.kill()
+            self._init.wait()
+            os.close(self._fd)
+        self._init, self._fd = None, -1
+
+    @staticmethod
+    def _enter_mounts(pid: int | None) -> None:
+        if pid is not None:
+            fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+            _setns(fd, _CLONE_NEWNS)
+            os.close(fd)
+            return
+        _check(_libc.unshare(_CLONE_NEWNS))
+        _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None))
+        _mount("sysfs", "/sys", _MS_NOSUID_NODEV_NOEXEC)
+        _mount("proc", "/proc", _MS_NOSUID_NODEV_NOEXEC)
+
+    @contextmanager
+    def _children_inside(self) -> Iterator[None]:
+        """Children forked meanwhile are born in the PID namespace (setns(2): it counts for children only)."""
+        self._start()
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        try:
+            _setns(self._fd, _CLONE_NEWPID)
+            yield
+        finally:
+            _setns(own, _CLONE_NEWPID)
+            os.close(own)
+
+    def _start(self) -> None:
+        if self._init and self._init.poll() is None:
+            return
+        self._init = subprocess.Popen(
+            _INIT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        self._fd = self._await_namespace(self._init)
+
+    @staticmethod
+    def _await_namespace(init: subprocess.Popen[bytes]) -> int:
+        """Descriptor of the namespace once its init is there: ``unshare`` has made it by then for its children."""
+        own = os.readlink("/proc/self/ns/pid")
+        path = f"/proc/{init.pid}/ns/pid_for_children"
+        while init.poll() is None:
+            try:
+                fd = os.open(path, os.O_RDONLY)
+            except OSError:  # ENOENT between unshare(2) and the first fork: no init yet
+                continue
+            if os.readlink(f"/proc/self/fd/{fd}") != own:
+                return fd
+            os.close(fd)
+        raise OSError(init.returncode, "the init of the lab's PID namespace did not start")

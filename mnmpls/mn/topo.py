@@ -1,0 +1,52 @@
+"""Topologies: write one as any Mininet Topo with our node and link classes, or make one of any lab file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from mininet.topo import Topo
+
+from ..model import NO_LOOPBACK, Lab, Link, Node, Port
+from ..plan import complete
+from ..sources import load
+from .links import MPLSLink
+from .nodes import ROLE_CLASSES
+
+
+class LabTopo(Topo):  # type: ignore[misc]
+    """The Topo of a Lab: ``LabTopo(lab)``, or ``LabTopo("lab.yml")`` for a lab file."""
+
+    def build(self, lab: Lab | str) -> None:  # type: ignore[override]
+        self.add_lab(load(lab) if isinstance(lab, str) else lab)
+
+    def add_lab(self, lab: Lab) -> None:
+        """Add every node and link of ``lab``, with what was planned for it."""
+        lab = complete(lab)
+        for node in lab.nodes:
+            extra = {"platform_labels": lab.platform_labels} if node.role in ("p", "pe") else {}
+            lsps = [asdict(lsp) for lsp in lab.lsps if lsp.path[0] == node.name]
+            self.addHost(node.name, cls=ROLE_CLASSES[node.role], lsps=lsps, **_node_params(node), **extra)
+        for link in lab.links:
+            self._add(link)
+
+    def _add(self, link: Link) -> None:
+        names = {f"intfName{n}": port.name for n, port in enumerate(link.ports, 1)}
+        params = {f"params{n}": _port_params(port) for n, port in enumerate(link.ports, 1)}
+        macs = {f"addr{n}": port.mac for n, port in enumerate(link.ports, 1) if port.mac}
+        self.addLink(link.a.node, link.b.node, cls=MPLSLink, type=link.type, **names, **params, **macs)
+
+
+def _node_params(node: Node) -> dict[str, Any]:
+    return {
+        "loopback": node.loopbacks or NO_LOOPBACK,
+        "vrfs": node.vrfs,
+        "routes": node.routes,
+        "sysctls": dict(node.sysctls),
+        "gateway": node.gateway,
+    }
+
+
+def _port_params(port: Port) -> dict[str, Any]:
+    given = {"ip": list(port.addresses or ()) or "none", "vrf": port.vrf, "mtu": port.mtu_bytes}
+    return {key: value for key, value in given.items() if value is not None}
