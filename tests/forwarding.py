@@ -192,7 +192,8 @@ class Guest:
         """Nothing when the guest's pytest ended well, if with failed tests; else an error at the last test."""
         while self._alive():
             time.sleep(0.05)
-        if last.nodeid in self.finished and self.process.poll() not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        well = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if last.nodeid in self.finished and self.process.poll() not in well:
             yield self._lost(last, "after the last test", when="teardown")
 
     def _alive(self) -> bool:
