@@ -1,0 +1,94 @@
+"""Is the running lab what it is meant to be? Reachability and isolation, drift, and the labels on the wires."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..apply import difference
+from ..model import Lab
+from ..state import Record, Sysctl
+from .capture import tap
+from .reach import Result, matrix, probe
+from .trace import Trace, trace_on
+from .vpn import END_POINTS, Site, reach_each_other, sites
+
+if TYPE_CHECKING:
+    from ..kernel import Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing checked: ``kind`` is reach, drift or trace, ``text`` a sentence or (trace) a small table;
+    ``detail`` is the Result or Trace behind it."""
+
+    kind: str
+    ok: bool
+    text: str
+    detail: Result | Trace | None = None
+
+
+def check(
+    lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]
+) -> tuple[Finding, ...]:
+    """Everything checked at once: who answers whom, each node's records against its kernel, and the labels of one
+    packet between each two sites that reach each other (there and back)."""
+    reach = (Finding("reach", one.ok, one.why, one) for one in probe(lab, namespaces))
+    return (*reach, *drift(records, namespaces), *_traces(lab, records, namespaces))
+
+
+def ok(findings: Iterable[Finding]) -> bool:
+    return all(one.ok for one in findings)
+
+
+def text(findings: Iterable[Finding], encoding: str | None = None) -> str:
+    """The findings for a person: the matrix, the traces, what drifted, and a closing line."""
+    findings = tuple(findings)
+    results = [one.detail for one in findings if isinstance(one.detail, Result)]
+    parts = [matrix(results, encoding)] if results else []
+    parts += [one.text for one in findings if one.kind == "trace"]
+    drifted = [one.text for one in findings if one.kind == "drift" and not one.ok]
+    parts += ["\n".join(drifted)] if drifted else []
+    bad = sum(not one.ok for one in findings)
+    parts.append(f"{len(findings) - bad} of {len(findings)} findings as intended" + (f", {bad} NOT" if bad else ""))
+    return "\n\n".join(parts)
+
+
+def drift(records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> Iterator[Finding]:
+    """Per node whether its kernel holds the records; a Finding for each record that it lacks or has too many."""
+    for node, wanted in records.items():
+        keys = [one.key for one in wanted if isinstance(one, Sysctl)]
+        found = difference(wanted, namespaces[node].observe(keys))
+        for record in found.write:
+            yield Finding("drift", False, f"{node}: its kernel lacks {record}")
+        for record in found.remove:
+            yield Finding("drift", False, f"{node}: its kernel has beyond the plan {record}")
+        if not (found.write or found.remove):
+            yield Finding("drift", True, f"{node}: as planned")
+
+
+def _traces(
+    lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]
+) -> Iterator[Finding]:
+    with tap({node.name: namespaces[node.name] for node in lab.nodes}) as open_tap:
+        for src, dst in pairs(lab):
+            one = trace_on(open_tap, lab, records, namespaces, src, dst)
+            yield Finding("trace", one.ok and one.answered, one.text(), one)
+
+
+def pairs(lab: Lab) -> Iterator[tuple[str, str]]:
+    """One pair of end points, hosts if there are any, for each two sites that reach each other. A trace shows the
+    way back too, so each two are taken once."""
+    all_sites = sites(lab)
+    for i, near in enumerate(all_sites):
+        for far in all_sites[i + 1 :]:
+            src, dst = _end(lab, near), _end(lab, far)
+            if src and dst and reach_each_other(near, far):
+                yield src, dst
+
+
+def _end(lab: Lab, site: Site) -> str | None:
+    roles = {node.name: node.role for node in lab.nodes}
+    ends = sorted((name for name in site.nodes if roles[name] in END_POINTS), key=lambda name: roles[name] != "host")
+    return ends[0] if ends else None

@@ -1,0 +1,142 @@
+"""What really crosses the wires: packet sockets in every node, and the way they saw one probe take."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ..model import Lab
+from .packets import RUN_BYTES, Packet, decode, echo_request, number
+from .predict import Hop, operation
+
+if TYPE_CHECKING:
+    from ..kernel import Namespace
+
+_ETH_P_ALL = 3
+_SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+"""include/uapi/asm-generic/socket.h: the time at which the kernel took the frame in, as a struct timespec."""
+
+_BUFFER_BYTES = 1 << 20
+_SETTLE_S = 0.02
+"""After the answer is back, nothing of the probe is under way any more but what is in our own sockets."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Sighting:
+    """One frame with the probe in it, going out of or coming in on a node's port."""
+
+    time_ns: int
+    node: str
+    port: str
+    out: bool
+    packet: Packet
+
+
+class Tap:
+    """Packet sockets in all namespaces, and raw sockets to send probes with."""
+
+    def __init__(self, namespaces: Mapping[str, Namespace], stack: ExitStack) -> None:
+        self._namespaces, self._stack = namespaces, stack
+        self._selector = stack.enter_context(selectors.DefaultSelector())
+        self._run, self._count = os.urandom(RUN_BYTES), 0
+        for node, namespace in namespaces.items():
+            self._selector.register(self._listen(namespace), selectors.EVENT_READ, node)
+
+    def _listen(self, namespace: Namespace) -> socket.socket:
+        one: socket.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        self._stack.enter_context(one)
+        one.setblocking(False)
+        one.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        return one
+
+    def probe(self, src: str, target: str, deadline_s: float) -> tuple[Sighting, ...]:
+        """Sends one echo request from ``src`` and gives all sightings of it, in the kernel's time order."""
+        self._count += 1
+        self._send(src, target)
+        end, found = time.monotonic() + deadline_s, list[Sighting]()
+        while (left_s := end - time.monotonic()) > 0:
+            for one in self._read(left_s):
+                found.append(one)
+                if one.packet.kind != "request" and one.node == src and not one.out:
+                    end = min(end, time.monotonic() + _SETTLE_S)
+        return tuple(sorted(found, key=lambda one: one.time_ns))
+
+    def _send(self, src: str, target: str) -> None:
+        version = ip_address(target).version
+        kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
+        packet = echo_request(version, self._run + self._count.to_bytes(8, "big"), self._count)
+        family, protocol = kinds[version]
+        with self._namespaces[src].socket(family, socket.SOCK_RAW, protocol) as one:
+            try:
+                one.sendto(packet, (target, 0))
+            except OSError:
+                return  # no route here: then nothing is seen, which is what the comparison is to say
+
+    def _read(self, timeout_s: float) -> Iterator[Sighting]:
+        for key, _ in self._selector.select(timeout_s):
+            one = key.fileobj
+            assert isinstance(one, socket.socket)
+            while True:
+                try:
+                    frame, extra, _, sender = one.recvmsg(2048, 64)
+                except BlockingIOError:
+                    break
+                packet = decode(frame) if number(frame, self._run) == self._count else None
+                if packet:
+                    yield Sighting(_stamp(extra), key.data, sender[0], sender[2] == socket.PACKET_OUTGOING, packet)
+
+
+def _stamp(extra: Iterable[tuple[int, int, bytes]]) -> int:
+    for level, kind, data in extra:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+            seconds, nanoseconds = struct.unpack("ll", data[: struct.calcsize("ll")])
+            return int(seconds) * 1_000_000_000 + int(nanoseconds)
+    return 0
+
+
+@contextmanager
+def tap(namespaces: Mapping[str, Namespace]) -> Iterator[Tap]:
+    """Listens in all these namespaces until the block ends."""
+    with ExitStack() as stack:
+        yield Tap(namespaces, stack)
+
+
+def way(lab: Lab, sightings: Iterable[Sighting], kind: str, start: str) -> tuple[Hop, ...]:
+    """The hops of the request or the reply, from ``start`` on. The last one is deliver or drop by what could be
+    seen: which of the two it was is for the caller to tell (a deliver may be a loss inside the last node).
+
+    Ordered by the wires, not by the clock: a veth pair may hand a frame over within one softirq. Where a bridge
+    flooded a frame to several ports the longest way is the one."""
+    frames = [one for one in sightings if one.packet.kind == kind]
+    peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
+    ends = {(far.node, far.name) for far in peers.values()}
+    frames = [one for one in frames if (one.node, one.port) in ends]
+    return _follow(start, None, frames, {key: (far.node, far.name) for key, far in peers.items()})
+
+
+def _follow(
+    node: str, arrived: Sighting | None, frames: list[Sighting], peers: Mapping[tuple[str, str], tuple[str, str]]
+) -> tuple[Hop, ...]:
+    labels_in = arrived.packet.labels if arrived else ()
+    in_port = arrived.port if arrived else ""
+    best: tuple[Hop, ...] = (Hop(node, "deliver", in_port, labels_in),)
+    for left in [one for one in frames if one.node == node and one.out]:
+        peer = peers[node, left.port]
+        labels = left.packet.labels
+        hop = Hop(node, operation(labels_in, labels), in_port, labels_in, left.port, labels, peer[0])
+        rest = [one for one in frames if one is not left]
+        landed = next((one for one in rest if (one.node, one.port) == peer and not one.out), None)
+        further = _follow(peer[0], landed, [one for one in rest if one is not landed], peers) if landed else ()
+        if len(further) + 1 > len(best) or best[0].operation == "deliver":
+            best = (hop, *further)
+    return best

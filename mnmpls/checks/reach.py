@@ -1,0 +1,154 @@
+"""Reachability and isolation: what the lab intends, and who really answers.
+
+Customers use the same addresses, so an answer proves nothing: every probe carries its own cookie, and a raw ICMP
+socket in each end point sees which of them the request was delivered to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..model import Lab
+from . import pings
+from .vpn import END_POINTS, address, owners, vpns
+
+if TYPE_CHECKING:
+    from ..kernel import Namespace
+
+SIGNS = ("✓", "·", "✗", "-")
+ASCII_SIGNS = ("+", ".", "X", "-")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Expectation:
+    """When ``src`` pings ``address``, which is ``dst``'s, ``answer`` and nobody else receives it: the node of
+    src's own VPN that has the address, or None when no node there has it."""
+
+    src: str
+    dst: str
+    address: str
+    answer: str | None
+
+    @property
+    def reaches(self) -> bool:
+        """Is dst itself the one that answers?"""
+        return self.answer == self.dst
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a probe found. ``who`` answered; ``received`` are all end points that the request was delivered to."""
+
+    expected: Expectation
+    who: str | None
+    received: tuple[str, ...]
+    rtt_ms: float | None
+    ok: bool
+    why: str
+
+    @property
+    def src(self) -> str:
+        return self.expected.src
+
+    @property
+    def dst(self) -> str:
+        return self.expected.dst
+
+
+def intended(lab: Lab, hosts_only: bool = False, version: int = 4) -> dict[tuple[str, str], Expectation]:
+    """For each ordered pair of end points with an address of this IP version: who has to answer. Pure."""
+    roles = ("host",) if hosts_only else END_POINTS
+    called = {node.name: address(lab, node.name, version) for node in lab.nodes if node.role in roles}
+    called = {name: text for name, text in called.items() if text}
+    owner = owners(lab)
+    return {
+        (src, dst): Expectation(src, dst, text, owner.get((src, text)))
+        for src in called
+        for dst, text in called.items()
+        if src != dst and text
+    }
+
+
+def probe(
+    lab: Lab, namespaces: Mapping[str, Namespace], hosts_only: bool = False, deadline_s: float = 2.0
+) -> tuple[Result, ...]:
+    """Asks everybody from everybody at once and says who answered. Both IP versions, where the lab has them."""
+    wanted = [one for version in (4, 6) for one in intended(lab, hosts_only, version).values()]
+    asked = sorted({(one.src, one.address): one.answer is not None for one in wanted}.items())
+    ends = [node.name for node in lab.nodes if node.role in END_POINTS]
+    sightings = pings.ask(dict(asked), {name: namespaces[name] for name in ends}, deadline_s)
+    own = vpns(lab)
+    return tuple(_judge(one, sightings[one.src, one.address], own[one.src]) for one in wanted)
+
+
+def _judge(expected: Expectation, seen: pings.Sighting, own_vpn: tuple[str, ...]) -> Result:
+    received = tuple(sorted(seen.received))
+    answered = seen.rtt_ms is not None
+    who = None
+    if answered and received:
+        who = expected.answer if expected.answer in received else received[0]
+    as_meant = set(received) == ({expected.answer} if expected.answer else set())
+    ok = as_meant and answered == (expected.answer is not None)
+    return Result(expected, who, received, seen.rtt_ms, ok, _why(expected, seen, ok, own_vpn))
+
+
+def _why(expected: Expectation, seen: pings.Sighting, ok: bool, own_vpn: tuple[str, ...]) -> str:
+    head = f"{expected.src} -> {expected.dst} ({expected.address}): "
+    if ok:
+        return head + _as_intended(expected)
+    strangers = sorted(seen.received - {expected.answer})
+    if strangers:
+        place = "another VPN" if strangers[0] not in own_vpn else "the same VPN"
+        return head + f"the request was delivered to {', '.join(strangers)}, of {place}; {_meant(expected)}"
+    if seen.received and seen.rtt_ms is None:
+        return head + f"{expected.answer} received the request, but its answer never came back"
+    if seen.rtt_ms is not None:
+        return head + f"something that is no end point answered; {_meant(expected)}"
+    return head + f"the request was delivered to nobody{seen.said}; {_meant(expected)}"
+
+
+def _as_intended(expected: Expectation) -> str:
+    if expected.reaches:
+        return "answered"
+    if expected.answer is None:
+        return "isolated: nobody in its VPN has the address, and nobody answered"
+    if expected.answer == expected.src:
+        return "isolated: it has the address itself"
+    return f"isolated: its own VPN's {expected.answer} answered"
+
+
+def _meant(expected: Expectation) -> str:
+    return f"{expected.answer} was to answer" if expected.answer else "nobody was to answer"
+
+
+def signs(encoding: str | None = None) -> tuple[str, str, str, str]:
+    """The signs for answered, isolated, wrong and self that ``encoding`` (standard output's) can show."""
+    try:
+        "".join(SIGNS).encode(encoding or sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ASCII_SIGNS
+    return SIGNS
+
+
+def matrix(results: Iterable[Result], encoding: str | None = None) -> str:
+    """A table, a row per asking node and a column per node asked for, then a legend and a sentence per failure."""
+    results = tuple(results)
+    yes, isolated, wrong, self_sign = signs(encoding)
+    cells: dict[tuple[str, str], str] = {}
+    for one in results:
+        sign = (yes if one.expected.reaches else isolated) if one.ok else wrong
+        cells[one.src, one.dst] = wrong if wrong in (sign, cells.get((one.src, one.dst))) else sign
+    rows = list(dict.fromkeys(one.src for one in results))
+    columns = sorted({one.dst for one in results}, key=lambda name: (rows.index(name) if name in rows else -1, name))
+    width = max(map(len, [*rows, *columns]), default=0)
+    lines = [" ".join(["from".ljust(width), *(name.rjust(len(name)) for name in columns)])]
+    for row in rows:
+        line = [cells.get((row, column), self_sign).center(len(column)) for column in columns]
+        lines.append(" ".join([row.ljust(width), *line]).rstrip())
+    good = sum(one.ok for one in results)
+    legend = f"{yes} answers   {isolated} isolated as intended   {wrong} wrong"
+    lines.append(f"{legend}   ({good} of {len(results)} as intended)")
+    return "\n".join(lines + [f"{wrong} {one.why}" for one in results if not one.ok])
