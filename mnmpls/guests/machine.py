@@ -25,6 +25,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
+SPOOL = "/run/mnmpls-host"
+"""Where the guest sees ``boot.scratch``, see ``Backend.spools``."""
+
+
 @dataclass(frozen=True)
 class Boot:
     """One start, as the runner wants it: see the module's text for ``line_fd`` and ``scratch``. ``writable`` are
@@ -61,6 +65,8 @@ class Machine:
 class Backend:
     """``title`` as in "running in a UML guest"; ``problem()`` why it cannot start here, or empty; ``boot_s`` until
     READY and ``hang_s`` without any answer are what is called a hang; ``features`` as in ``mnmpls.guests.host``;
+    ``spools``: the line is slow towards the guest, so ``boot.scratch`` is the last of ``boot.writable`` (its door's path
+    is changed to SPOOL by the runner) and bulk input goes through files there;
     ``explain(console)`` turns the console's last lines into a cause that a person can act on, or empty."""
 
     name: str
@@ -71,4 +77,5 @@ class Backend:
     memory_mib: int = 1024
     boot_s: float = 60
     hang_s: float = 30
+    spools: bool = False
     explain: Callable[[str], str] = lambda console: ""

@@ -1,0 +1,54 @@
+"""The user's terminal while a guest has it: raw, and always given back as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def is_terminal() -> bool:
+    """A command gets a terminal when its input and its output are one, as on the host."""
+    return os.isatty(0) and os.isatty(1)
+
+
+def size() -> tuple[int, int]:
+    """Rows and columns of the window."""
+    columns, rows = os.get_terminal_size(1)
+    return rows, columns
+
+
+@contextmanager
+def raw(wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    before = termios.tcgetattr(0)
+    tty.setraw(0, termios.TCSANOW)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def signals() -> Iterator[int]:
+    """Signals to us as bytes, one a signal, on the descriptor given; handlers are as before afterwards."""
+    end, start = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    numbers = (*FORWARDED, signal.SIGWINCH, signal.SIGCONT)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    before[signal.SIGTTIN] = signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # then a read in the background fails at once
+    wakeup = signal.set_wakeup_fd(start, warn_on_full_buffer=False)
+    try:
+        yield end
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(end)
+        os.close(start)
