@@ -3,6 +3,7 @@ SHELL  := /bin/bash
 PYTHON := /usr/bin/python3
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 VENV   := .venv
+BUILT  := mnmpls/guests/fpshim.so mnmpls/guests/qemu-init
 CHOSEN := $(if $(MNMPLS_KERNEL),MNMPLS_KERNEL=$(MNMPLS_KERNEL))
 
 .PHONY: help setup demo test unit lint clean
@@ -13,7 +14,7 @@ help:  ## this list
 
 setup:  ## what a fresh Debian 12 lacks: packages, a kernel for QEMU, mnmpls for /usr/bin/python3
 	@$(SUDO) tools/setup
-	@$(MAKE) --no-print-directory --silent mnmpls/guests/fpshim.so
+	@$(MAKE) --no-print-directory --silent $(BUILT)
 
 demo: setup  ## bring the L3VPN lab up through Mininet and prove it
 	@$(SUDO) $(CHOSEN) /usr/bin/mn --custom topos/l3vpn.py --test prove
@@ -34,6 +35,10 @@ clean:  ## take away all that setup, lint and test made here, and the installed 
 # UML on a CPU with more register state than the kernel was built for needs this beside it: see the C file.
 mnmpls/guests/fpshim.so: $(wildcard mnmpls/guests/fpshim.c)
 	$(if $<,gcc -O2 -Wall -Werror -shared -fPIC -o $@ $< -ldl)
+
+# First process of the QEMU guest. Static: it is alone in its initramfs.
+mnmpls/guests/qemu-init: $(wildcard mnmpls/guests/qemu_init.c)
+	$(if $<,gcc -O2 -Wall -Werror -static -s -o $@ $<)
 
 # Debian's own packages are visible there, so that mypy checks against what the product runs with.
 $(VENV)/.done: tools/lint.txt

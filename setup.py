@@ -14,7 +14,7 @@ setup(
     # Stating the layout makes an editable install one plain path entry, not an import hook in every Python start.
     package_dir={"": "."},
     packages=find_packages(include=["mnmpls", "mnmpls.*"]),
-    package_data={"mnmpls": ["py.typed"], "mnmpls.guests": ["*.c", "*.so", "init*", "agent*"]},
+    package_data={"mnmpls": ["py.typed"], "mnmpls.guests": ["*.c", "*.so", "qemu-init"]},
     install_requires=["pyroute2>=0.7.2", "PyYAML>=6.0"],
     # Not required: PyPI's Mininet comes without mnexec and would hide Debian's.
     extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "pexpect"]},
