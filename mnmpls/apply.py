@@ -1,0 +1,123 @@
+"""Make a namespace what it is meant to be: the difference of two sets of records, in the order they need."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from .errors import KernelRefused
+from .kernel import Namespace
+from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
+
+_ROUNDS = 4
+"""One is usual; each further one restores what the last took along."""
+
+_ORDER: dict[type[Record], int] = {
+    VrfDevice: 0,
+    Bridge: 0,
+    Member: 1,  # Enslaving flushes the port's IPv6 addresses: before them.
+    Port: 2,
+    Sysctl: 3,  # After every device is there and its MTU allows IPv6, before addresses (disable_ipv6) and labels.
+    Address: 4,
+    Route: 5,
+    LabelRoute: 6,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What to do, in this order: first all of ``remove``, then all of ``write``."""
+
+    remove: tuple[Record, ...] = ()
+    write: tuple[Record, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.remove or self.write)
+
+    def __add__(self, later: Difference) -> Difference:
+        return Difference(self.remove + later.remove, self.write + later.write)
+
+
+def difference(wanted: Iterable[Record], observed: Iterable[Record]) -> Difference:
+    """What makes ``observed`` become ``wanted``. A record that only changes is one write and no removal; ports
+    and sysctls are never removed."""
+    wanted, observed = frozenset(wanted), frozenset(observed)
+    subjects = {_subject(record) for record in wanted}
+    extra = (
+        record
+        for record in observed - wanted
+        if not isinstance(record, Port | Sysctl) and _subject(record) not in subjects
+    )
+    return Difference(tuple(sorted(extra, key=_need, reverse=True)), tuple(sorted(wanted - observed, key=_need)))
+
+
+def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Difference:
+    """Writes the difference and gives what was done. Raises KernelRefused, with ``node`` in its text."""
+    keys = [record.key for record in wanted if isinstance(record, Sysctl)]
+    done = Difference()
+    try:
+        for _ in range(_ROUNDS):
+            observed = namespace.observe(keys)
+            work = difference(wanted, observed)
+            _do(work, namespace)
+            done += work
+            if not _disturbs(work, observed):
+                return done
+        raise _unsettled(difference(wanted, namespace.observe(keys)))
+    except KernelRefused as error:
+        raise KernelRefused(error.record, error.why, error.remedy, node, error.errno) from error
+
+
+def _do(work: Difference, namespace: Namespace) -> None:
+    for record in work.remove:
+        namespace.remove(record)
+    for record in work.write:
+        namespace.write(record)
+
+
+def _disturbs(work: Difference, observed: frozenset[Record]) -> bool:
+    """Whether the work may have taken other records along: the kernel drops routes with an address, and
+    addresses with a change of master, MTU or state."""
+    moved = any(isinstance(record, VrfDevice | Bridge | Member | Port) for record in work.write)
+    return bool(work.remove) or (moved and any(isinstance(record, Address | Route | LabelRoute) for record in observed))
+
+
+def _unsettled(left: Difference) -> KernelRefused:
+    record = (left.write or left.remove)[0]
+    return KernelRefused(record, "the kernel took it, but it is not there afterwards", "does something else change it?")
+
+
+def _subject(record: Record) -> Hashable:
+    """What a record is about: two records about the same thing cannot both be true."""
+    match record:
+        case Sysctl(subject) | VrfDevice(subject) | Bridge(subject) | Member(subject) | Port(subject):
+            return type(record), subject
+        case Route(table, dst, _, _, metric):
+            return table, dst, metric
+        case LabelRoute(label):
+            return label
+        case Address():
+            return record
+
+
+def _need(record: Record) -> tuple[int, int, str, Record]:
+    """Sorts a record behind those it needs."""
+    kind = type(record)
+    return _ORDER[kind], _within(record), kind.__name__, record
+
+
+def _within(record: Record) -> int:
+    match record:
+        case Route(_, _, hops):
+            return int(any(hop.via for hop in hops))  # A gateway may be reached by a route without one.
+        case Sysctl(key):
+            return _spread(key)
+        case _:
+            return 0
+
+
+def _spread(key: str) -> int:
+    """Settings that the kernel copies to others come first (Documentation/networking/ip-sysctl.rst, ip_forward)."""
+    if key == "net.ipv4.ip_forward":
+        return 0
+    return 1 if ".all." in key else 2 if ".default." in key else 3

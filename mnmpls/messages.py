@@ -1,0 +1,337 @@
+"""Records to rtnetlink messages and back. Pure: no socket, no kernel (include/uapi/linux/{if_link,rtnetlink,mpls}.h).
+
+Interfaces are numbers to the kernel: encoding takes name -> index, decoding index -> name.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface, ip_network
+
+from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
+from .state import MAIN_TABLE, Address, LabelRoute, NextHop, Route
+
+RTPROT_MNMPLS = 201
+"""Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
+
+AF_MPLS = 28
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+IFF_UP = 1
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 18, 28, 29
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_VRF_TABLE, IFLA_BR_STP_STATE = 1, 2, 1, 1, 5
+RTEXT_FILTER_SKIP_STATS = 8
+IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS, IFA_PROTO = 1, 2, 8, 11
+IFA_F_NODAD = 2
+IFAPROT_KERNEL = {b"\1", b"\2", b"\3"}
+"""lo's own, from a router advertisement, link-local (include/uapi/linux/if_addr.h; since Linux 5.18)."""
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 6, 9, 15
+RTA_VIA, RTA_NEWDST, RTA_ENCAP_TYPE, RTA_ENCAP = 18, 19, 21, 22
+LWTUNNEL_ENCAP_MPLS, MPLS_IPTUNNEL_DST = 1, 1
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
+ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8, "throw": 9}
+_KIND_NAMES = {number: name for name, number in ROUTE_KINDS.items()}
+
+_IFINFO = struct.Struct("=BxHiII")
+_IFADDR = struct.Struct("=BBBBi")
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_RTNEXTHOP = struct.Struct("=HBBi")
+
+Index = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a link dump tells of one interface; ``data`` is its kind's own attributes."""
+
+    index: int
+    name: str
+    up: bool
+    mtu_bytes: int
+    master: int
+    kind: str
+    data: Mapping[int, bytes]
+
+
+# Links.
+
+
+def link_new(name: str, kind: str, data: bytes) -> Message:
+    """A device of ``kind`` that is up from the start."""
+    body = _IFINFO.pack(0, 0, 0, IFF_UP, IFF_UP) + text(IFLA_IFNAME, name) + _link_info(kind, data)
+    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def _link_info(kind: str, data: bytes) -> bytes:
+    return nest(IFLA_LINKINFO, text(IFLA_INFO_KIND, kind), nest(IFLA_INFO_DATA, data))
+
+
+def vrf_data(table: int) -> bytes:
+    return u32(IFLA_VRF_TABLE, table)
+
+
+def bridge_data() -> bytes:
+    return u32(IFLA_BR_STP_STATE, 0)
+
+
+def link_set(index: int, *, up: bool | None = None, mtu_bytes: int = 0, master: int | None = None) -> Message:
+    """Changes only what is given; ``master`` 0 frees the port."""
+    body = _IFINFO.pack(0, 0, index, IFF_UP if up else 0, 0 if up is None else IFF_UP)
+    if mtu_bytes:
+        body += u32(IFLA_MTU, mtu_bytes)
+    if master is not None:
+        body += u32(IFLA_MASTER, master)
+    return Message(RTM_NEWLINK, 0, body)
+
+
+def link_kind_set(index: int, kind: str, data: bytes) -> Message:
+    """An existing device's own settings, and up."""
+    return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP, IFF_UP) + _link_info(kind, data))
+
+
+def link_delete(index: int) -> Message:
+    return Message(RTM_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0))
+
+
+def link_get(name: str) -> Message:
+    return Message(RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, name))
+
+
+def link_dump() -> Message:
+    return Message(RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
+
+
+@dataclass(frozen=True, slots=True)
+class VethEnd:
+    """``namespace`` is an open descriptor; ``mac`` empty lets the kernel choose."""
+
+    name: str
+    namespace: int
+    mac: str
+    mtu_bytes: int
+
+
+def veth_new(a: VethEnd, b: VethEnd) -> Message:
+    """Both ends where they belong, in one message."""
+    peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, 0, 0, 0), _veth_end(b))
+    body = _IFINFO.pack(0, 0, 0, 0, 0) + _veth_end(a) + _link_info("veth", peer)
+    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def _veth_end(end: VethEnd) -> bytes:
+    mac = attribute(IFLA_ADDRESS, bytes.fromhex(end.mac.replace(":", ""))) if end.mac else b""
+    return text(IFLA_IFNAME, end.name) + mac + u32(IFLA_MTU, end.mtu_bytes) + u32(IFLA_NET_NS_FD, end.namespace)
+
+
+def interface(body: bytes) -> Interface:
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
+    found = attributes(body[_IFINFO.size :])
+    info = attributes(found.get(IFLA_LINKINFO, b""))
+    return Interface(
+        index=index,
+        name=_string(found[IFLA_IFNAME]),
+        up=bool(flags & IFF_UP),
+        mtu_bytes=_number(found.get(IFLA_MTU, b"")),
+        master=_number(found.get(IFLA_MASTER, b"")),
+        kind=_string(info.get(IFLA_INFO_KIND, b"")),
+        data=attributes(info.get(IFLA_INFO_DATA, b"")),
+    )
+
+
+def vrf_table(device: Interface) -> int:
+    return _number(device.data.get(IFLA_VRF_TABLE, b""))
+
+
+def spanning_tree(device: Interface) -> bool:
+    return bool(_number(device.data.get(IFLA_BR_STP_STATE, b"")))
+
+
+# Addresses.
+
+
+def address_new(record: Address, index: Index) -> Message:
+    # Usable at once: nobody else can hold the address on a wire that the lab has just made.
+    return _address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, record, index, u32(IFA_FLAGS, IFA_F_NODAD))
+
+
+def address_delete(record: Address, index: Index) -> Message:
+    return _address(RTM_DELADDR, 0, record, index, b"")
+
+
+def _address(kind: int, flags: int, record: Address, index: Index, flags6: bytes) -> Message:
+    cidr = ip_interface(record.cidr)
+    family = _family(cidr.version)
+    body = _IFADDR.pack(family, cidr.network.prefixlen, 0, 0, index(record.port))
+    body += attribute(IFA_LOCAL, cidr.packed) + attribute(IFA_ADDRESS, cidr.packed)
+    return Message(kind, flags, body + (flags6 if cidr.version == 6 else b""))
+
+
+def address_dump() -> Message:
+    return Message(RTM_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))
+
+
+def address(body: bytes, names: Mapping[int, str]) -> Address | None:
+    """None for what the kernel itself made."""
+    _, length, _, _, index = _IFADDR.unpack_from(body)
+    found = attributes(body[_IFADDR.size :])
+    record = Address(names.get(index, ""), f"{ip_address(found.get(IFA_LOCAL) or found[IFA_ADDRESS])}/{length}")
+    loopback = record.port == "lo" and record.cidr in ("127.0.0.1/8", "::1/128")
+    return None if loopback or found.get(IFA_PROTO) in IFAPROT_KERNEL or not record.port else record
+
+
+# IP routes.
+
+
+def route_new(record: Route, index: Index) -> Message:
+    gateways = len(record.hops) > 1 or any(hop.via for hop in record.hops)
+    scope = RT_SCOPE_UNIVERSE if gateways or not record.hops else RT_SCOPE_LINK
+    hops = _hops([_route_hop(hop, ip_network(record.dst).version) for hop in record.hops], record.hops, index)
+    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(record, scope) + hops)
+
+
+def route_delete(record: Route) -> Message:
+    return Message(RTM_DELROUTE, 0, _route(record, RT_SCOPE_NOWHERE))
+
+
+def _route(record: Route, scope: int) -> bytes:
+    dst = ip_network(record.dst)
+    if dst.version == 6:
+        scope = RT_SCOPE_UNIVERSE  # IPv6 knows no other
+    kind = ROUTE_KINDS[record.kind]
+    head = _ROUTE.pack(_family(dst.version), dst.prefixlen, 0, 0, 0, RTPROT_MNMPLS, scope, kind, 0)
+    to = attribute(RTA_DST, dst.network_address.packed) if dst.prefixlen else b""
+    return head + to + u32(RTA_TABLE, record.table) + u32(RTA_PRIORITY, record.metric)
+
+
+def _route_hop(hop: NextHop, version: int) -> bytes:
+    via = b""
+    if hop.via:
+        gateway = ip_address(hop.via)
+        via = attribute(RTA_GATEWAY, gateway.packed) if gateway.version == version else _via(hop.via)
+    if not hop.labels:
+        return via
+    encap = nest(RTA_ENCAP, attribute(MPLS_IPTUNNEL_DST, label_stack(hop.labels)))
+    return via + attribute(RTA_ENCAP_TYPE, struct.pack("=H", LWTUNNEL_ENCAP_MPLS)) + encap
+
+
+def _hops(encoded: Iterable[bytes], hops: tuple[NextHop, ...], index: Index) -> bytes:
+    """One hop stands in the route itself, several in ``struct rtnexthop`` each."""
+    if len(hops) == 1:
+        return next(iter(encoded)) + u32(RTA_OIF, index(hops[0].port))
+    several = [
+        _RTNEXTHOP.pack(_RTNEXTHOP.size + len(data), 0, hop.weight - 1, index(hop.port)) + data
+        for data, hop in zip(encoded, hops, strict=True)
+    ]
+    return attribute(RTA_MULTIPATH, *several) if several else b""
+
+
+def route_dump(family: int) -> Message:
+    """Only ours: the kernel leaves the others out (NETLINK_GET_STRICT_CHK)."""
+    return Message(RTM_GETROUTE, 0, _ROUTE.pack(family, 0, 0, 0, 0, RTPROT_MNMPLS, 0, 0, 0))
+
+
+def routes(bodies: Iterable[bytes], names: Mapping[int, str]) -> Iterator[Route]:
+    """IPv6 hops without a gateway are routes of their own to the kernel; here they are hops of one route."""
+    found: dict[tuple[int, str, str, int], list[NextHop]] = {}
+    for body in bodies:
+        family, length, _, _, table, protocol, _, kind, _ = _ROUTE.unpack_from(body)
+        if protocol != RTPROT_MNMPLS or kind not in _KIND_NAMES:
+            continue
+        given = attributes(body[_ROUTE.size :])
+        nowhere = bytes(16 if family == socket.AF_INET6 else 4)
+        dst = f"{ip_address(given.get(RTA_DST, nowhere))}/{length}"
+        table = _number(given[RTA_TABLE]) if RTA_TABLE in given else table
+        hops = found.setdefault((table, dst, _KIND_NAMES[kind], _number(given.get(RTA_PRIORITY, b""))), [])
+        if kind == ROUTE_KINDS["unicast"]:
+            hops.extend(_read_hops(given, names, _route_labels))
+    for (table, dst, name, metric), hops in found.items():
+        yield Route(table, dst, tuple(sorted(hops)), name, metric)
+
+
+def _route_labels(given: Mapping[int, bytes]) -> tuple[int, ...]:
+    return labels(attributes(given.get(RTA_ENCAP, b"")).get(MPLS_IPTUNNEL_DST, b""))
+
+
+def _read_hops(
+    given: Mapping[int, bytes], names: Mapping[int, str], stack: Callable[[Mapping[int, bytes]], tuple[int, ...]]
+) -> Iterator[NextHop]:
+    if RTA_MULTIPATH not in given:
+        yield NextHop(_read_via(given), names.get(_number(given.get(RTA_OIF, b"")), ""), stack(given))
+    data = given.get(RTA_MULTIPATH, b"")
+    while len(data) >= _RTNEXTHOP.size:
+        length, _, weight, index = _RTNEXTHOP.unpack_from(data)
+        of_hop = attributes(data[_RTNEXTHOP.size : length])
+        yield NextHop(_read_via(of_hop), names.get(index, ""), stack(of_hop), weight + 1)
+        data = data[length + 3 & ~3 :]
+
+
+def _read_via(given: Mapping[int, bytes]) -> str:
+    if RTA_GATEWAY in given:
+        return str(ip_address(given[RTA_GATEWAY]))
+    via = given.get(RTA_VIA, b"")
+    known = via[:2] in (struct.pack("=H", socket.AF_INET), struct.pack("=H", socket.AF_INET6))
+    return str(ip_address(via[2:])) if known else ""
+
+
+def _via(gateway: str) -> bytes:
+    """``struct rtvia``: a gateway of another family than the route's."""
+    address = ip_address(gateway)
+    return attribute(RTA_VIA, struct.pack("=H", _family(address.version)), address.packed)
+
+
+# Label routes.
+
+
+def label_new(record: LabelRoute, index: Index) -> Message:
+    hops = _hops([_label_hop(hop) for hop in record.hops], record.hops, index)
+    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _label(record, RT_SCOPE_UNIVERSE) + hops)
+
+
+def label_delete(record: LabelRoute) -> Message:
+    return Message(RTM_DELROUTE, 0, _label(record, RT_SCOPE_UNIVERSE))
+
+
+def _label(record: LabelRoute, scope: int) -> bytes:
+    head = _ROUTE.pack(AF_MPLS, 20, 0, 0, MAIN_TABLE, RTPROT_MNMPLS, scope, ROUTE_KINDS["unicast"], 0)
+    return head + attribute(RTA_DST, label_stack((record.label,)))
+
+
+def _label_hop(hop: NextHop) -> bytes:
+    swap = attribute(RTA_NEWDST, label_stack(hop.labels)) if hop.labels else b""
+    return (_via(hop.via) if hop.via else b"") + swap
+
+
+def label_routes(bodies: Iterable[bytes], names: Mapping[int, str]) -> Iterator[LabelRoute]:
+    for body in bodies:
+        family, _, _, _, _, protocol, _, _, _ = _ROUTE.unpack_from(body)
+        if family == AF_MPLS and protocol == RTPROT_MNMPLS:
+            given = attributes(body[_ROUTE.size :])
+            hops = _read_hops(given, names, lambda of_hop: labels(of_hop.get(RTA_NEWDST, b"")))
+            yield LabelRoute(labels(given[RTA_DST])[0], tuple(sorted(hops)))
+
+
+def label_stack(stack: tuple[int, ...]) -> bytes:
+    """Label stack entries (RFC 3032 2.1), outermost first, the last with the bottom-of-stack bit."""
+    bottom = len(stack) - 1
+    return b"".join(struct.pack(">I", label << 12 | (0x100 if at == bottom else 0)) for at, label in enumerate(stack))
+
+
+def labels(stack: bytes) -> tuple[int, ...]:
+    return tuple(entry[0] >> 12 for entry in struct.iter_unpack(">I", stack))
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder)
+
+
+def _string(data: bytes) -> str:
+    return data.split(b"\0")[0].decode()

@@ -1,0 +1,131 @@
+"""rtnetlink's wire format and one socket that speaks it (RFC 3549; include/uapi/linux/netlink.h).
+
+Written here and not taken from a library: in a UML guest importing pyroute2 costs 0.45 s and one of its calls
+2.6 ms, against 0.05 ms for these bytes. Only kernel.py and messages.py use this.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLA_F_NESTED, NLA_TYPE_MASK = 0x8000, 0x3FFF
+NLMSGERR_ATTR_MSG = 1
+SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 270, 10, 11, 12
+
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_RECEIVE_BYTES = 1 << 18
+_DUMP_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request: its type, flags beside REQUEST and ACK, and what follows the header."""
+
+    kind: int
+    flags: int
+    body: bytes
+
+
+class Refused(OSError):
+    """The kernel answered a request with an error; ``strerror`` is its extended ack text, or empty."""
+
+
+def attribute(kind: int, *payload: bytes) -> bytes:
+    """A ``struct nlattr`` with its payload, padded to 4 bytes."""
+    data = b"".join(payload)
+    return _ATTRIBUTE.pack(4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def u32(kind: int, value: int) -> bytes:
+    return attribute(kind, struct.pack("=I", value))
+
+
+def text(kind: int, value: str) -> bytes:
+    return attribute(kind, value.encode() + b"\0")
+
+
+def nest(kind: int, *attributes: bytes) -> bytes:
+    return attribute(kind | NLA_F_NESTED, *attributes)
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in ``data``, by type."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        found[kind & NLA_TYPE_MASK] = data[at + 4 : at + length]
+        at += max(length + 3 & ~3, 4)
+    return found
+
+
+class Socket:
+    """An rtnetlink socket of the namespace that the calling thread is in when it is made."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+            self._socket.setsockopt(SOL_NETLINK, option, 1)
+        self._sequence = 0
+        self._one_at_a_time = threading.Lock()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def request(self, message: Message) -> list[bytes]:
+        """Raises Refused, else gives the bodies of what came before the ack."""
+        with self._one_at_a_time:
+            self._send(message, NLM_F_ACK)
+            return [body for _, body in self._answers()]
+
+    def dump(self, message: Message) -> list[bytes]:
+        """The bodies of all answers; asked anew when the kernel says that its table changed meanwhile."""
+        with self._one_at_a_time:
+            for _ in range(_DUMP_TRIES):
+                self._send(message, NLM_F_DUMP)
+                answers = list(self._answers())
+                if not any(flags & NLM_F_DUMP_INTR for flags, _ in answers):
+                    break
+            return [body for _, body in answers]
+
+    def _send(self, message: Message, flags: int) -> None:
+        self._sequence += 1
+        flags |= NLM_F_REQUEST | message.flags
+        header = _HEADER.pack(_HEADER.size + len(message.body), message.kind, flags, self._sequence, 0)
+        self._socket.sendto(header + message.body, (0, 0))
+
+    def _answers(self) -> Iterator[tuple[int, bytes]]:
+        while True:
+            data = self._socket.recv(_RECEIVE_BYTES)
+            at = 0
+            while at < len(data):
+                length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
+                body = data[at + _HEADER.size : at + length]
+                at += length + 3 & ~3
+                if sequence != self._sequence:  # the rest of an answer that was interrupted
+                    continue
+                if kind in (NLMSG_ERROR, NLMSG_DONE):
+                    _raise_error(flags, body)
+                    return
+                yield flags, body
+
+
+def _raise_error(flags: int, body: bytes) -> None:
+    code = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
+    if code <= 0:
+        return
+    said = b""
+    if flags & NLM_F_ACK_TLVS:
+        asked = _HEADER.size if flags & NLM_F_CAPPED else struct.unpack_from("=I", body, 4)[0] + 3 & ~3
+        said = attributes(body[4 + asked :]).get(NLMSGERR_ATTR_MSG, b"")
+    raise Refused(code, said.rstrip(b"\0").decode(errors="replace") or os.strerror(code))

@@ -1,0 +1,136 @@
+"""What the kernel means when it refuses a record: cause and remedy from the error number and the extended ack."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from .errors import KernelRefused
+from .state import Address, Bridge, LabelRoute, NextHop, Route, Sysctl, VrfDevice
+
+GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
+
+
+def refused(record: object, code: int, said: str) -> KernelRefused:
+    """``said`` is the kernel's own sentence where it gave one."""
+    why, remedy = _meaning(record, code, said)
+    plain = os.strerror(code)
+    told = why if said in ("", plain) or said in why else f"{why} (kernel: {said})"
+    return KernelRefused(record, told, remedy, errno=code)
+
+
+def missing_interface(record: object, name: str) -> KernelRefused:
+    return KernelRefused(
+        record,
+        f"there is no interface {name!r} in this namespace",
+        "make its link (or VRF device) first; `ip link` in the node shows what is there",
+        errno=errno.ENODEV,
+    )
+
+
+def _meaning(record: object, code: int, said: str) -> tuple[str, str]:
+    if code == errno.EPERM:
+        return "only root may do this", "run it with sudo (or as root in a guest: `mnmpls guest run`)"
+    if code in (errno.ENOSPC, errno.ENOBUFS, errno.ENOMEM):
+        return "the kernel is out of room for it", "use a smaller lab, or give the machine or guest more memory"
+    for kind, meaning in _BY_RECORD.items():
+        if isinstance(record, kind) and (found := meaning(record, code, said)):
+            return found
+    return _any_record(code, said)
+
+
+def _any_record(code: int, said: str) -> tuple[str, str]:
+    if code == errno.EEXIST:
+        return "the name exists already", "choose another name, or remove what holds it (`ip link` shows it)"
+    if code == errno.EOPNOTSUPP:
+        return "this kernel cannot do it", f"load the module that does, {GUEST}"
+    if code == errno.ENETDOWN:
+        return "its interface is down", "set the port up first"
+    return said or os.strerror(code), ""
+
+
+def _vrf(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code == errno.EOPNOTSUPP:
+        return "this kernel has no VRF devices", f"load the module: `modprobe vrf`, {GUEST}"
+    if code == errno.EEXIST:
+        return "an interface of another kind has that name", "choose another name for the VRF"
+    return None
+
+
+def _bridge(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code == errno.EOPNOTSUPP:
+        return "this kernel has no bridges", f"load the module: `modprobe bridge`, {GUEST}"
+    if code == errno.EEXIST:
+        return "an interface of another kind has that name", "choose another name for the bridge"
+    return None
+
+
+def _address(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code == errno.EACCES and isinstance(record, Address) and ":" in record.cidr:
+        key = f"net.ipv6.conf.{record.port}.disable_ipv6"
+        return "IPv6 is switched off on this interface", f"set the sysctl {key} to 0"
+    return None
+
+
+def _hop_trouble(hops: tuple[NextHop, ...], code: int) -> tuple[str, str] | None:
+    gateways = ", ".join(hop.via for hop in hops if hop.via)
+    if code in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+        return (
+            f"no way to the next hop {gateways}",
+            "give a port an address in the next hop's subnet (and set the port up), or name the port it is behind",
+        )
+    if code == errno.EINVAL and gateways:
+        return f"the next hop {gateways} is not usable there", "it must be a neighbour's address on the named port"
+    return None
+
+
+def _route(record: object, code: int, said: str) -> tuple[str, str] | None:
+    assert isinstance(record, Route)
+    if code == errno.EOPNOTSUPP and any(hop.labels for hop in record.hops):
+        return "this kernel cannot push labels on IP packets", f"load the module: `modprobe mpls_iptunnel`, {GUEST}"
+    return _hop_trouble(record.hops, code)
+
+
+def _label_route(record: object, code: int, said: str) -> tuple[str, str] | None:
+    assert isinstance(record, LabelRoute)
+    if "platform_labels" in said:
+        needed = record.label + 1
+        return (
+            "label routes go up to net.mpls.platform_labels - 1, which is too low for this label",
+            f"set the sysctl net.mpls.platform_labels to {needed} or more (the lab's `platform_labels`)",
+        )
+    if "main route table" in said:
+        return "label routes live in the main table only", "leave the table out: a VRF is reached by its device as hop"
+    if code == errno.EINVAL and record.label < 16:
+        return "labels 0 to 15 are reserved (RFC 3032 2.1)", "choose a label from 16 to 1048575"
+    if code == errno.EINVAL and any(hop.weight != 1 for hop in record.hops):
+        return "the kernel has no weights among the hops of a label", "give every hop weight 1"
+    if code == errno.EOPNOTSUPP:
+        return "this kernel has no MPLS routing", f"load the module: `modprobe mpls_router`, {GUEST}"
+    return _hop_trouble(record.hops, code)
+
+
+def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
+    assert isinstance(record, Sysctl)
+    if code == errno.ENOENT and record.key.startswith("net.mpls."):
+        return (
+            "no such setting here: no MPLS in this kernel, or no such interface",
+            f"load the module: `modprobe mpls_router`, {GUEST}; and look at the interface name",
+        )
+    if code == errno.ENOENT:
+        return "no such setting in this namespace", "look at the key and at the interface name in it: `sysctl -a -r net`"
+    if code == errno.EINVAL:
+        return f"the value {record.value!r} is not one it takes", "see the kernel's Documentation/networking/ip-sysctl.rst"
+    if code in (errno.EACCES, errno.EROFS):
+        return "the setting is read-only here", "in a container: /proc/sys must be writable (--privileged)"
+    return None
+
+
+_BY_RECORD = {
+    VrfDevice: _vrf,
+    Bridge: _bridge,
+    Address: _address,
+    Route: _route,
+    LabelRoute: _label_route,
+    Sysctl: _sysctl,
+}
