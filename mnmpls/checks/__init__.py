@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,30 +29,34 @@ class Finding:
     detail: Result | Trace | None = None
 
 
-def check(
-    lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]
-) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings of one check."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(one.ok for one in self.findings)
+
+    def text(self, encoding: str | None = None) -> str:
+        """For a person: the matrix, the traces, what drifted, and a closing line."""
+        results = [one.detail for one in self.findings if isinstance(one.detail, Result)]
+        parts = [matrix(results, encoding)] if results else []
+        parts += [one.text for one in self.findings if one.kind == "trace"]
+        drifted = [one.text for one in self.findings if one.kind == "drift" and not one.ok]
+        parts += ["\n".join(drifted)] if drifted else []
+        bad = sum(not one.ok for one in self.findings)
+        total = len(self.findings)
+        parts.append(f"{total - bad} of {total} findings as intended" + (f", {bad} NOT" if bad else ""))
+        return "\n\n".join(parts)
+
+
+def check(lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> Report:
     """Everything checked at once: who answers whom, each node's records against its kernel, and the labels of one
     packet between each two sites that reach each other (there and back)."""
     reach = (Finding("reach", one.ok, one.why, one) for one in probe(lab, namespaces))
-    return (*reach, *drift(records, namespaces), *_traces(lab, records, namespaces))
-
-
-def ok(findings: Iterable[Finding]) -> bool:
-    return all(one.ok for one in findings)
-
-
-def text(findings: Iterable[Finding], encoding: str | None = None) -> str:
-    """The findings for a person: the matrix, the traces, what drifted, and a closing line."""
-    findings = tuple(findings)
-    results = [one.detail for one in findings if isinstance(one.detail, Result)]
-    parts = [matrix(results, encoding)] if results else []
-    parts += [one.text for one in findings if one.kind == "trace"]
-    drifted = [one.text for one in findings if one.kind == "drift" and not one.ok]
-    parts += ["\n".join(drifted)] if drifted else []
-    bad = sum(not one.ok for one in findings)
-    parts.append(f"{len(findings) - bad} of {len(findings)} findings as intended" + (f", {bad} NOT" if bad else ""))
-    return "\n\n".join(parts)
+    return Report((*reach, *drift(records, namespaces), *_traces(lab, records, namespaces)))
 
 
 def drift(records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> Iterator[Finding]:
