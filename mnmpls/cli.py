@@ -18,10 +18,13 @@ def parser() -> argparse.ArgumentParser:
     actions = guest.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, text in (("run", "run a command"), ("shell", "open a shell")):
         one = actions.add_parser(action, help=text, description=f"{text.capitalize()} in a guest kernel: {ABOUT}")
-        one.add_argument("--kernel", default="auto", choices=("auto", *guests.GUESTS), help="which guest (auto: the quickest that works)")
-        one.add_argument("-w", dest="writable", action="append", default=[], metavar="DIR", help="one more folder to write through")
+        kernels = ("auto", *guests.GUESTS)
+        one.add_argument("--kernel", default="auto", choices=kernels, help="which guest (auto: the quickest that works)")
+        one.add_argument(
+            "-w", dest="writable", action="append", default=[], metavar="DIR", help="one more folder to write through"
+        )
         if action == "run":
-            one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
+            one.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments, after --")
     return top
 
 
@@ -38,8 +41,7 @@ def guest(options: argparse.Namespace) -> int:
     if not argv:
         print("mnmpls: guest run: no command given (mnmpls guest run -- CMD …)", file=sys.stderr)
         return 2
-    name = "uml" if options.kernel == "auto" else options.kernel
-    return guests.run(name, argv, writable=(os.getcwd(), *options.writable))
+    return guests.run(options.kernel, argv, writable=(os.getcwd(), *options.writable))
 
 
 VERBS = {"guest": guest}

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from mnmpls.errors import GuestFailed, MissingFeature
-from mnmpls.guests import uml
+from mnmpls.guests import host, qemu, uml
 from mnmpls.guests.machine import Backend
-from mnmpls.guests.runner import Command
+from mnmpls.guests.runner import Command, NotUp
 from mnmpls.guests.runner import run as run_in
 
-GUESTS: dict[str, Backend] = {"uml": uml.BACKEND}
+GUESTS: dict[str, Backend] = {"uml": uml.BACKEND, "qemu": qemu.BACKEND}
+"""Guest kernels, the quickest first."""
+
+KERNELS = ("host", *GUESTS)
+
+WHY = "MNMPLS_WHY"
+"""Environment of a command in a guest: why it is there. Told on stderr when the guest is up."""
 
 NOT_PASSED = ("TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK")
 """Variables that name things of the host which the guest does not have."""
@@ -46,26 +53,94 @@ def memory_mib(backend: Backend) -> int:
     return int(given) if given else backend.memory_mib
 
 
+@dataclass(frozen=True)
+class Choice:
+    """``name`` is one of KERNELS, ``why`` a sentence for the user."""
+
+    name: str
+    why: str
+
+
+def choose(kernel: str, features: Iterable[str]) -> Choice:
+    """Where a lab with these needs runs. ``kernel`` is auto or one of KERNELS: auto is this machine's own if a trial
+    shows all features, else the first guest that has them and can start; run() goes on to the next if it does not.
+    Raises MissingFeature, naming all that is missing."""
+    wanted = frozenset(features)
+    if kernel not in ("auto", *KERNELS):
+        raise MissingFeature(f"there is no kernel {kernel!r}: choose one of auto, {', '.join(KERNELS)}")
+    if kernel in GUESTS:
+        problem = unfit(GUESTS[kernel], wanted)
+        if problem:
+            raise MissingFeature(f"kernel {kernel} was asked for, but {problem}")
+        return Choice(kernel, f"kernel {kernel} was asked for")
+    lacking = host.missing(wanted)
+    if not lacking:
+        return Choice("host", "this kernel has all that is needed")
+    why = host.describe(lacking)
+    if kernel == "host":
+        raise MissingFeature(
+            f"kernel host was asked for, but {why}\n  what to do: load or install the modules, or leave the choice to "
+            "MNMPLS_KERNEL=auto, which takes a guest kernel"
+        )
+    return Choice(first_fit(why, wanted), why)
+
+
+def first_fit(why: str, wanted: frozenset[str]) -> str:
+    problems = {name: unfit(backend, wanted) for name, backend in GUESTS.items()}
+    for name, problem in problems.items():
+        if not problem:
+            return name
+    reasons = "".join(f"\n  {problem}" for problem in problems.values())
+    raise MissingFeature(f"{why}, and no guest kernel can start:{reasons}")
+
+
+def unfit(backend: Backend, wanted: frozenset[str]) -> str:
+    """Why this guest is no place for a lab with these needs; empty if it is one."""
+    lacking = wanted - backend.features
+    if lacking:
+        return f"the {backend.title} guest has no {', '.join(host.SPOKEN[feature] for feature in sorted(lacking))}"
+    problem = backend.problem()
+    return f"{backend.title} guest: {problem}" if problem else ""
+
+
 def run(
-    name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None,
-    why: str = "",
+    name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None
 ) -> int:
     """Run a command in guest ``name``; gives its exit status. Standard streams and terminal are as on the host.
-    ``writable`` are the folders it writes through, the current one unless given. ``why`` is told on stderr, with
-    the kernel's release, once the guest is up. Raises GuestFailed when the guest cannot start or does not live."""
+    ``env`` is added to our own environment. ``writable`` are the folders it writes through, the current one unless
+    given. ``auto`` is the first guest that comes up; so is a named one that does not, where MNMPLS_KERNEL leaves
+    the choice to us. Raises GuestFailed when no guest comes up or the one chosen does not live."""
+    free = name == "auto" or os.environ.get("MNMPLS_KERNEL", "auto") == "auto"
+    first = "uml" if name == "auto" else name
+    names = [first, *(each for each in GUESTS if each != first and free)]
+    for number, each in enumerate(names):
+        try:
+            return run_one(each, argv, {**os.environ, **(env or {})}, [os.getcwd()] if writable is None else writable)
+        except NotUp as error:
+            if number + 1 == len(names):
+                raise
+            print(f"mnmpls: {error}\nmnmpls: trying {GUESTS[names[number + 1]].title}", file=sys.stderr, flush=True)
+    raise AssertionError("a list of names is never empty")
+
+
+def run_one(name: str, argv: Sequence[str], env: Mapping[str, str], writable: Sequence[str]) -> int:
     backend = GUESTS[name]
-    problem = backend.problem()
+    problem = unfit(backend, frozenset())
     if problem:
-        raise GuestFailed(f"{backend.title} guest: {problem}")
-    cwd = os.getcwd()
-    folders = [cwd] if writable is None else list(writable)
-    command = Command(
-        tuple(argv), guest_environment(name, os.environ if env is None else env), cwd,
-        tuple(dict.fromkeys(map(os.path.realpath, folders))),
-    )
+        raise NotUp(problem)
+    folders = tuple(dict.fromkeys(map(folder, writable)))
+    command = Command(tuple(argv), guest_environment(name, env), os.getcwd(), folders)
 
     def announce(release: str) -> None:
-        if why:
-            print(f"mnmpls: {why}; running in a {backend.title} guest, Linux {release}", file=sys.stderr, flush=True)
+        if env.get(WHY):
+            where = f"running in a {backend.title} guest, Linux {release}"
+            print(f"mnmpls: {env[WHY]}; {where}", file=sys.stderr, flush=True)
 
     return run_in(backend, command, memory_mib(backend), announce)
+
+
+def folder(path: str) -> str:
+    """Its one true path. Raises GuestFailed if it is no folder."""
+    if not os.path.isdir(path):
+        raise GuestFailed(f"{path}: no such folder on the host, so the guest cannot write through it")
+    return os.path.realpath(path)

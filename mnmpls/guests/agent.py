@@ -12,6 +12,7 @@ import signal
 import struct
 import sys
 import termios
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Session:
         self.status: int | None = None
 
 
-def run_child(argv: list[bytes], cwd: bytes, environment: list[bytes], fds: tuple[int, int, int], terminal: bool) -> None:
+def run_child(
+    argv: list[bytes], cwd: bytes, environment: list[bytes], fds: tuple[int, int, int], terminal: bool
+) -> None:
     """In the forked child: become the command, or say why not as a shell would (126, 127)."""
     os.setsid()
     for number, fd in enumerate(fds):
@@ -234,10 +237,8 @@ class Agent:
     def signal(self, number: int, data: bytes) -> None:
         session = self.sessions[number]
         if session.status is None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(session.pid, int(data))
-            except ProcessLookupError:
-                pass
 
     def reap(self) -> None:
         """Collect ended children, orphans too: we are the first process."""
@@ -282,7 +283,9 @@ def set_size(fd: int, rows: int, columns: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-NOISE = (b"/dev", b"/proc", b"/run", b"/sys", b"/mnt", b"/lib/modules", b"/usr/lib/modules", b"/var/cache", b"/var/log/wtmp")
+NOISE = (
+    b"/dev", b"/proc", b"/run", b"/sys", b"/mnt", b"/lib/modules", b"/usr/lib/modules", b"/var/cache", b"/var/log/wtmp",
+)
 NOISE_NAMES = (b"__pycache__", b".pytest_cache", b".X11-unix", b".bash_history", b".lesshst", b".viminfo", b".ICE-unix")
 
 

@@ -107,4 +107,5 @@ def command(cage: Cage, machine: Machine, memory_mib: int) -> Sequence[str]:
     size_mib = memory_mib + memory_mib // 2 + 64  # UML's file is larger than the memory it gives (its own image)
     unshare = ["unshare", *cage.options, "--fork", "--kill-child=KILL", "--"] if cage.private else []
     start = ["env", "-i", *(f"{key}={value}" for key, value in machine.env.items()), *machine.argv]
-    return ["setpriv", "--pdeathsig", "KILL", "--", *unshare, "sh", "-c", script, "sh", cage.scratch, str(size_mib), *start]
+    shell = ["sh", "-c", script, "sh", cage.scratch, str(size_mib)]
+    return ["setpriv", "--pdeathsig", "KILL", "--", *unshare, *shell, *start]

@@ -1,4 +1,4 @@
-"""What a guest kernel's backend tells the runner. The runner (runner.py) knows no machine; a backend knows nothing else.
+"""What a guest kernel's backend tells the runner, which knows no machine (runner.py).
 
 How a backend fits
     ``uml.py`` and ``qemu.py`` each offer one ``BACKEND``. The runner asks ``BACKEND.problem()`` (empty: may start
@@ -11,19 +11,17 @@ How a backend fits
     * a private tmpfs at ``boot.scratch`` (TMPDIR too), which is gone with the guest. Nothing else is writable for us.
 
 How the guest finds its things
-    The kernel command line has ``init=GUESTS/init`` (or an initramfs ends with ``exec GUESTS/init`` on a root that is
-    the host's tree, read-only) and ``LINE=/dev/ttyS0``: kernels hand unknown WORD=VALUE on to init as environment.
-    ``MODULES`` is the folder that becomes /lib/modules/$(uname -r). ``init`` makes the overlay root and runs
-    ``agent.py $LINE``. The agent says READY with the kernel's release, the runner answers with SETUP: the ``doors``
-    to mount and the rest, and then opens sessions. No clean power-off is needed: the runner has the guest synced,
-    then kills it.
+    The kernel's command line ends in ``init=/usr/bin/python3 -- -I -S GUESTS/agent.py`` (or an initramfs ends in that
+    command, on a root that is the host's tree, read-only). Two words become its environment: ``LINE=/dev/ttyS0``, and
+    ``MODULES=FOLDER`` with a folder that holds a tree of modules named like the kernel's release. The agent makes the
+    overlay root (boot.py) and says READY; the runner answers with SETUP (the ``doors`` to mount) and opens sessions.
+    No clean power-off is needed: the runner has the guest write everything back, then kills it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-
 
 SPOOL = "/run/mnmpls-host"
 """Where the guest sees ``boot.scratch``, see ``Backend.spools``."""

@@ -1,5 +1,5 @@
-"""The frames on the one serial line between host and guest. Used on both sides; the guest's side imports nothing else of
-ours, and little of Python's, because each import costs the guest's start 5 to 50 ms.
+"""The frames on the one serial line between host and guest. Used on both sides; it imports little, because each import
+costs the guest's start 5 to 50 ms.
 
 A frame is a kind, a session number (0: the guest itself), a length and that many bytes. Texts in it are separated by
 NUL, which neither arguments nor environment nor paths can hold.

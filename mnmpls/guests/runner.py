@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import signal
 import socket
@@ -15,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mnmpls.errors import GuestFailed
@@ -37,6 +39,9 @@ CREDIT_BYTES = 1 << 20
 HELD_BYTES = 1 << 18
 """Output that our own stdout has not taken; beyond it the guest has to wait."""
 CONSOLE_BYTES = 1 << 15
+
+TRACE = re.compile(r"(<\d>)?( *\[<[0-9a-f]+>\]| [0-9a-f]{8} )")
+"""Lines of a kernel's call trace: numbers that tell a user nothing."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +107,8 @@ class Guest:
             return
         self.dead = True
         self.line.close()
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         os.close(self.alive)
         until = time.monotonic() + GRACE_S
@@ -124,11 +127,13 @@ class Guest:
     def why_gone(self) -> str:
         """The cause of the guest's end, for a person, from its console's last lines."""
         text = self.console.decode(errors="replace")
-        lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.lstrip(" <0123456>").startswith("[<")]
+        lines = [line.rstrip() for line in text.splitlines() if line.strip() and not TRACE.match(line)]
         cause = self.backend.explain(text)
         panic = [line for line in lines if "Kernel panic" in line]
-        first = f"{self.backend.title} guest: " + (f"the guest kernel panicked ({panic[0]})" if panic else "the guest kernel ended unexpectedly")
-        return "\n".join([first, *([cause] if cause else []), *(f"  | {line}" for line in lines[-30:])])
+        how = f"panicked ({panic[0]})" if panic else "ended unexpectedly"
+        last = lines[: lines.index(panic[0])] if panic else lines
+        first = f"{self.backend.title} guest: the guest kernel {how}"
+        return "\n".join([first, *([cause] if cause else []), *(f"  | {line}" for line in last[-6:])])
 
 
 class Run:
@@ -191,7 +196,7 @@ class Run:
 
     def pass_on(self, number: int) -> None:
         """Ctrl-C and its like are the command's business; before it runs, and for a second SIGTERM, they are ours."""
-        if not self.opened or self.stop_at < float("inf") and number != signal.SIGINT:
+        if not self.opened or (self.stop_at < float("inf") and number != signal.SIGINT):
             raise Stopped(128 + number)
         self.send(protocol.SIGNAL, MAIN, str(number).encode())
         if number in (signal.SIGTERM, signal.SIGHUP):
@@ -289,8 +294,8 @@ class Run:
 
     def watch_time(self) -> None:
         now = time.monotonic()
-        if now - self.ticked > 5 * TICK_S or self.congested:  # we were stopped, or have not listened: no fault of the guest
-            self.heard = now
+        if now - self.ticked > 5 * TICK_S or self.congested:
+            self.heard = now  # we were stopped, or have not listened: no fault of the guest
         self.ticked = now
         if self.opened and now - self.pinged > PING_S:
             self.send(protocol.PING, 0)
@@ -298,17 +303,21 @@ class Run:
         limit_s = self.guest.backend.hang_s if self.opened else self.guest.backend.boot_s
         if now - self.heard > limit_s:
             doing = "has not answered" if self.opened else "did not come up"
-            raise GuestFailed(f"{self.guest.backend.title} guest: the guest kernel {doing} for {limit_s:.0f} s and was ended")
+            kind = GuestFailed if self.opened else NotUp
+            raise kind(f"{self.guest.backend.title} guest: the guest kernel {doing} for {limit_s:.0f} s and was ended")
         if now > self.end_at:
             raise Stopped(self.status if self.status is not None else 128 + signal.SIGTERM)
 
     def until_finished(self) -> int:
-        with terminal.signals() as signals:
-            with terminal.raw(self.terminal):
-                while not self.finished:
-                    self.turn(signals)
+        with terminal.signals() as signals, terminal.raw(self.terminal):
+            while not self.finished:
+                self.turn(signals)
         assert self.status is not None
         return self.status
+
+
+class NotUp(GuestFailed):
+    """The guest did not come up: nothing ran in it, so another one may be tried."""
 
 
 class GuestGone(Exception):
@@ -323,8 +332,9 @@ class Stopped(Exception):
         super().__init__(str(status))
 
 
-def run(backend: Backend, what: Command, memory_mib: int, announce: Callable[[str], None] = lambda release: None) -> int:
-    """The command's exit status; raises GuestFailed when the guest did not start or did not live."""
+def run(backend: Backend, what: Command, memory_mib: int, announce: Callable[[str], None]) -> int:
+    """The command's exit status; raises NotUp when the guest did not start, GuestFailed when it did not live.
+    ``announce`` gets the kernel's release once it is up. From the main thread only: signals are ours meanwhile."""
     guest = Guest(backend, memory_mib, what.writable)
     course = Run(guest, what, announce)
     try:
@@ -333,7 +343,7 @@ def run(backend: Backend, what: Command, memory_mib: int, announce: Callable[[st
         return stopped.status
     except GuestGone as gone:
         guest.kill()
-        raise GuestFailed(guest.why_gone()) from gone
+        raise (GuestFailed if course.opened else NotUp)(guest.why_gone()) from gone
     finally:
         guest.kill()
     tell_lost(course.lost or [])

@@ -42,7 +42,7 @@ def signals() -> Iterator[int]:
     end, start = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     numbers = (*FORWARDED, signal.SIGWINCH, signal.SIGCONT)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
-    before[signal.SIGTTIN] = signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # then a read in the background fails at once
+    before[signal.SIGTTIN] = signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # a read in the background then fails
     wakeup = signal.set_wakeup_fd(start, warn_on_full_buffer=False)
     try:
         yield end

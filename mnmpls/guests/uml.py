@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import tempfile
 from functools import cache
 
+from mnmpls.guests.build import HERE, built
 from mnmpls.guests.machine import Backend, Boot, Door, Machine
 
 KERNEL = "linux.uml"
 MODULES = "/usr/lib/uml/modules"
 PYTHON = "/usr/bin/python3"
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def problem() -> str:
@@ -26,31 +24,8 @@ def problem() -> str:
 
 @cache
 def shim() -> str:
-    """The library that UML needs on CPUs with AMX (fpshim.c), or empty. Built with the set-up; else once, here."""
-    source, built = f"{HERE}/fpshim.c", f"{HERE}/fpshim.so"
-    if os.path.exists(built):
-        return built
-    folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mnmpls")
-    cached = f"{folder}/fpshim.so"
-    if os.path.exists(cached) and os.path.getmtime(cached) >= os.path.getmtime(source):
-        return cached
-    return cached if shutil.which("gcc") and compile_shim(source, cached) else ""
-
-
-def compile_shim(source: str, target: str) -> bool:
-    """Build into the target's folder and move into place, since others may do so at the same time."""
-    try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as folder:
-            done = subprocess.run(
-                ["gcc", "-O2", "-shared", "-fPIC", "-o", f"{folder}/fpshim.so", source], capture_output=True, check=False
-            )
-            if done.returncode:
-                return False
-            os.replace(f"{folder}/fpshim.so", target)
-    except OSError:
-        return False
-    return True
+    """The library that UML needs on CPUs with AMX (fpshim.c), or empty."""
+    return built("fpshim.c", "fpshim.so", ("-shared", "-fPIC"))
 
 
 def machine(boot: Boot) -> Machine:
@@ -69,17 +44,23 @@ def machine(boot: Boot) -> Machine:
 
 
 def explain(console: str) -> str:
-    if "ptrace set fp regs failed" in console:
-        return (
-            "this CPU has more state (AMX) than UML's kernel knows, and the library that helps, fpshim.so, is not built\n"
-            "  what to do: apt-get install gcc libc6-dev and try again"
-        )
-    if "likely just ran out of space" in console:
-        return "the guest's memory no longer fits into the host's\n  what to do: free memory, or set TMPDIR to a folder with room"
-    if "must be not mounted noexec" in console:
-        return "the folder for the guest's memory is mounted noexec\n  what to do: set TMPDIR to another folder"
-    return ""
+    return next((cause for sign, cause in SIGNS.items() if sign in console), "")
 
+
+SIGNS = {
+    "ptrace set fp regs failed": (
+        "this CPU has more state (AMX) than UML's kernel knows, and fpshim.so, which helps, is not built\n"
+        "  what to do: apt-get install gcc libc6-dev and try again"
+    ),
+    "likely just ran out of space": (
+        "the guest's memory no longer fits into the host's\n"
+        "  what to do: free memory, or set TMPDIR to a folder with room"
+    ),
+    "must be not mounted noexec": (
+        "the folder for the guest's memory is mounted noexec\n  what to do: set TMPDIR to another folder"
+    ),
+}
+"""What UML prints before its end, and what that means."""
 
 BACKEND = Backend(
     name="uml",
