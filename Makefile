@@ -30,6 +30,7 @@ lint: setup $(VENV)/.done  ## mypy --strict and ruff
 	$(VENV)/bin/ruff check
 
 clean:  ## take away all that setup, lint and test made here, and the installed mnmpls (Debian's packages stay)
+	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mnmpls"
 	@$(SUDO) tools/setup --remove
 
 # UML on a CPU with more register state than the kernel was built for needs this beside it: see the C file.
