@@ -23,7 +23,7 @@ CLONE_NEWNET = 0x40000000
 _OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 _FALLBACK_DEVICES = frozenset(
-    "tunl0 sit0 gre0 gretap0 erspan0 ip_vti0 ip6_vti0 ip6tnl0 ip6gre0".split()
+    ("tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0")
 )
 """What tunnel modules make in each namespace by themselves (net.core.fb_tunnels_only_for_init_net)."""
 
@@ -97,7 +97,7 @@ class Namespace:
 
     def set_up(self, port: str, up: bool) -> None:
         """Raises KernelRefused for a port that is not there."""
-        self._indexed(f"port {port}", lambda: messages.link_set(self._index(port), up=up))
+        self._ask(f"port {port}", lambda: messages.link_set(self._index(port), up=up))
 
     # Reading.
 
@@ -131,7 +131,7 @@ class Namespace:
                 try:
                     with open(_sysctl_path(key)) as file:
                         yield Sysctl(key, " ".join(file.read().split()))
-                except FileNotFoundError:
+                except OSError:  # Not there, or not to be read: writing it will tell.
                     continue
 
     # Writing.
@@ -145,7 +145,7 @@ class Namespace:
         elif isinstance(record, Bridge):
             self._write_device(record, "bridge", messages.bridge_data())
         else:
-            self._indexed(record, lambda: self._message(record))
+            self._ask(record, lambda: self._message(record))
 
     def _message(self, record: Member | Port | Address | Route | LabelRoute) -> Message:
         index = self._index
@@ -166,15 +166,15 @@ class Namespace:
         there = next((each for each in self._interfaces() if each.name == record.name), None)
         if there and there.kind == kind:
             if isinstance(record, Bridge):
-                return self._request(record, messages.link_kind_set(there.index, kind, data))
+                return self._ask(record, lambda: messages.link_kind_set(there.index, kind, data))
             if messages.vrf_table(there) == record.table:
-                return self._request(record, messages.link_set(there.index, up=True))
+                return self._ask(record, lambda: messages.link_set(there.index, up=True))
             self.remove(record)
-        self._request(record, messages.link_new(record.name, kind, data))
+        self._ask(record, lambda: messages.link_new(record.name, kind, data))
 
     def _write_sysctl(self, record: Sysctl) -> None:
         if not record.key.startswith("net.") or "/" in record.key:
-            raise KernelRefused(record, "it is not a setting of a network namespace", "only net.* keys belong to a node")
+            raise KernelRefused(record, "it is no setting of a network namespace", "only net.* keys belong to a node")
         with self.entered():
             try:
                 # Unbuffered, so that the kernel's refusal comes from here.
@@ -189,7 +189,7 @@ class Namespace:
         """Makes the record untrue; what is gone already is no error. Raises KernelRefused."""
         try:
             for _ in range(_legs(record)):
-                self._indexed(record, lambda: self._removal(record))
+                self._ask(record, lambda: self._removal(record))
         except KernelRefused as error:
             if error.errno not in _GONE:
                 raise
@@ -221,35 +221,30 @@ class Namespace:
         return self._socket
 
     def _index(self, name: str) -> int:
-        """Raises Refused (ENODEV), with the name as its file name."""
+        """Raises Refused (ENODEV) that names the interface."""
         if name not in self._indices:
             try:
                 body = self._netlink.request(messages.link_get(name))[0]
             except Refused as error:
-                raise Refused(error.errno, error.strerror, name) from error
+                raise Refused(error.code, error.said, name) from error
             self._indices[name] = messages.interface(body).index
         return self._indices[name]
 
-    def _indexed(self, record: object, message: Callable[[], Message]) -> None:
-        """Sends a message that holds indices; once more with fresh ones if an interface was made anew meanwhile."""
+    def _ask(self, record: object, message: Callable[[], Message]) -> None:
+        """Sends what ``message`` gives; once more with fresh indices if an interface was made anew meanwhile."""
         try:
             self._netlink.request(message())
         except Refused as error:
-            if error.errno != errno.ENODEV:
-                raise refused(record, error.errno, error.strerror) from error
+            if error.code != errno.ENODEV or error.name:
+                raise _refusal(record, error) from error
             self._indices.clear()
-            self._request_fresh(record, message)
+            self._ask_last(record, message)
 
-    def _request_fresh(self, record: object, message: Callable[[], Message]) -> None:
+    def _ask_last(self, record: object, message: Callable[[], Message]) -> None:
         try:
             self._netlink.request(message())
         except Refused as error:
-            if error.errno == errno.ENODEV and error.filename:
-                raise missing_interface(record, error.filename) from error
-            raise refused(record, error.errno, error.strerror) from error
-
-    def _request(self, record: object, message: Message) -> None:
-        self._request_fresh(record, lambda: message)
+            raise _refusal(record, error) from error
 
 
 def wire(
@@ -267,7 +262,7 @@ def wire(
         messages.VethEnd(a_name, a.fd, a_mac or "", mtu_bytes),
         messages.VethEnd(b_name, b.fd, b_mac or "", mtu_bytes),
     )
-    a._request(f"wire {a_name} - {b_name}", messages.veth_new(*ends))
+    a._ask(f"wire {a_name} - {b_name}", lambda: messages.veth_new(*ends))
 
 
 def _device_records(interfaces: list[Interface], names: dict[int, str]) -> Iterator[Record]:
@@ -296,6 +291,12 @@ def _legs(record: Record) -> int:
     if isinstance(record, Route) and ":" in record.dst and any(not hop.via for hop in record.hops):
         return len(record.hops)
     return 1
+
+
+def _refusal(record: object, error: Refused) -> KernelRefused:
+    if error.code == errno.ENODEV and error.name:
+        return missing_interface(record, error.name)
+    return refused(record, error.code, error.said)
 
 
 def _checked(result: int) -> None:

@@ -36,8 +36,13 @@ class Message:
     body: bytes
 
 
-class Refused(OSError):
-    """The kernel answered a request with an error; ``strerror`` is its extended ack text, or empty."""
+class Refused(Exception):
+    """The kernel answered a request with an error number; ``said`` is its extended ack text, or empty. ``name``
+    is the interface that the request asked for. kernel.py turns it into a KernelRefused."""
+
+    def __init__(self, code: int, said: str, name: str = "") -> None:
+        self.code, self.said, self.name = code, said, name
+        super().__init__(f"{os.strerror(code)}: {said or name}")
 
 
 def attribute(kind: int, *payload: bytes) -> bytes:
@@ -128,4 +133,4 @@ def _raise_error(flags: int, body: bytes) -> None:
     if flags & NLM_F_ACK_TLVS:
         asked = _HEADER.size if flags & NLM_F_CAPPED else struct.unpack_from("=I", body, 4)[0] + 3 & ~3
         said = attributes(body[4 + asked :]).get(NLMSGERR_ATTR_MSG, b"")
-    raise Refused(code, said.rstrip(b"\0").decode(errors="replace") or os.strerror(code))
+    raise Refused(code, said.rstrip(b"\0").decode(errors="replace"))

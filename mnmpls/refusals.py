@@ -6,7 +6,7 @@ import errno
 import os
 
 from .errors import KernelRefused
-from .state import Address, Bridge, LabelRoute, NextHop, Route, Sysctl, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, NextHop, Port, Route, Sysctl, VrfDevice
 
 GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
 
@@ -14,8 +14,7 @@ GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls gue
 def refused(record: object, code: int, said: str) -> KernelRefused:
     """``said`` is the kernel's own sentence where it gave one."""
     why, remedy = _meaning(record, code, said)
-    plain = os.strerror(code)
-    told = why if said in ("", plain) or said in why else f"{why} (kernel: {said})"
+    told = why if said in ("", why) else f"{why} (the kernel says: {said})"
     return KernelRefused(record, told, remedy, errno=code)
 
 
@@ -44,6 +43,8 @@ def _any_record(code: int, said: str) -> tuple[str, str]:
         return "the name exists already", "choose another name, or remove what holds it (`ip link` shows it)"
     if code == errno.EOPNOTSUPP:
         return "this kernel cannot do it", f"load the module that does, {GUEST}"
+    if code == errno.ERANGE:
+        return "a name in it is longer than the kernel takes", "an interface name has 1 to 15 bytes"
     if code == errno.ENETDOWN:
         return "its interface is down", "set the port up first"
     return said or os.strerror(code), ""
@@ -65,6 +66,20 @@ def _bridge(record: object, code: int, said: str) -> tuple[str, str] | None:
     return None
 
 
+def _member(record: object, code: int, said: str) -> tuple[str, str] | None:
+    assert isinstance(record, Member)
+    if code == errno.EOPNOTSUPP:
+        return f"{record.master} takes no members", "the master must be a VRF device or a bridge"
+    return None
+
+
+def _port(record: object, code: int, said: str) -> tuple[str, str] | None:
+    assert isinstance(record, Port)
+    if code == errno.EINVAL:
+        return f"it does not take an MTU of {record.mtu_bytes} bytes", "`ip -d link` shows its minmtu and maxmtu"
+    return None
+
+
 def _address(record: object, code: int, said: str) -> tuple[str, str] | None:
     if code == errno.EACCES and isinstance(record, Address) and ":" in record.cidr:
         key = f"net.ipv6.conf.{record.port}.disable_ipv6"
@@ -72,14 +87,14 @@ def _address(record: object, code: int, said: str) -> tuple[str, str] | None:
     return None
 
 
-def _hop_trouble(hops: tuple[NextHop, ...], code: int) -> tuple[str, str] | None:
+def _hop_trouble(hops: tuple[NextHop, ...], code: int, said: str) -> tuple[str, str] | None:
     gateways = ", ".join(hop.via for hop in hops if hop.via)
     if code in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return (
             f"no way to the next hop {gateways}",
             "give a port an address in the next hop's subnet (and set the port up), or name the port it is behind",
         )
-    if code == errno.EINVAL and gateways:
+    if code == errno.EINVAL and gateways and not said:
         return f"the next hop {gateways} is not usable there", "it must be a neighbour's address on the named port"
     return None
 
@@ -88,7 +103,7 @@ def _route(record: object, code: int, said: str) -> tuple[str, str] | None:
     assert isinstance(record, Route)
     if code == errno.EOPNOTSUPP and any(hop.labels for hop in record.hops):
         return "this kernel cannot push labels on IP packets", f"load the module: `modprobe mpls_iptunnel`, {GUEST}"
-    return _hop_trouble(record.hops, code)
+    return _hop_trouble(record.hops, code, said)
 
 
 def _label_route(record: object, code: int, said: str) -> tuple[str, str] | None:
@@ -101,13 +116,15 @@ def _label_route(record: object, code: int, said: str) -> tuple[str, str] | None
         )
     if "main route table" in said:
         return "label routes live in the main table only", "leave the table out: a VRF is reached by its device as hop"
+    if not record.hops:
+        return "a label route needs a hop", "name a gateway, a VRF device or lo"
     if code == errno.EINVAL and record.label < 16:
         return "labels 0 to 15 are reserved (RFC 3032 2.1)", "choose a label from 16 to 1048575"
     if code == errno.EINVAL and any(hop.weight != 1 for hop in record.hops):
         return "the kernel has no weights among the hops of a label", "give every hop weight 1"
     if code == errno.EOPNOTSUPP:
         return "this kernel has no MPLS routing", f"load the module: `modprobe mpls_router`, {GUEST}"
-    return _hop_trouble(record.hops, code)
+    return _hop_trouble(record.hops, code, said)
 
 
 def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
@@ -118,9 +135,9 @@ def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
             f"load the module: `modprobe mpls_router`, {GUEST}; and look at the interface name",
         )
     if code == errno.ENOENT:
-        return "no such setting in this namespace", "look at the key and at the interface name in it: `sysctl -a -r net`"
+        return "no such setting in this namespace", "look at the key, and at the interface name in it"
     if code == errno.EINVAL:
-        return f"the value {record.value!r} is not one it takes", "see the kernel's Documentation/networking/ip-sysctl.rst"
+        return "it does not take this value", "see Documentation/networking/ip-sysctl.rst of the kernel"
     if code in (errno.EACCES, errno.EROFS):
         return "the setting is read-only here", "in a container: /proc/sys must be writable (--privileged)"
     return None
@@ -129,6 +146,8 @@ def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
 _BY_RECORD = {
     VrfDevice: _vrf,
     Bridge: _bridge,
+    Member: _member,
+    Port: _port,
     Address: _address,
     Route: _route,
     LabelRoute: _label_route,
