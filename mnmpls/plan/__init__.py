@@ -1,0 +1,38 @@
+"""The planner: an open lab in, a complete one out; a complete lab in, records per node out. Pure: no root, no
+kernel, no files, no chance; the same lab always gives the same plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..errors import LabError
+from ..model import Lab
+from ..state import Record
+from . import alloc
+from .addresses import addressed, with_gateways
+from .assembly import assemble
+from .check import problems
+from .names import named
+from .sizes import l3vpn
+from .vrfs import identified
+
+__all__ = ["complete", "l3vpn", "problems", "records"]
+
+
+def complete(lab: Lab) -> Lab:
+    """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing.
+    Raises LabError with every problem there is."""
+    found = problems(lab)
+    if found:
+        raise LabError(found)
+    return with_gateways(addressed(identified(named(_with_platform_labels(lab)))))
+
+
+def records(lab: Lab) -> dict[str, frozenset[Record]]:
+    """What must be true in each node's namespace, for a completed ``lab``. Raises LabError for what shows only in
+    the routes: a link that lacks the IP version it would have to carry, labels that do not fit."""
+    return assemble(lab)
+
+
+def _with_platform_labels(lab: Lab) -> Lab:
+    return lab if lab.platform_labels is not None else replace(lab, platform_labels=alloc.PLATFORM_LABELS)

@@ -1,0 +1,179 @@
+"""Addresses that the user left open: loopbacks, core wires, access wires, LANs, and who is whose default gateway."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from ..errors import LabError, Problem
+from ..model import NO_LOOPBACK, Lab, Link, Node, Port
+from . import alloc
+from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, interface, interfaces, network, sites, via
+from .vrfs import vpn_of
+
+Subnets = Mapping[int, IPv4Network]
+Key = tuple[str, str]
+"""A port: its node's name and its own."""
+
+
+def addressed(lab: Lab) -> Lab:
+    """``lab`` (ports named, VRFs identified) with addresses everywhere; raises LabError when a range is used up."""
+    try:
+        lab = _with_loopbacks(lab)
+        net = network(lab)
+        planned = _port_addresses(net, _subnets(lab, net))
+    except alloc.PoolEmpty as empty:
+        raise LabError([Problem("links", str(empty))]) from empty
+    return replace(lab, links=tuple(Link(_filled(k.a, planned), _filled(k.b, planned), k.type) for k in lab.links))
+
+
+def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
+    addresses = port.addresses if port.addresses is not None else planned.get((port.node, port.name), ())
+    mtu_bytes = port.mtu_bytes if port.mtu_bytes is not None else alloc.MTU_BYTES
+    return replace(port, addresses=tuple(str(interface(cidr)) for cidr in addresses), mtu_bytes=mtu_bytes)
+
+
+def _with_loopbacks(lab: Lab) -> Lab:
+    given = [cidr for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
+    nets = _v4(given) + _v4(_given(port for link in lab.links for port in link.ports))
+    nets.append(IPv4Network((alloc.LOOPBACKS[0].network_address, 32)))
+    wanting = [node.name for node in lab.nodes if node.role in ROUTERS and not node.loopbacks]
+    planned = dict(zip(wanting, alloc.carve(alloc.LOOPBACKS, [32] * len(wanting), nets), strict=False))
+
+    def loopbacks(node: Node) -> tuple[str, ...]:
+        if node.name in planned:
+            return (str(planned[node.name]),)
+        return tuple(cidr if cidr == NO_LOOPBACK else str(interface(cidr)) for cidr in node.loopbacks)
+
+    return replace(lab, nodes=tuple(replace(node, loopbacks=loopbacks(node)) for node in lab.nodes))
+
+
+def _given(ports: Iterable[Port]) -> list[str]:
+    return [cidr for port in ports for cidr in port.addresses or ()]
+
+
+def _v4(cidrs: Iterable[str]) -> list[IPv4Network]:
+    return [net for cidr in cidrs if isinstance(net := interface(cidr).network, IPv4Network)]
+
+
+def _subnets(lab: Lab, net: Network) -> Subnets:
+    """Segment -> subnet, for the segments on which nothing is given and something is open."""
+    loopbacks = [cidr for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
+    everything = _v4(_given(port for segment in net.segments for port in segment.ports)) + _v4(loopbacks)
+    open_ = [i for i, segment in enumerate(net.segments) if _is_open(segment)]
+    by_pool: dict[str, list[int]] = defaultdict(list)
+    for index in open_:
+        by_pool[_kind(net, net.segments[index])].append(index)
+    found: dict[int, IPv4Network] = {}
+    for kind, pools in (("core", alloc.CORE), ("access", alloc.ACCESS)):
+        lengths = [_length(net.segments[i], shortest=31) for i in by_pool[kind]]
+        found.update(zip(by_pool[kind], alloc.carve(pools, lengths, everything), strict=False))
+    found.update(_lans(lab, net, frozenset(by_pool["lan"]), loopbacks))
+    return found
+
+
+def _is_open(segment: Segment) -> bool:
+    return any(port.addresses is None for port in segment.ports) and not any(port.addresses for port in segment.ports)
+
+
+def _kind(net: Network, segment: Segment) -> str:
+    routers = sum(net.role(port.node) in ROUTERS for port in segment.ports)
+    if not routers:
+        return "lan"
+    return "core" if routers == len(segment.ports) and not any(port.vrf for port in segment.ports) else "access"
+
+
+def _length(segment: Segment, shortest: int) -> int:
+    """The longest prefix, at most ``shortest``, that has an address for every port (RFC 3021: both of a /31)."""
+    if len(segment.ports) <= 2:
+        return shortest
+    return min(shortest, 32 - (len(segment.ports) + 1).bit_length())
+
+
+def _lans(lab: Lab, net: Network, wanted: frozenset[int], loopbacks: Sequence[str]) -> dict[int, IPv4Network]:
+    """Every VPN numbers its LANs for itself; one site behind two VPNs is numbered apart from both."""
+    vpn = vpn_of(lab)
+    targets = {(node.name, vrf.name): vrf.imports + vrf.exports for node in lab.nodes for vrf in node.vrfs}
+    groups: dict[object, list[Site]] = defaultdict(list)
+    for number, site in enumerate(sites(net)):
+        names = {vpn[rt] for port in site.exits for rt in targets.get((port.node, port.vrf or ""), ())[:1]}
+        groups[min(names) if len(names) == 1 else ("shared" if site.exits else number)].append(site)
+    everywhere = _v4(cidr for site in groups["shared"] for cidr in _given(_ports(net, site)))
+    found: dict[int, IPv4Network] = {}
+    for members in groups.values():
+        lans = [index for site in members for index in site.segments if index in wanted]
+        taken = _v4(cidr for site in members for cidr in _given(_ports(net, site))) + everywhere + _v4(loopbacks)
+        taken.append(IPv4Network((alloc.LANS[0].network_address, 24)))
+        lengths = [_length(net.segments[index], shortest=24) for index in lans]
+        found.update(zip(lans, alloc.carve(alloc.LANS, lengths, taken), strict=False))
+    return found
+
+
+def _ports(net: Network, site: Site) -> Iterator[Port]:
+    return (port for index in site.segments for port in net.segments[index].ports)
+
+
+def _port_addresses(net: Network, planned: Subnets) -> dict[Key, tuple[str, ...]]:
+    found: dict[Key, list[str]] = defaultdict(list)
+    for index, segment in enumerate(net.segments):
+        wanting = [port for port in segment.ports if port.addresses is None]
+        if not wanting:
+            continue
+        given = [address for port in segment.ports for address in interfaces(port)]
+        nets = dict.fromkeys(address.network for address in given) or {planned[index]: None}
+        for subnet in nets:
+            used = {int(address.ip) for address in given}
+            for port, cidr in _spread_over(net, wanting, str(subnet), used):
+                found[port.node, port.name].append(cidr)
+    return {key: tuple(cidrs) for key, cidrs in found.items()}
+
+
+def _spread_over(net: Network, ports: Sequence[Port], subnet: str, used: set[int]) -> Iterator[tuple[Port, str]]:
+    """Hosts from the bottom; on a LAN the routers from the top, as people do it."""
+    whole = interface(subnet).network
+    first, last = int(whole.network_address), int(whole.broadcast_address)
+    if whole.num_addresses > 2:
+        first, last = first + 1, last - 1
+    lan = whole.num_addresses > 4
+    up = (number for number in range(first, last + 1) if number not in used)
+    down = (number for number in range(last, first - 1, -1) if number not in used)
+    for port in ports:
+        number = next(down if lan and net.role(port.node) != "host" else up, None)
+        if number is None or number in used:
+            raise alloc.PoolEmpty(f"{subnet} has no address left for {port.name} of {port.node}: use a wider subnet")
+        used.add(number)
+        yield port, f"{whole.network_address + (number - int(whole.network_address))}/{whole.prefixlen}"
+
+
+def with_gateways(lab: Lab) -> Lab:
+    """``lab`` (addressed) with the default gateway of each CE and host that has somewhere to go."""
+    net = network(lab)
+    found: dict[str, str] = {}
+    for site in sites(net):
+        found.update(_gateways(net, site))
+
+    def gateway(node: Node) -> str:
+        return node.gateway or found.get(node.name, "")
+
+    return replace(lab, nodes=tuple(replace(node, gateway=gateway(node)) for node in lab.nodes))
+
+
+def _gateways(net: Network, site: Site) -> dict[str, str]:
+    """Nearest exit first; in a site without exits the hosts at least find their CE."""
+    heads = site.exits or [p for name in site.nodes if net.role(name) == "ce" for p in net.ports[name]]
+    passed = {port.node for port in heads}
+    queue = deque((net.segment_of[port.node, port.name], port) for port in heads)
+    found: dict[str, str] = {}
+    while queue:
+        index, head = queue.popleft()
+        for port in net.segments[index].ports:
+            address = via(port, head, 4) or via(port, head, 6)
+            if port.node in passed or net.role(port.node) not in CUSTOMERS or address is None:
+                continue
+            passed.add(port.node)
+            found[port.node] = address
+            if net.role(port.node) == "ce":
+                queue.extend((net.segment_of[p.node, p.name], p) for p in net.ports[port.node] if p != port)
+    return found

@@ -1,0 +1,98 @@
+"""Where planned numbers come from: every range this planner takes from, and how it takes.
+
+What the user gave is never taken a second time. Same lab, same numbers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from ipaddress import IPv4Network
+from itertools import count
+
+LOOPBACKS = (IPv4Network("10.255.0.0/16"),)
+"""A /32 on ``lo`` of each p and pe, from 10.255.0.1."""
+
+CORE = (IPv4Network("10.254.0.0/16"),)
+"""A /31 (RFC 3021) per wire between routers."""
+
+ACCESS = (IPv4Network("172.16.0.0/12"),)
+"""A /31 per wire between a provider's router and a customer's node."""
+
+LANS = (IPv4Network("192.168.0.0/16"), IPv4Network("10.0.0.0/9"))
+"""A /24 per customer LAN, 192.168.1.0/24 first. Each VPN counts for itself: customers overlap, as in life."""
+
+TABLES = range(10, 2**31, 10)
+"""Routing tables of VRFs, per node. 0 and 253 to 255 are the kernel's own (include/uapi/linux/rtnetlink.h)."""
+
+RESERVED_TABLES = frozenset({0, 253, 254, 255})
+
+ASN = 65000
+"""For route distinguishers and targets ``65000:N``; a private AS number (RFC 6996)."""
+
+FIRST_LABEL, LAST_LABEL = 16, 2**20 - 1
+"""0 to 15 are reserved, a label has 20 bits (RFC 3032 2.1)."""
+
+VPN_LABELS_STEP = 1000
+"""Transport labels begin at 16, VPN labels at the next full thousand after them."""
+
+PLATFORM_LABELS = 1048575
+"""For net.mpls.platform_labels where the lab names none: the kernel's maximum, one less than the label space."""
+
+MTU_BYTES = 1500
+LOOPBACK_MTU_BYTES = 65536
+
+
+class PoolEmpty(ValueError):
+    """The documented range has no room left."""
+
+
+def carve(pools: Sequence[IPv4Network], lengths: Iterable[int], taken: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
+    """For each prefix length the next subnet of the pools, in order, that overlaps nothing in ``taken``.
+    Raises PoolEmpty."""
+    starts, ends = _merged(taken)
+    rest = iter(pools)
+    pool = next(rest)
+    cursor = int(pool.network_address)
+    for length in lengths:
+        size = 1 << (32 - length)
+        while True:
+            cursor = -(-cursor // size) * size
+            if cursor + size - 1 > int(pool.broadcast_address):
+                pool = _next_pool(rest, pools, length)
+                cursor = int(pool.network_address)
+                continue
+            before = bisect_right(starts, cursor + size - 1) - 1
+            if before < 0 or ends[before] < cursor:
+                break
+            cursor = ends[before] + 1
+        yield IPv4Network((cursor, length))
+        cursor += size
+
+
+def _next_pool(rest: Iterator[IPv4Network], pools: Sequence[IPv4Network], length: int) -> IPv4Network:
+    for pool in rest:
+        return pool
+    raise PoolEmpty(f"no /{length} is left in {', '.join(map(str, pools))}; give addresses to some of these yourself")
+
+
+def _merged(taken: Iterable[IPv4Network]) -> tuple[list[int], list[int]]:
+    """First and last addresses of the spans that are taken; spans neither overlap nor stand out of order."""
+    starts: list[int] = []
+    ends: list[int] = []
+    for first, last in sorted({(int(net.network_address), int(net.broadcast_address)) for net in taken}):
+        if ends and first <= ends[-1]:
+            ends[-1] = max(ends[-1], last)
+        else:
+            starts.append(first)
+            ends.append(last)
+    return starts, ends
+
+
+def free(numbers: Iterable[int], taken: Collection[int]) -> Iterator[int]:
+    """``numbers`` without those that are taken."""
+    return (number for number in numbers if number not in taken)
+
+
+def labels(first: int, taken: Collection[int]) -> Iterator[int]:
+    return free(count(first), taken)

@@ -1,0 +1,56 @@
+"""What a node needs before its first route: devices, addresses, sysctls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model import NO_LOOPBACK, Node
+from ..state import UNREACHABLE_METRIC, Address, Bridge, Member, Port, Record, Route, Sysctl, VrfDevice
+from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
+from .graph import ROUTERS, Network
+
+
+def devices(net: Network, node: Node, platform_labels: int) -> Iterator[Record]:
+    """Everything but sysctls and routes of one node; its sysctls come from ``sysctls``."""
+    yield Port("lo", True, LOOPBACK_MTU_BYTES)
+    for loopback in node.loopbacks:
+        if loopback != NO_LOOPBACK:
+            yield Address("lo", loopback)
+    if node.role == "bridge":
+        yield Bridge(node.name)
+    for vrf in node.vrfs:
+        yield from _vrf(vrf.name, vrf.table or 0)
+    for port in net.ports[node.name]:
+        yield Port(port.name, True, port.mtu_bytes or MTU_BYTES)
+        master = node.name if node.role == "bridge" else port.vrf
+        if master:
+            yield Member(port.name, master)
+        yield from (Address(port.name, cidr) for cidr in port.addresses or ())
+    settings = dict(_sysctls(net, node, platform_labels)) | dict(node.sysctls)
+    yield from (Sysctl(key, value) for key, value in settings.items())
+
+
+def _vrf(name: str, table: int) -> Iterator[Record]:
+    """A miss in a VRF must not fall through to the next rule, which looks up the main table
+    (Documentation/networking/vrf.rst): hence a route for everything that nothing else wants."""
+    yield VrfDevice(name, table)
+    for everything in ("0.0.0.0/0", "::/0"):
+        yield Route(table, everything, kind="unreachable", metric=UNREACHABLE_METRIC)
+
+
+def _sysctls(net: Network, node: Node, platform_labels: int) -> Iterator[tuple[str, str]]:
+    ports = net.ports[node.name]
+    if node.role in ROUTERS or node.role == "ce":
+        yield "net.ipv4.ip_forward", "1"
+        yield "net.ipv6.conf.all.forwarding", "1"
+    if node.role in ROUTERS:
+        yield "net.mpls.platform_labels", str(platform_labels)
+        for port in ports:
+            if net.is_core(port):
+                # Labels are taken from the core only, never from a customer (RFC 4364 13.1).
+                yield f"net.mpls.conf.{port.name}.input", "1"
+    if node.role in ROUTERS or node.role == "ce" or (node.role == "host" and len(ports) > 1):
+        # A new namespace inherits the host's value, the greater of "all" and the port's own counts, and a packet
+        # from a VRF's port is checked as the VRF device's (net/ipv4/fib_frontend.c, drivers/net/vrf.c).
+        for name in ("all", "default", *(port.name for port in ports), *(vrf.name for vrf in node.vrfs)):
+            yield f"net.ipv4.conf.{name}.rp_filter", "0"

@@ -1,0 +1,207 @@
+"""The lab as a graph: who hears whom, the core that carries labels, the customers' sites. Pure look-up tables,
+built once per plan, so that everything after them is linear in what it yields."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from ..model import Lab, Node, Port
+
+ROUTERS = frozenset({"p", "pe"})
+CUSTOMERS = frozenset({"ce", "host"})
+
+Interface = IPv4Interface | IPv6Interface
+Edge = tuple[Port, Port]
+"""A way to a neighbour: the port one leaves by, the neighbour's port."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Ports that hear each other: the two ends of a wire, or a LAN (bridges are part of the wire)."""
+
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Customer nodes that reach each other without a provider router; ``exits`` are the providers' ports to it."""
+
+    nodes: tuple[str, ...]
+    segments: tuple[int, ...]
+    exits: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Look-up tables of a lab whose ports all have names."""
+
+    nodes: Mapping[str, Node]
+    ports: Mapping[str, tuple[Port, ...]]
+    segments: tuple[Segment, ...]
+    segment_of: Mapping[tuple[str, str], int]
+    core: Mapping[str, tuple[Edge, ...]]
+
+    def role(self, node: str) -> str:
+        return self.nodes[node].role
+
+    def is_core(self, port: Port) -> bool:
+        """Whether labels travel here: a router's port outside VRFs that hears another such port."""
+        return is_router_port(self.nodes, port) and any(
+            other.node != port.node and is_router_port(self.nodes, other)
+            for other in self.segments[self.segment_of[port.node, port.name]].ports
+        )
+
+
+def is_router_port(nodes: Mapping[str, Node], port: Port) -> bool:
+    return port.vrf is None and nodes[port.node].role in ROUTERS
+
+
+def network(lab: Lab) -> Network:
+    """The look-up tables of ``lab``."""
+    nodes = {node.name: node for node in lab.nodes}
+    ports: dict[str, list[Port]] = {name: [] for name in nodes}
+    for link in lab.links:
+        for port in link.ports:
+            ports[port.node].append(port)
+    segments = tuple(_segments(lab, nodes))
+    where = {(port.node, port.name): i for i, segment in enumerate(segments) for port in segment.ports}
+    return Network(nodes, {name: tuple(found) for name, found in ports.items()}, segments, where, _core(nodes, segments))
+
+
+def _segments(lab: Lab, nodes: Mapping[str, Node]) -> Iterable[Segment]:
+    wire_of = _joined_bridges(lab, nodes)
+    members: dict[object, list[Port]] = {}
+    for i, link in enumerate(lab.links):
+        bridges = [port.node for port in link.ports if nodes[port.node].role == "bridge"]
+        wire: object = wire_of[bridges[0]] if bridges else i
+        members.setdefault(wire, []).extend(port for port in link.ports if port.node not in bridges)
+    return (Segment(tuple(ports)) for ports in members.values())
+
+
+def _joined_bridges(lab: Lab, nodes: Mapping[str, Node]) -> dict[str, str]:
+    """For every bridge the first bridge of its LAN."""
+    beside: dict[str, list[str]] = {node.name: [] for node in lab.nodes if node.role == "bridge"}
+    for link in lab.links:
+        if link.a.node in beside and link.b.node in beside:
+            beside[link.a.node].append(link.b.node)
+            beside[link.b.node].append(link.a.node)
+    first: dict[str, str] = {}
+    for start in beside:
+        for bridge in spread([start], beside):
+            first.setdefault(bridge, start)
+    return first
+
+
+def spread(starts: Iterable[str], beside: Mapping[str, Sequence[str]], known: Iterable[str] = ()) -> list[str]:
+    """Everything that can be reached from ``starts``, nearest first, without what is ``known`` already."""
+    seen = dict.fromkeys(starts)
+    barred = frozenset(known)
+    queue = deque(seen)
+    while queue:
+        for other in beside.get(queue.popleft(), ()):
+            if other not in seen and other not in barred:
+                seen[other] = None
+                queue.append(other)
+    return list(seen)
+
+
+def _core(nodes: Mapping[str, Node], segments: Iterable[Segment]) -> dict[str, tuple[Edge, ...]]:
+    edges: dict[str, list[Edge]] = defaultdict(list)
+    for segment in segments:
+        routers = [port for port in segment.ports if is_router_port(nodes, port)]
+        for mine in routers:
+            edges[mine.node] += [(mine, other) for other in routers if other.node != mine.node]
+    return {name: tuple(found) for name, found in edges.items()}
+
+
+def search(core: Mapping[str, tuple[Edge, ...]], roots: Iterable[str]) -> dict[str, tuple[Edge, ...]]:
+    """For every router but the roots: all edges that begin a shortest path (fewest links) to the nearest root."""
+    distance = dict.fromkeys(roots, 0)
+    edges: dict[str, list[Edge]] = {}
+    queue = deque(distance)
+    while queue:
+        here = queue.popleft()
+        for mine, theirs in core.get(here, ()):
+            if theirs.node not in distance:
+                distance[theirs.node] = distance[here] + 1
+                queue.append(theirs.node)
+            if distance[theirs.node] == distance[here] + 1:
+                edges.setdefault(theirs.node, []).append((theirs, mine))
+    return {name: tuple(found) for name, found in edges.items()}
+
+
+def sites(net: Network) -> tuple[Site, ...]:
+    """Every site of the lab, in the order of its first node; each customer node is in exactly one."""
+    found: list[Site] = []
+    seen: set[str] = set()
+    for name, node in net.nodes.items():
+        if node.role in CUSTOMERS and name not in seen:
+            found.append(_site(net, name))
+            seen.update(found[-1].nodes)
+    return tuple(found)
+
+
+def _site(net: Network, start: str) -> Site:
+    nodes, segments, exits = {start: None}, dict[int, None](), list[Port]()
+    queue = deque([start])
+    while queue:
+        for port in net.ports[queue.popleft()]:
+            index = net.segment_of[port.node, port.name]
+            if index in segments:
+                continue
+            segments[index] = None
+            for other in net.segments[index].ports:
+                if net.role(other.node) in ROUTERS:
+                    exits.append(other)
+                elif other.node not in nodes:
+                    nodes[other.node] = None
+                    queue.append(other.node)
+    return Site(tuple(nodes), tuple(segments), tuple(exits))
+
+
+def ways(net: Network, starts: Sequence[Port]) -> dict[int, Edge]:
+    """For every segment that is not at ``starts`` and can be reached through CEs: the first edge of a shortest way
+    there. Providers' routers and hosts do not forward for a site."""
+    here = {net.segment_of[port.node, port.name]: port for port in reversed(starts)}
+    found: dict[int, Edge | None] = dict.fromkeys(sorted(here))
+    passed = {port.node for port in starts}
+    queue = deque(found)
+    while queue:
+        index = queue.popleft()
+        for gateway in net.segments[index].ports:
+            if net.role(gateway.node) != "ce" or gateway.node in passed:
+                continue
+            passed.add(gateway.node)
+            edge = found[index] or (here[index], gateway)
+            for port in net.ports[gateway.node]:
+                beyond = net.segment_of[port.node, port.name]
+                if beyond not in found:
+                    found[beyond] = edge
+                    queue.append(beyond)
+    return {index: edge for index, edge in found.items() if edge is not None}
+
+
+@lru_cache(maxsize=65536)
+def interface(cidr: str) -> Interface:
+    """``cidr`` as an address with its prefix length; raises ValueError."""
+    return ip_interface(cidr)
+
+
+def interfaces(port: Port) -> list[Interface]:
+    return [interface(cidr) for cidr in port.addresses or ()]
+
+
+def via(mine: Port, theirs: Port, version: int) -> str | None:
+    """The neighbour's address of that IP version in a subnet that both ports have, or None."""
+    nets = {address.network for address in interfaces(mine) if address.version == version}
+    return next((str(address.ip) for address in interfaces(theirs) if address.network in nets), None)
+
+
+def subnets(segment: Segment) -> list[str]:
+    """The subnets of a segment, in the order of its ports; link-local ones are nobody else's business."""
+    found = (address.network for port in segment.ports for address in interfaces(port))
+    return list(dict.fromkeys(str(subnet) for subnet in found if not subnet.is_link_local))

@@ -1,0 +1,31 @@
+"""The routes that the user wrote: they win over what is planned for the same destination."""
+
+from __future__ import annotations
+
+from ..model import Node, StaticRoute
+from ..state import MAIN_TABLE, NextHop
+from .graph import Network, interface, interfaces
+from .routes import Routes, destination
+
+
+def user_routes(net: Network, routes: Routes, node: Node) -> None:
+    """Adds every route of ``node``; several with one destination are one multipath route."""
+    tables = {vrf.name: vrf.table or 0 for vrf in node.vrfs}
+    seen: set[tuple[int, str]] = set()
+    for route in node.routes:
+        table = MAIN_TABLE if route.vrf is None else tables[route.vrf]
+        dst = str(interface(destination(route)).network)
+        hop = NextHop(route.via, route.port or port_towards(net, node, route), route.labels)
+        if (table, dst) in seen:
+            routes.add(node.name, table, dst, [hop])
+        else:
+            routes.replace(node.name, table, dst, hop)
+        seen.add((table, dst))
+
+
+def port_towards(net: Network, node: Node, route: StaticRoute) -> str:
+    """The port in whose subnet ``via`` lies: one of the route's own VRF first; empty when there is none."""
+    address = interface(route.via).ip
+    fitting = [p for p in net.ports[node.name] if any(address in cidr.network for cidr in interfaces(p))]
+    best = [p for p in fitting if p.vrf == route.vrf] or [p for p in fitting if p.vrf is None or route.labels]
+    return best[0].name if best else ""

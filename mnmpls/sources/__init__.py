@@ -1,0 +1,21 @@
+"""Lab files: text to Lab. One reader per file ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import LabError, Problem
+from ..model import Lab
+from . import from_yaml
+
+SOURCES: dict[str, Callable[[str], Lab]] = {".yml": from_yaml.read, ".yaml": from_yaml.read}
+
+
+def load(path: str) -> Lab:
+    """The lab in the file ``path``, open where the file leaves it open. Raises LabError."""
+    ending = Path(path).suffix
+    if ending not in SOURCES:
+        known = ", ".join(sorted(SOURCES))
+        raise LabError([Problem("", f"a lab file ends in one of {known}, this one in {ending or 'nothing'}", path)])
+    return SOURCES[ending](path)

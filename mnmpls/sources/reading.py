@@ -1,0 +1,120 @@
+"""Typed reading of a YAML tree: what a value is follows from where it stands, not from how YAML 1.1 guesses (there
+``65000:10`` is a number and ``no`` a truth value). Every fault is noted with its path and line; reading goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import yaml
+
+from ..errors import Problem
+
+Entries = dict[str, yaml.Node]
+
+
+@dataclass
+class Notes:
+    """What one pass over a file collects: faults, and the line of every path."""
+
+    path: str
+    problems: list[Problem] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+
+    def at(self, where: str, node: yaml.Node) -> None:
+        self.places.setdefault(where, self.place(node))
+
+    def place(self, node: yaml.Node) -> str:
+        return f"{self.path}:{node.start_mark.line + 1}"
+
+    def fault(self, where: str, node: yaml.Node, text: str) -> None:
+        self.problems.append(Problem(where, text, self.place(node)))
+
+
+def mapping(notes: Notes, where: str, node: yaml.Node, known: tuple[str, ...] = ()) -> Entries:
+    """The entries of a mapping; with ``known``, other keys are faults. Empty values count as left out."""
+    if not isinstance(node, yaml.MappingNode):
+        if not is_null(node):
+            hint = f" with {', '.join(known)}" if known else ""
+            notes.fault(where, node, f"expected a mapping{hint}, not {_what(node)}")
+        return {}
+    found: Entries = {}
+    for key_node, value in node.value:
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
+        path = f"{where}.{key}" if where else key
+        if not key:
+            notes.fault(where, key_node, f"expected a name before the colon, not {_what(key_node)}")
+        elif known and key not in known:
+            notes.fault(path, key_node, f"there is no key {key!r} here; {nearest(key, known)}")
+        elif key in found:
+            notes.fault(path, key_node, f"given twice, first in line {found[key].start_mark.line + 1}")
+        else:
+            notes.at(path, key_node)
+            found[key] = value
+    return {key: value for key, value in found.items() if not known or not is_null(value)}
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """A hint for a name that is not known."""
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
+
+
+def is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def text(notes: Notes, where: str, node: yaml.Node | None, otherwise: str = "") -> str:
+    """A scalar exactly as it is written."""
+    if node is None:
+        return otherwise
+    notes.at(where, node)
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    notes.fault(where, node, f"expected a text, not {_what(node)}")
+    return otherwise
+
+
+def number(notes: Notes, where: str, node: yaml.Node | None) -> int | None:
+    """A whole number, decimal or 0x."""
+    if node is None:
+        return None
+    notes.at(where, node)
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            return int(node.value, 0)
+        except ValueError:
+            pass
+    notes.fault(where, node, f"expected a whole number, not {_what(node)}")
+    return None
+
+
+def items(notes: Notes, where: str, node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    """The entries of a list with their paths; a single value is a list of one."""
+    if node is None or is_null(node):
+        return
+    notes.at(where, node)
+    if isinstance(node, yaml.SequenceNode):
+        for i, entry in enumerate(node.value):
+            notes.at(f"{where}[{i}]", entry)
+            yield f"{where}[{i}]", entry
+    elif isinstance(node, yaml.ScalarNode):
+        yield where, node
+    else:
+        notes.fault(where, node, f"expected a list, not {_what(node)}")
+
+
+def texts(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, ...]:
+    return tuple(text(notes, path, entry) for path, entry in items(notes, where, node))
+
+
+def numbers(notes: Notes, where: str, node: yaml.Node | None) -> tuple[int, ...]:
+    found = (number(notes, path, entry) for path, entry in items(notes, where, node))
+    return tuple(entry for entry in found if entry is not None)
+
+
+def _what(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return repr(node.value) if node.value else "nothing"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"

@@ -1,0 +1,78 @@
+"""YAML text to a tree that knows its lines, safely: no tags, bounded size and depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from ..errors import LabError, Problem
+
+LARGEST_FILE_BYTES = 8 * 2**20
+DEEPEST = 20
+MOST_ENTRIES = 1_000_000
+"""Entries with all aliases written out: nine lines of nested aliases would make a thousand million of them."""
+
+
+def tree(path: str) -> yaml.Node:
+    """The root of the document in ``path``. Raises LabError with the line when it is not sane YAML."""
+    text = _text(path)
+    try:
+        _look_through(path, text)
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        why = " ".join(part for part in (error.context, error.problem) if part)
+        raise LabError([Problem("", f"this is not YAML: {why}", f"{path}:{line}")]) from error
+    except yaml.YAMLError as error:
+        raise LabError([Problem("", f"this is not YAML: {error}", path)]) from error
+    if root is None:
+        raise LabError([Problem("", "the file is empty; a lab needs nodes and links", path)])
+    return root
+
+
+def _text(path: str) -> str:
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise LabError([Problem("", f"cannot read the lab file: {error.strerror}", path)]) from error
+    if len(raw) > LARGEST_FILE_BYTES:
+        text = f"{len(raw)} bytes are more than a lab file may have ({LARGEST_FILE_BYTES})"
+        raise LabError([Problem("", text, path)])
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise LabError([Problem("", "this is not UTF-8 text", f"{path}:{line}")]) from error
+
+
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _look_through(path: str, text: str) -> None:
+    """Refuses before anything is built, so that neither depth nor aliases cost memory."""
+    depth, total, open_ = 0, 0, list[tuple[str | None, int]]()
+    sizes: dict[str, int] = {}
+    for event in yaml.parse(text, Loader=_Loader):
+        place = f"{path}:{event.start_mark.line + 1}"
+        if getattr(event, "tag", None) and not str(event.tag).startswith("tag:yaml.org,2002:"):
+            raise LabError([Problem("", f"the tag {event.tag} is not allowed: a lab file is plain data", place)])
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise LabError([Problem("", f"*{event.anchor} stands for nothing, or for itself", place)])
+            total += sizes[event.anchor]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth, total = depth + 1, total + 1
+            open_.append((event.anchor, total))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_.pop()
+            depth -= 1
+            if anchor:
+                sizes[anchor] = total - before + 1
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        if depth > DEEPEST or total > MOST_ENTRIES:
+            limit = f"{DEEPEST} levels" if depth > DEEPEST else f"{MOST_ENTRIES} entries (aliases written out)"
+            raise LabError([Problem("", f"more than {limit} are no lab", place)])
