@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .errors import Problem
+
 ROLES = ("p", "pe", "ce", "host", "bridge")
 """LSR without customers, provider edge, customer edge, end host, LAN bridge."""
 
@@ -94,7 +96,8 @@ class Lsp:
 @dataclass(frozen=True, slots=True)
 class Lab:
     """A whole lab. ``places`` maps a path (``nodes.pe1.vrfs.red``, ``links[2].a``) to a place in its text
-    (``topos/l3vpn.yml:14``), for errors; it plays no part in equality."""
+    (``topos/l3vpn.yml:14``), for errors, and ``faults`` is what its reader could not make sense of: completing the
+    lab reports them with all other problems. Neither plays a part in equality."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -102,6 +105,7 @@ class Lab:
     lsps: tuple[Lsp, ...] = ()
     platform_labels: int | None = None
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
 
     def node(self, name: str) -> Node:
         """Raises KeyError for a name that is not in the lab."""

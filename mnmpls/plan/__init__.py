@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import LabError
+from ..errors import LabError, Problem
 from ..model import Lab
 from ..state import Record
 from . import alloc
@@ -22,10 +22,15 @@ __all__ = ["complete", "l3vpn", "problems", "records"]
 def complete(lab: Lab) -> Lab:
     """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing.
     Raises LabError with every problem there is."""
-    found = problems(lab)
+    _refuse(problems(lab))
+    done = with_gateways(addressed(identified(named(_with_platform_labels(lab)))))
+    _refuse(problems(done))
+    return done
+
+
+def _refuse(found: tuple[Problem, ...]) -> None:
     if found:
         raise LabError(found)
-    return with_gateways(addressed(identified(named(_with_platform_labels(lab)))))
 
 
 def records(lab: Lab) -> dict[str, frozenset[Record]]:

@@ -1,10 +1,49 @@
-"""What can be wrong in a lab, all of it at once."""
+"""What can be wrong in a lab, all of it at once, each with its place."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from ..errors import Problem
 from ..model import Lab
+from .alloc import FIRST_LABEL, PLATFORM_LABELS
+from .check_links import link_faults
+from .check_lsps import lsp_faults
+from .check_nodes import node_faults
+from .graph import network
+
+Fault = tuple[str, str]
+"""A path in the lab and what is wrong there."""
 
 
 def problems(lab: Lab) -> tuple[Problem, ...]:
-    return ()
+    """Every problem of ``lab``, its reader's faults among them, in the order of its text."""
+    known = {fault.path for fault in lab.faults}
+    found = [Problem(path, text, place(lab, path)) for path, text in _faults(lab) if path not in known]
+    return tuple(sorted(dict.fromkeys([*lab.faults, *found]), key=_position))
+
+
+def place(lab: Lab, path: str) -> str:
+    """Where ``path``, or the nearest thing around it, stands in the lab's text."""
+    while path and path not in lab.places:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return lab.places.get(path, "")
+
+
+def _position(problem: Problem) -> tuple[int, str]:
+    line = problem.place.rpartition(":")[2]
+    return int(line) if line.isdigit() else 0, problem.path
+
+
+def _faults(lab: Lab) -> Iterator[Fault]:
+    limit = lab.platform_labels
+    if limit is not None and not FIRST_LABEL < limit <= PLATFORM_LABELS:
+        text = f"{limit} is not possible: give {FIRST_LABEL + 1} to {PLATFORM_LABELS}, one more than the highest label"
+        yield "platform_labels", text
+    names = {node.name for node in lab.nodes}
+    sound = replace(lab, links=tuple(link for link in lab.links if link.a.node in names and link.b.node in names))
+    net = network(sound)
+    yield from node_faults(lab, net)
+    yield from link_faults(lab, net)
+    yield from lsp_faults(lab, net)

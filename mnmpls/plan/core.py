@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..model import NO_LOOPBACK, Node
 from ..state import MAIN_TABLE
 from .graph import Edge, Network, interface, search, subnets
-from .routes import Routes, labelled, towards
+from .routes import Routes, labelled, towards, version
 
 IGP_ROUTERS = 32
 """Up to this many routers each one reaches every loopback and core wire, as with an IGP. In a larger core that
@@ -16,7 +16,9 @@ would be most of all records, so there only what carries an LSP has a route."""
 Edges = Mapping[str, tuple[Edge, ...]]
 
 
-def transport(net: Network, routes: Routes, egress: str, label: int, ingresses: Iterable[str], edges: Edges) -> list[str]:
+def transport(
+    net: Network, routes: Routes, egress: str, label: int, ingresses: Iterable[str], edges: Edges
+) -> list[str]:
     """The LSP from every ingress to ``egress`` along all shortest paths, the label popped by the last but one
     (penultimate hop popping, RFC 3031 3.16). Gives the routers that have it."""
     on_path, transit = _walk(egress, ingresses, edges)
@@ -24,7 +26,7 @@ def transport(net: Network, routes: Routes, egress: str, label: int, ingresses: 
         routes.add_label(node, label, labelled(edges[node], outgoing(edges[node], egress, label)))
     for node in on_path:
         for loopback in loopbacks(net.nodes[egress]):
-            hops = towards(edges[node], loopback, outgoing(edges[node], egress, label))
+            hops = towards(edges[node], version(loopback), outgoing(edges[node], egress, label))
             routes.add(node, MAIN_TABLE, loopback, hops)
     return on_path
 
@@ -60,13 +62,13 @@ def plain(net: Network, routes: Routes, known: Mapping[str, Iterable[str]]) -> N
         for node, edges in search(net.core, [target]).items():
             if node not in have_it:
                 for loopback in loopbacks(net.nodes[target]):
-                    routes.add(node, MAIN_TABLE, loopback, towards(edges, loopback))
+                    routes.add(node, MAIN_TABLE, loopback, towards(edges, version(loopback)))
     for segment in net.segments:
         members = {port.node for port in segment.ports}
         if members <= net.core.keys() and not any(port.vrf for port in segment.ports):
             for node, edges in search(net.core, sorted(members)).items():
                 for subnet in subnets(segment):
-                    routes.add(node, MAIN_TABLE, subnet, towards(edges, subnet))
+                    routes.add(node, MAIN_TABLE, subnet, towards(edges, version(subnet)))
 
 
 def loopbacks(node: Node) -> list[str]:

@@ -69,7 +69,8 @@ def network(lab: Lab) -> Network:
             ports[port.node].append(port)
     segments = tuple(_segments(lab, nodes))
     where = {(port.node, port.name): i for i, segment in enumerate(segments) for port in segment.ports}
-    return Network(nodes, {name: tuple(found) for name, found in ports.items()}, segments, where, _core(nodes, segments))
+    by_node = {name: tuple(found) for name, found in ports.items()}
+    return Network(nodes, by_node, segments, where, _core(nodes, segments))
 
 
 def _segments(lab: Lab, nodes: Mapping[str, Node]) -> Iterable[Segment]:

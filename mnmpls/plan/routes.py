@@ -41,9 +41,9 @@ def version(dst: str) -> int:
     return 6 if ":" in dst else 4
 
 
-def towards(edges: Iterable[Edge], dst: str, labels: tuple[int, ...] = ()) -> list[NextHop]:
-    """A hop for each edge whose link speaks the IP version of ``dst``."""
-    found = ((via(mine, theirs, version(dst)), mine.name) for mine, theirs in edges)
+def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = ()) -> list[NextHop]:
+    """A hop for each edge whose link speaks that IP version."""
+    found = ((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges)
     return [NextHop(address, name, labels) for address, name in found if address is not None]
 
 

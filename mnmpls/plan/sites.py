@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from ..model import NO_LOOPBACK, Node, Port
 from ..state import MAIN_TABLE, NextHop
 from .graph import Network, interfaces, subnets, via, ways
-from .routes import Routes, towards
+from .routes import Routes, towards, version
 
 Local = Mapping[str, NextHop]
 """Prefix -> the way there from the router that has it behind a port."""
@@ -26,7 +26,7 @@ def local(net: Network, node: Node, vrf: str | None) -> tuple[Local, Local]:
     behind: dict[str, NextHop] = {}
     for index, edge in ways(net, ports).items():
         for subnet in subnets(net.segments[index]):
-            for hop in towards([edge], subnet):
+            for hop in towards([edge], version(subnet)):
                 if subnet not in connected:
                     behind.setdefault(subnet, hop)
     return connected, behind

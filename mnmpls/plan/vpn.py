@@ -64,10 +64,10 @@ def _import(
         return []
     ways = _ways(net, node, exporter.key, edges, labels, by_hand)
     mute: list[tuple[Edge, str]] = []
+    hops = {ip: [hop for way, pushed in ways for hop in towards(way, ip, pushed)] for ip in {*map(version, prefixes)}}
     for prefix in prefixes:
-        hops = [hop for way, pushed in ways for hop in towards(way, prefix, pushed)]
-        routes.add(node, importer.table, prefix, hops)
-        if not hops:
+        routes.add(node, importer.table, prefix, hops[version(prefix)])
+        if not hops[version(prefix)]:
             mute += [(edge, prefix) for way, _ in ways for edge in way]
     return mute
 

@@ -1,25 +1,24 @@
-"""A lab from YAML. The short forms and the long ones:
+"""A lab from YAML. The short forms and the long ones::
 
-    nodes:
-      p: p                                          # only a role
-      pe1: {role: pe, loopback: none, vrfs: [red], routes: [{dst: 10.9.0.0/16, via: 2.1.1.2}]}
-      pe2: {role: pe, vrfs: {red: {table: 10, rd: 65000:1, rt: 65000:1}}}
-    links:
-      - [c1h1, br11]                                # everything planned
-      - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address
-      - [pe1: {port: pe1-c1, ip: 1.1.1.2/30, vrf: red}, c1e1: 1.1.1.1/30]
-      - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
-    lsps:
-      - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
+nodes:
+  p: p                                          # only a role
+  pe1: {role: pe, loopback: none, vrfs: [red], routes: [{dst: 10.9.0.0/16, via: 2.1.1.2}]}
+  pe2: {role: pe, vrfs: {red: {table: 10, rd: 65000:1, rt: 65000:1}}}
+links:
+  - [c1h1, br11]                                # everything planned
+  - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address
+  - [pe1: {port: pe1-c1, ip: 1.1.1.2/30, vrf: red}, c1e1: 1.1.1.1/30]
+  - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
+lsps:
+  - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
 """
 
 from __future__ import annotations
 
 import yaml
 
-from ..errors import LabError, Problem
+from ..errors import Problem
 from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
-from ..plan.check import problems
 from .reading import Entries, Notes, is_null, items, mapping, number, numbers, text, texts
 from .text import tree
 
@@ -35,31 +34,18 @@ NO_ADDRESS = "none"
 
 
 def read(path: str) -> Lab:
-    """The lab in a YAML file. Raises LabError with every problem in it, in the order of the file."""
+    """The lab in a YAML file, with its faults. Raises LabError for a file that is no sane YAML at all."""
     notes = Notes(path)
     top = mapping(notes, "", tree(path), LAB)
-    lab = Lab(
+    return Lab(
         name=text(notes, "name", top.get("name"), "lab"),
         nodes=tuple(_nodes(notes, top)),
         links=tuple(_links(notes, top)),
         lsps=tuple(_lsps(notes, top)),
         platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
         places=notes.places,
+        faults=tuple(notes.problems),
     )
-    if notes.problems:
-        raise LabError(in_order([*notes.problems, *_not_about(notes, problems(lab))]))
-    return lab
-
-
-def in_order(found: list[Problem]) -> list[Problem]:
-    """Top of the file first."""
-    return sorted(dict.fromkeys(found), key=lambda problem: (int(problem.place.rpartition(":")[2] or 0), problem.path))
-
-
-def _not_about(notes: Notes, found: tuple[Problem, ...]) -> list[Problem]:
-    """Without what only follows from a fault already noted at the same path."""
-    known = {problem.path for problem in notes.problems}
-    return [problem for problem in found if problem.path not in known]
 
 
 def _nodes(notes: Notes, top: Entries) -> list[Node]:
@@ -137,7 +123,7 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
             notes.fault(where, node, f"a link has two ends, and {side} is missing")
     mtu = number(notes, f"{where}.mtu", has.get("mtu"))
     ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
-    return Link(*ends, type=text(notes, f"{where}.type", has.get("type"), "veth"))
+    return Link(ends[0], ends[1], text(notes, f"{where}.type", has.get("type"), "veth"))
 
 
 def _end(notes: Notes, where: str, node: yaml.Node, mtu: int | None) -> Port:

@@ -10,6 +10,7 @@ from ..errors import LabError, Problem
 
 LARGEST_FILE_BYTES = 8 * 2**20
 DEEPEST = 20
+PLAIN = "tag:yaml.org,2002:"
 MOST_ENTRIES = 1_000_000
 """Entries with all aliases written out: nine lines of nested aliases would make a thousand million of them."""
 
@@ -54,9 +55,10 @@ def _look_through(path: str, text: str) -> None:
     depth, total, open_ = 0, 0, list[tuple[str | None, int]]()
     sizes: dict[str, int] = {}
     for event in yaml.parse(text, Loader=_Loader):
-        place = f"{path}:{event.start_mark.line + 1}"
-        if getattr(event, "tag", None) and not str(event.tag).startswith("tag:yaml.org,2002:"):
-            raise LabError([Problem("", f"the tag {event.tag} is not allowed: a lab file is plain data", place)])
+        place = f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}"
+        tag = str(getattr(event, "tag", None) or PLAIN)
+        if tag != "!" and (not tag.startswith(PLAIN) or "python" in tag):
+            raise LabError([Problem("", f"the tag {tag} is not allowed: a lab file is plain data", place)])
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise LabError([Problem("", f"*{event.anchor} stands for nothing, or for itself", place)])

@@ -1,0 +1,135 @@
+"""What can be wrong with nodes, their VRFs and their routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model import NO_LOOPBACK, ROLES, Lab, Node, StaticRoute, Vrf
+from .alloc import FIRST_LABEL, LAST_LABEL, RESERVED_TABLES
+from .graph import Network, interface
+from .routes import destination, version
+from .spelling import cidr, is_address, name_fault, nearest, pair_fault
+
+Fault = tuple[str, str]
+
+
+def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    """Every fault of every node by itself."""
+    seen: set[str] = set()
+    loopbacks: dict[str, str] = {}
+    for node in lab.nodes:
+        where = f"nodes.{node.name}"
+        if node.name in seen:
+            yield where, "there are two nodes of this name"
+        seen.add(node.name)
+        if fault := name_fault(node.name, "node"):
+            yield where, fault
+        if node.role not in ROLES:
+            yield f"{where}.role", f"there is no role {node.role!r}; {nearest(node.role, ROLES)}"
+        yield from _loopback_faults(node, where, loopbacks)
+        yield from _gateway_faults(net, node, where)
+        yield from _vrf_faults(node, where)
+        for key, _ in node.sysctls:
+            if not key.startswith("net."):
+                yield f"{where}.sysctls.{key}", "only net.* belongs to a node; this one is the whole machine's"
+        for i, route in enumerate(node.routes):
+            yield from _route_faults(net, node, route, f"{where}.routes[{i}]")
+
+
+def _loopback_faults(node: Node, where: str, seen: dict[str, str]) -> Iterator[Fault]:
+    for loopback in node.loopbacks:
+        if loopback == NO_LOOPBACK:
+            continue
+        address = cidr(loopback)
+        if address is None:
+            yield f"{where}.loopback", f"{loopback!r} is not an address; for no loopback say {NO_LOOPBACK}"
+        elif address.network.num_addresses > 1:
+            yield f"{where}.loopback", f"{loopback} has to be a single address: {address.ip}/{address.max_prefixlen}"
+        elif str(address.ip) in seen:
+            yield f"{where}.loopback", f"{address.ip} is the loopback of {seen[str(address.ip)]} already"
+        else:
+            seen[str(address.ip)] = node.name
+
+
+def _gateway_faults(net: Network, node: Node, where: str) -> Iterator[Fault]:
+    if node.gateway in ("", NO_LOOPBACK):
+        return
+    if node.role not in ("ce", "host"):
+        yield f"{where}.gateway", f"only a ce or a host has a gateway, not a {node.role}"
+    elif not is_address(node.gateway):
+        yield f"{where}.gateway", f"{node.gateway!r} is not an address; for no default route say {NO_LOOPBACK}"
+    elif not _may_reach(net, node, node.gateway):
+        yield f"{where}.gateway", f"{node.gateway} is in no subnet of {node.name}'s ports"
+
+
+def _may_reach(net: Network, node: Node, address: str) -> bool:
+    """Whether a port's subnet has ``address``, or may come to have it."""
+    ports = net.ports.get(node.name, ())
+    found = (cidr(text) for port in ports for text in port.addresses or ())
+    wanted = interface(address).ip
+    return any(port.addresses is None for port in ports) or any(each and wanted in each.network for each in found)
+
+
+def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
+    if node.vrfs and node.role != "pe":
+        yield f"{where}.vrfs", f"only a pe has VRFs, not a {node.role}"
+    tables: dict[int, str] = {}
+    names: set[str] = set()
+    for vrf in node.vrfs:
+        path = f"{where}.vrfs.{vrf.name}"
+        if fault := name_fault(vrf.name, "VRF"):
+            yield path, fault
+        if vrf.name in names:
+            yield path, "there are two VRFs of this name"
+        names.add(vrf.name)
+        if vrf.table is not None:
+            yield from _table_faults(vrf.table, f"{path}.table", tables)
+            tables.setdefault(vrf.table, vrf.name)
+        yield from _target_faults(vrf, path)
+
+
+def _table_faults(table: int, path: str, taken: dict[int, str]) -> Iterator[Fault]:
+    if not 0 <= table < 2**32:
+        yield path, f"{table} is not a table: give 1 to {2**32 - 1}"
+    elif table in RESERVED_TABLES:
+        yield path, f"table {table} is the kernel's own: take another, such as 10"
+    elif table in taken:
+        yield path, f"table {table} is {taken[table]}'s already"
+
+
+def _target_faults(vrf: Vrf, path: str) -> Iterator[Fault]:
+    if vrf.rd and (fault := pair_fault(vrf.rd, "route distinguisher")):
+        yield f"{path}.rd", fault
+    for target in dict.fromkeys(vrf.imports + vrf.exports):
+        if fault := pair_fault(target, "route target"):
+            yield f"{path}.rt", fault
+
+
+def _route_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iterator[Fault]:
+    subnet = cidr(destination(route))
+    if subnet is None:
+        yield f"{path}.dst", f"{route.dst!r} is not a prefix; give one, or default"
+    elif subnet.ip != subnet.network.network_address:
+        yield f"{path}.dst", f"{route.dst} is an address inside a prefix: {subnet.network}"
+    if not route.via and not route.port:
+        yield path, "say where to: via an address, port a port's name, or both"
+    if route.via and not is_address(route.via):
+        yield f"{path}.via", f"{route.via!r} is not an address"
+    elif route.via and subnet is not None and version(route.via) != subnet.version:
+        yield f"{path}.via", f"{route.via} is not of the IP version of {route.dst}"
+    elif route.via and not route.port and not _may_reach(net, node, route.via):
+        yield f"{path}.via", f"{route.via} is in no subnet of {node.name}'s ports: name the port too"
+    ports = {port.name for port in net.ports.get(node.name, ()) if port.name}
+    vrfs = {vrf.name for vrf in node.vrfs}
+    open_ = any(not port.name for port in net.ports.get(node.name, ()))
+    if route.port and not open_ and route.port not in {*ports, *vrfs, "lo"}:
+        yield f"{path}.port", f"{node.name} has no port {route.port!r}; {nearest(route.port, ports)}"
+    if route.vrf is not None and route.vrf not in vrfs:
+        yield f"{path}.vrf", f"{node.name} has no VRF {route.vrf!r}; {nearest(route.vrf, vrfs)}"
+    for label in route.labels:
+        if not FIRST_LABEL <= label <= LAST_LABEL:
+            yield f"{path}.labels", label_text(label)
+
+
+def label_text(label: int) -> str:
+    return f"{label} is not a label to use: give {FIRST_LABEL} to {LAST_LABEL} (RFC 3032 reserves 0 to 15)"

@@ -1,0 +1,67 @@
+"""How single values must be spelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from ipaddress import ip_address
+
+from .graph import Interface, interface
+from .names import NAME_BYTES
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+NOT_INTERFACES = frozenset({".", "..", "lo", "all", "default"})
+"""The kernel refuses the first two (dev_valid_name); ``all`` and ``default`` are not devices in net.*.conf."""
+
+MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+
+
+def name_fault(name: str, what: str) -> str:
+    """What is wrong with the name of a node, VRF or port; empty when nothing is."""
+    if len(name.encode()) > NAME_BYTES:
+        return f"{what} name {name!r} has {len(name.encode())} bytes, the kernel takes {NAME_BYTES}"
+    if not NAME.fullmatch(name):
+        return f"{what} name {name!r} may have letters, digits and _ . - only"
+    if name in NOT_INTERFACES:
+        return f"{what} name {name!r} means something else to the kernel"
+    return ""
+
+
+def cidr(text: str) -> Interface | None:
+    """An address with its prefix length, or None; a bare address counts as a single one (/32, /128)."""
+    try:
+        return interface(text)
+    except ValueError:
+        return None
+
+
+def is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def pair_fault(text: str, what: str) -> str:
+    """What is wrong with an RD or RT (RFC 4364 4.2): ASN:number or IPv4:number, 2 and 4 bytes either way round."""
+    left, colon, right = text.rpartition(":")
+    if colon and right.isdecimal() and right.isascii():
+        if left.isdecimal() and left.isascii():
+            if int(left) < 2**16 and int(right) < 2**32:
+                return ""
+            if int(left) < 2**32 and int(right) < 2**16:
+                return ""
+        elif is_address(left) and ":" not in left and int(right) < 2**16:
+            return ""
+    return f"{what} {text!r} is not ASN:NUMBER or ADDRESS:NUMBER, such as 65000:1"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known."""
+    names = sorted(known)
+    near = get_close_matches(name, names, 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "there is none"
