@@ -12,7 +12,8 @@ from typing import Any
 import mininet.cli as stock
 from mininet.log import error, output
 
-from ..checks import check, reach, trace
+from .. import checks
+from ..checks import reach, trace
 from ..errors import MnmplsError
 from ..state import LabelRoute, NextHop
 from .graph import Planned, plan_around
@@ -73,7 +74,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
         for plan in self.mn.planned():
-            output(check(plan.lab, plan.records, namespaces(plan)).text() + "\n")
+            output(checks.text(checks.check(plan.lab, plan.records, namespaces(plan))) + "\n")
 
     def do_iperf(self, line: str) -> None:
         """TCP throughput between two nodes. Usage: iperf [NODE1 NODE2]"""

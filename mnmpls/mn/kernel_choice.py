@@ -55,4 +55,5 @@ def _again_in(choice: guests.Choice) -> NoReturn:
             f"{choice.why}; and an interactive Python or pytest cannot be moved into a guest: "
             f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
         )
-    raise SystemExit(guests.run(choice.name, list(sys.orig_argv), {WHY: choice.why, **hand_over()}))
+    env = {**os.environ, WHY: choice.why, **hand_over()}
+    raise SystemExit(guests.run(choice.name, sys.orig_argv, env, why=choice.why))

@@ -33,11 +33,11 @@ def check(net: Any) -> None:
     """Reachability, isolation, labels on the wire, and every record read back. Raises CheckFailed."""
     wrong = []
     for plan in net.planned():
-        report = checks.check(plan.lab, plan.records, namespaces(plan))
-        output(report.text() + "\n")
-        wrong += [] if report.ok else [plan.lab.name]
+        findings = checks.check(plan.lab, plan.records, namespaces(plan))
+        output(checks.text(findings) + "\n")
+        wrong += [finding for finding in findings if not finding.ok]
     if wrong:
-        raise CheckFailed("the lab does not do what it should, see above")
+        raise CheckFailed(f"{len(wrong)} findings are not as intended, see above")
 
 
 def _prove(plan: Planned) -> list[str]:
@@ -50,7 +50,7 @@ def _prove(plan: Planned) -> list[str]:
         way = trace.trace(plan.lab, plan.records, namespaces(plan), *pair)
         mark("one packet followed on the wire")
         output("\nOne packet's way, as captured on the wire\n\n" + way.text() + "\n")
-        failures += [] if way.ok else list(way.differences)
+        failures += [*way.differences, *([] if way.answered else [f"{pair[0]}: no answer came back"])]
     return failures
 
 

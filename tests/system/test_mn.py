@@ -1,0 +1,176 @@
+"""``mn --custom topos/l3vpn.py`` as a user types it on this machine, whatever kernel that has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from mnmpls.guests import host
+
+pytestmark = pytest.mark.system
+
+ROOT = Path(__file__).parents[2]
+MN = ["/usr/bin/mn", "--custom", "topos/l3vpn.py"]
+
+# A lab that any kernel with namespaces can run: two routers without labels or VRFs.
+PLAIN = """
+from mnmpls.mn.custom import CLI, Mininet, cleanup, findController, tests
+from mnmpls.mn.links import MPLSLink
+from mnmpls.mn.nodes import CEHost
+from mininet.topo import Topo
+
+class Plain(Topo):
+    def build(self):
+        for name in ("a", "b"):
+            self.addHost(name, cls=CEHost)
+        self.addLink("a", "b", cls=MPLSLink, params1={"ip": "192.0.2.1/30"}, params2={"ip": "192.0.2.2/30"})
+
+topos = {"minimal": Plain}
+"""
+
+
+def mn(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MN, *args], cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    path = tmp_path / "plain.py"
+    path.write_text(PLAIN)
+    return path
+
+
+def state() -> tuple[set[str], set[str], str]:
+    """What a lab could leave behind: processes' network namespaces, interfaces, mounts."""
+    namespaces = set()
+    for link in Path("/proc").glob("[0-9]*/ns/net"):
+        try:
+            namespaces.add(os.readlink(link))
+        except OSError:
+            continue
+    return namespaces, set(os.listdir("/sys/class/net")), Path("/proc/self/mounts").read_text()
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """The test leaves the machine as it was; the kernel may take a moment to undo a killed process's things."""
+    before = state()
+    yield
+    until = time.monotonic() + 10
+    while state() != before and time.monotonic() < until:
+        time.sleep(0.1)
+    assert state() == before
+
+
+def test_prove_prints_kernel_matrix_labels_and_times(nothing_left: None) -> None:
+    """One command proves the lab; what it prints is what it saw."""
+    done = mn("--test", "prove")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    for text in ("Kernel     Linux", "push 101", "swap 101", "c2h4", "Time ", "Proven"):
+        assert text in said
+    if host.missing(frozenset({"vrf", "mpls", "mpls-encap", "bridge"})):
+        assert "guest" in done.stderr
+
+
+def test_prompt_as_on_the_host(nothing_left: None) -> None:
+    """The prompt, a ping, Ctrl-C in a running ping, history keys, and Ctrl-D: as in any Mininet."""
+    child = pexpect.spawn(MN[0], MN[1:], cwd=str(ROOT), encoding="utf-8", timeout=60, dimensions=(40, 100))
+    child.expect("mininet> ")
+    child.sendline("c1h1 ping -c1 c1h4")
+    child.expect("1 received")
+    child.expect("mininet> ")
+    child.sendline("c1h1 ping c1h2")
+    child.expect("icmp_seq=2")
+    child.sendintr()
+    child.expect("packets transmitted")
+    child.expect("mininet> ")
+    child.sendline("sh stty size")
+    child.expect("40 100")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_failed_test_ends_with_a_status(plain: Path, nothing_left: None) -> None:
+    """Stock mn ends with 0 when everything was lost."""
+    broken = plain.with_name("broken.py")
+    broken.write_text(PLAIN + "\ntests = {**tests, 'broken': lambda net: (net['a'].cmd('ip link set a-eth0 down'), "
+                      "tests['pingAll'](net))}\n")  # fmt: skip
+    good = subprocess.run(["mn", "--custom", str(plain), "--test", "pingall"], capture_output=True, text=True, timeout=60)
+    bad = subprocess.run(["mn", "--custom", str(broken), "--test", "broken"], capture_output=True, text=True, timeout=60)
+    assert (good.returncode, bad.returncode) == (0, 1), bad.stdout + bad.stderr
+    assert "are not as intended" in bad.stdout + bad.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("raise RuntimeError('mine')", 1), ("from mnmpls.errors import LabError; raise LabError([])", 2)],
+)
+def test_exception_in_user_code(plain: Path, nothing_left: None, line: str, status: int) -> None:
+    """An exception in a Topo ends with its status, and mn's clean-up by name does not run."""
+    plain.write_text(PLAIN.replace("    def build(self):\n", f"    def build(self):\n        {line}\n"))
+    done = subprocess.run(["mn", "--custom", str(plain)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status
+    assert "Removing excess" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_killed_lab_leaves_nothing(plain: Path, nothing_left: None, number: signal.Signals) -> None:
+    """A lab on this machine's own kernel, its shells and background jobs, go with a killed mn."""
+    child = _plain_prompt(plain)
+    child.sendline("a sleep 1000 &")
+    child.expect("mininet> ")
+    child.kill(number)
+    child.expect(pexpect.EOF)
+    child.close()
+
+
+def test_neighbour_is_undisturbed(plain: Path, nothing_left: None) -> None:
+    """A second lab beside one that is killed goes on."""
+    first, second = _plain_prompt(plain), _plain_prompt(plain)
+    first.kill(signal.SIGKILL)
+    first.expect(pexpect.EOF)
+    first.close()
+    second.sendline("a ping -c1 b")
+    second.expect("1 received")
+    second.expect("mininet> ")
+    second.sendline("exit")
+    second.expect(pexpect.EOF)
+    second.close()
+    assert second.exitstatus == 0
+
+
+def _plain_prompt(plain: Path) -> pexpect.spawn:
+    child = pexpect.spawn("/usr/bin/mn", ["--custom", str(plain)], encoding="utf-8", timeout=30)
+    child.expect("mininet> ")
+    return child
+
+
+def test_killed_guest_lab_leaves_nothing(nothing_left: None) -> None:
+    """The same for the lab that needs MPLS, wherever it runs."""
+    child = pexpect.spawn(MN[0], MN[1:], cwd=str(ROOT), encoding="utf-8", timeout=60)
+    child.expect("mininet> ")
+    child.kill(signal.SIGKILL)
+    child.expect(pexpect.EOF)
+    child.close()
+
+
+def test_host_kernel_without_the_features_is_named(nothing_left: None) -> None:
+    """MNMPLS_KERNEL=host where something is missing: status 3, what is missing, nothing made."""
+    missing = host.missing(frozenset({"vrf", "mpls", "mpls-encap", "bridge"}))
+    done = mn("--test", "prove", env={"MNMPLS_KERNEL": "host"})
+    assert done.returncode == (3 if missing else 0)
+    for feature in missing:
+        assert feature in done.stdout + done.stderr
