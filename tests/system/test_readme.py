@@ -1,0 +1,42 @@
+"""What the README shows can be typed as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+FILES = {name: text for text, name in re.findall(r"```(?:python|yaml)\n(# (\S+)\n.*?)```", README, re.S)}
+pytestmark = pytest.mark.system
+
+
+def test_the_readme_shows_files() -> None:
+    """A script, a lab file and the script for it are there to be tried."""
+    assert sorted(FILES) == ["small.py", "small.yml", "vpn.py"]
+
+
+@pytest.mark.parametrize("script", sorted(name for name in FILES if name.endswith(".py")))
+def test_the_readmes_script_runs(script: str, tmp_path: Path) -> None:
+    """Saved and started as an ordinary script, it brings its lab up, everyone reaches everyone, the labels are the
+    planned ones, and its status is 0."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["/usr/bin/python3", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=120,
+        input="pingall\ncheck\nexit\n", text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "0% not as intended" in done.stdout, done.stdout
+    asked, held = re.search(r"^(\d+) of (\d+) findings as intended", done.stdout, re.M).groups()  # type: ignore[union-attr]
+    assert asked == held, done.stdout
+
+
+@pytest.mark.parametrize("verb", re.findall(r"^make (\w+)", README, re.M))
+def test_the_readmes_verbs_exist(verb: str) -> None:
+    """Each `make` line is one that the Makefile knows."""
+    assert subprocess.run(["make", "--dry-run", verb], cwd=PROJECT, capture_output=True, check=False).returncode == 0
