@@ -172,17 +172,20 @@ class _Compared:
         found = got[shared] if shared < len(got) else None
         node = expected.node if expected else found.node if found else src
         text = f"at {node}: expected {_sentence(expected)}, saw {_seen(found, node)}"
-        cause = self._cause(node, src, wanted, shared)
+        cause = self._cause(found, src, wanted, shared) if found and found.node == node else ""
         return (text + (f": {cause}" if cause else ""),)
 
-    def _cause(self, node: str, src: str, wanted: str, at: int) -> str:
-        """What the node's own kernel state, put in the place of its records, predicts for this hop."""
+    def _cause(self, found: Hop, src: str, wanted: str, at: int) -> str:
+        """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
+        node = found.node
         keys = [one.key for one in self._records[node] if isinstance(one, Sysctl)]
         actual = {**self._records, node: self._namespaces[node].observe(keys)}
-        for one in predictions(self._lab, actual, src, wanted):
-            if at < len(one) and one[at].node == node:
-                return one[at].reason or f"its kernel says {_sentence(one[at])}"
-        return ""
+        would = [one[at] for one in predictions(self._lab, actual, src, wanted) if at < len(one)]
+        if found.operation == "drop":
+            return next((hop.reason for hop in would if hop.node == node and hop.reason), "")
+        if any(_key(hop) == _key(found) for hop in would):
+            return "the lab's own route there was changed"
+        return "it follows a route or label entry that is not the lab's"
 
     def named(self, hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
         """A capture does not show into which VRF a label was popped: the records do."""

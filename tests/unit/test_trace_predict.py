@@ -171,9 +171,9 @@ def test_other_sizes_deliver_everywhere(customers: int, sites: int, core: int) -
     """With planned labels every customer's first site reaches all others, over a transport and a VPN label."""
     lab = complete(l3vpn(customers=customers, sites=sites, hosts=1, core=core))
     plan = records(lab)
-    hosts = [node.name for node in lab.nodes if node.role == "host"]
-    assert len(hosts) == customers * sites
-    for dst in hosts[1:sites]:
+    hosts = [node.name for node in lab.nodes if node.role == "host" and node.name.startswith("c1")]
+    assert len(hosts) == sites
+    for dst in hosts[1:]:
         hops = predict(lab, plan, hosts[0], dst)
         assert (hops[-1].node, hops[-1].operation) == (dst, "deliver"), lines_of(hops)
         assert len(next(hop for hop in hops if hop.operation == "push").labels_out) == 2

@@ -1,0 +1,182 @@
+"""Checks against a running lab: as intended, then broken for real in one place at a time."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mnmpls.apply import apply
+from mnmpls.checks import check
+from mnmpls.checks.reach import matrix, probe
+from mnmpls.checks.trace import Trace, predict, trace
+from mnmpls.kernel import Namespace, wire
+from mnmpls.model import Lab
+from mnmpls.plan import complete, l3vpn, records
+from mnmpls.sources import load
+from mnmpls.state import Record
+
+pytestmark = pytest.mark.kernel
+
+YAML = Path(__file__).resolve().parents[2] / "topos" / "l3vpn.yml"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A lab in namespaces of its own."""
+
+    lab: Lab
+    records: dict[str, frozenset[Record]]
+    namespaces: dict[str, Namespace]
+
+    def trace(self, src: str, dst: str) -> Trace:
+        return trace(self.lab, self.records, self.namespaces, src, dst)
+
+    def failures(self) -> list[str]:
+        return [one.why for one in probe(self.lab, self.namespaces, hosts_only=True) if not one.ok]
+
+    def ip(self, node: str, *words: str) -> None:
+        with self.namespaces[node].entered():
+            subprocess.run(["ip", *words], check=True)
+
+    def set(self, node: str, key: str, value: str) -> None:
+        with self.namespaces[node].entered():
+            Path("/proc/sys", *key.split(".")).write_text(value, encoding="ascii")
+
+
+@contextmanager
+def _running(lab: Lab) -> Iterator[Running]:
+    lab = complete(lab)
+    plan = records(lab)
+    with ExitStack() as stack:
+        namespaces = {node.name: Namespace.create() for node in lab.nodes}
+        for one in namespaces.values():
+            stack.callback(one.close)
+        for link in lab.links:
+            wire(namespaces[link.a.node], link.a.name, namespaces[link.b.node], link.b.name)
+        for node, one in namespaces.items():
+            apply(plan[node], one, node)
+        yield Running(lab, dict(plan), namespaces)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Running]:
+    with _running(load(str(YAML))) as lab:
+        yield lab
+
+
+@pytest.fixture
+def running(shared: Running) -> Iterator[Running]:
+    """The lab of source 000; whatever a test broke is put right afterwards."""
+    yield shared
+    for node, namespace in shared.namespaces.items():
+        apply(shared.records[node], namespace, node)
+
+
+def test_all_as_intended(running: Running) -> None:
+    """Every end point is answered by its own customer's node, and by it alone; the matrix counts them."""
+    results = probe(running.lab, running.namespaces)
+    assert [one.why for one in results if not one.ok] == []
+    assert len(results) == 12 * 11
+    assert "132 of 132 as intended" in matrix(results, "utf-8")
+    crossed = next(one for one in results if (one.src, one.dst) == ("c1h1", "c2h3"))
+    assert (crossed.who, crossed.received) == ("c1h3", ("c1h3",))
+
+
+def test_the_whole_check(running: Running) -> None:
+    """Reachability, drift and traces in one report that holds, with the labels of both customers in its text."""
+    report = check(running.lab, running.records, running.namespaces)
+    assert report.ok, report.text()
+    assert {one.kind for one in report.findings} == {"reach", "drift", "trace"}
+    for words in ("push 101", "swap 101 -> 111", "pop 111 into vrf-pe2-c1", "swap 202 -> 212"):
+        assert words in report.text()
+
+
+def test_the_labels_on_the_wire(running: Running) -> None:
+    """The captured hops there and back are the predicted ones, port by port, label by label."""
+    found = running.trace("c1h1", "c1h3")
+    assert found.ok, found.text()
+    assert found.answered
+    assert found.delivered_to == "c1h3"
+    assert found.request == predict(running.lab, running.records, "c1h1", "c1h3")
+    assert found.reply == predict(running.lab, running.records, "c1h3", "c1h1")
+
+
+def test_an_unknown_address_ends_where_predicted(running: Running) -> None:
+    """A packet to nowhere is seen to end at the PE, as its VRF's unreachable default has it."""
+    found = running.trace("c1h1", "9.9.9.9")
+    assert found.ok, found.text()
+    assert not found.answered
+    assert (found.request[-1].node, found.request[-1].operation) == ("pe1", "drop")
+
+
+def test_a_lost_label_route_is_named(running: Running) -> None:
+    """Without its entry for 101, p is named as the node where the packet ends, and the label as the cause."""
+    running.ip("p", "-f", "mpls", "route", "del", "101")
+    found = running.trace("c1h1", "c1h3")
+    assert found.differences == (
+        "at p: expected swap 101 -> 111 > pe2, saw nothing left p: label 101 unknown at p",
+    )
+    assert "c1h1 -> c1h3 (88.2.1.3): the request was delivered to nobody; c1h3 was to answer" in running.failures()
+    report = check(running.lab, running.records, running.namespaces)
+    assert [one.text for one in report.findings if one.kind == "drift" and not one.ok][0].startswith("p: its kernel lacks")
+
+
+def test_a_lost_way_back_is_named(running: Running) -> None:
+    """The request arrives, the answer is lost: both are told apart, and the hop is named."""
+    running.ip("p", "-f", "mpls", "route", "del", "102")
+    found = running.trace("c1h1", "c1h3")
+    assert found.delivered_to == "c1h3"
+    assert not found.answered
+    assert found.differences == (
+        "at p: expected swap 102 -> 112 > pe1, saw nothing left p: label 102 unknown at p",
+    )
+    why = "c1h1 -> c1h3 (88.2.1.3): c1h3 received the request, but its answer never came back"
+    assert why in running.failures()
+
+
+def test_a_port_that_takes_no_labels_is_named(running: Running) -> None:
+    """net.mpls.conf.PORT.input=0 drops labelled packets without a word: the trace says which key it is."""
+    key = "net.mpls.conf.p-pe1-eth.input"
+    running.set("p", key, "0")
+    (difference,) = running.trace("c1h1", "c1h3").differences
+    assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw nothing left p")
+    assert difference.endswith(f"{key} is not 1")
+
+
+def test_a_wrong_label_is_named(running: Running) -> None:
+    """p swaps to a label of nobody's: the hop is named with what was expected and what was seen."""
+    running.ip("p", "-f", "mpls", "route", "replace", "101", "as", "999", "via", "inet", "2.1.1.6")
+    try:
+        found = running.trace("c1h1", "c1h3")
+    finally:
+        running.ip("p", "-f", "mpls", "route", "del", "101")
+    assert not found.answered
+    (difference,) = found.differences
+    assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw swap 101 -> 999 > pe2")
+
+
+def test_a_leak_into_another_customer_is_named(running: Running) -> None:
+    """A route in customer 1's VRF with customer 2's label: the probe sees where the request was delivered, the
+    trace at which hop it went astray."""
+    leak = ("table", "10", "88.2.1.3/32")
+    running.ip("pe1", "route", "add", *leak, "encap", "mpls", "201", "via", "inet", "2.1.1.2")
+    try:
+        why, found = running.failures(), running.trace("c1h1", "c1h3")
+    finally:
+        running.ip("pe1", "route", "del", *leak)
+    assert "c1h1 -> c1h3 (88.2.1.3): the request was delivered to c2h3, of another VPN; c1h3 was to answer" in why
+    (difference,) = found.differences
+    assert difference.startswith("at pe1: expected push 101 > p, saw push 201 > p")
+
+
+@pytest.mark.parametrize(("customers", "sites", "hosts", "core"), [(2, 3, 1, 2), (1, 2, 2, 1)])
+def test_planned_sizes_hold_too(customers: int, sites: int, hosts: int, core: int) -> None:
+    """Labs with planned labels (transport over VPN label, penultimate hop popping) pass the whole check."""
+    with _running(l3vpn(customers=customers, sites=sites, hosts=hosts, core=core)) as lab:
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok, report.text()
