@@ -123,7 +123,8 @@ def test_a_lost_label_route_is_named(running: Running) -> None:
     )
     assert "c1h1 -> c1h3 (88.2.1.3): the request was delivered to nobody; c1h3 was to answer" in running.failures()
     report = check(running.lab, running.records, running.namespaces)
-    assert [one.text for one in report.findings if one.kind == "drift" and not one.ok][0].startswith("p: its kernel lacks")
+    (drifted,) = (one.text for one in report.findings if one.kind == "drift" and not one.ok)
+    assert drifted.startswith("p: its kernel lacks LabelRoute(label=101")
 
 
 def test_a_lost_way_back_is_named(running: Running) -> None:

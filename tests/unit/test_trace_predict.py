@@ -14,6 +14,7 @@ from mnmpls.model import Lab, Link, Node, Port
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import load
 from mnmpls.state import MAIN_TABLE, Address, LabelRoute, NextHop, Record, Route, Sysctl
+from mnmpls.state import Port as PortState
 
 YAML = Path(__file__).resolve().parents[2] / "topos" / "l3vpn.yml"
 Plan = dict[str, frozenset[Record]]
@@ -150,8 +151,8 @@ def test_equal_next_hops_are_alternatives() -> None:
         Link(Port("a", f"a{n}", (f"10.0.{n}.1/30",)), Port("b", f"b{n}", (f"10.0.{n}.2/30",))) for n in (1, 2)
     )
     route = Route(MAIN_TABLE, "10.9.0.1/32", (NextHop("10.0.1.2", "a1"), NextHop("10.0.2.2", "a2", (17,))))
-    at_b = {Address("lo", "10.9.0.1/32"), Sysctl("net.mpls.conf.b2.input", "1"), LabelRoute(17, (NextHop("", "lo"),))}
-    plan = {
+    at_b: set[Record] = {Address("lo", "10.9.0.1/32"), Sysctl("net.mpls.conf.b2.input", "1"), LabelRoute(17, (NextHop("", "lo"),))}
+    plan: Plan = {
         "a": frozenset({*(Address(f"a{n}", f"10.0.{n}.1/30") for n in (1, 2)), route}),
         "b": frozenset({*(Address(f"b{n}", f"10.0.{n}.2/30") for n in (1, 2)), *at_b}),
     }
@@ -188,7 +189,7 @@ def test_a_name_that_is_neither_node_nor_address(lab: Lab, plan: Plan) -> None:
 def test_a_port_that_is_down_stops_the_packet(lab: Lab, plan: Plan) -> None:
     """A port record that says down is a reason of its own."""
     down = frozenset(
-        replace(record, up=False) if getattr(record, "name", "") == "p-pe2-eth" else record  # type: ignore[type-var]
+        replace(record, up=False) if isinstance(record, PortState) and record.name == "p-pe2-eth" else record
         for record in plan["p"]
     )
     last = predict(lab, {**plan, "p": down}, "c1h1", "c1h3")[-1]
