@@ -151,7 +151,8 @@ def test_equal_next_hops_are_alternatives() -> None:
         Link(Port("a", f"a{n}", (f"10.0.{n}.1/30",)), Port("b", f"b{n}", (f"10.0.{n}.2/30",))) for n in (1, 2)
     )
     route = Route(MAIN_TABLE, "10.9.0.1/32", (NextHop("10.0.1.2", "a1"), NextHop("10.0.2.2", "a2", (17,))))
-    at_b: set[Record] = {Address("lo", "10.9.0.1/32"), Sysctl("net.mpls.conf.b2.input", "1"), LabelRoute(17, (NextHop("", "lo"),))}
+    pops = LabelRoute(17, (NextHop("", "lo"),))
+    at_b: set[Record] = {Address("lo", "10.9.0.1/32"), Sysctl("net.mpls.conf.b2.input", "1"), pops}
     plan: Plan = {
         "a": frozenset({*(Address(f"a{n}", f"10.0.{n}.1/30") for n in (1, 2)), route}),
         "b": frozenset({*(Address(f"b{n}", f"10.0.{n}.2/30") for n in (1, 2)), *at_b}),
