@@ -16,9 +16,6 @@ from ..plan import complete, records
 from ..state import Record
 from .phases import hand_over
 
-WHY = "MNMPLS_WHY"
-"""Environment of a command in a guest: why it is there."""
-
 EVERYTHING = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
 
 
@@ -55,5 +52,4 @@ def _again_in(choice: guests.Choice) -> NoReturn:
             f"{choice.why}; and an interactive Python or pytest cannot be moved into a guest: "
             f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
         )
-    env = {**os.environ, WHY: choice.why, **hand_over()}
-    raise SystemExit(guests.run(choice.name, sys.orig_argv, env, why=choice.why))
+    raise SystemExit(guests.run(choice.name, sys.orig_argv, {guests.WHY: choice.why, **hand_over()}))

@@ -96,7 +96,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         if self.switches or self.controllers:
             super().stop()
         else:
-            info(f"*** Stopping {len(self.hosts)} nodes\n")
+            if self.hosts:
+                info(f"*** Stopping {len(self.hosts)} nodes\n")
             self.stopXterms()
             for node in self.hosts:
                 node.terminate()

@@ -8,11 +8,10 @@ from typing import Any
 
 from mininet.log import output
 
-from .. import checks
+from .. import checks, guests
 from ..checks import reach, trace
 from ..errors import CheckFailed
 from .graph import Planned
-from .kernel_choice import WHY
 from .net import namespaces
 from .phases import mark, taken
 
@@ -64,4 +63,4 @@ def _crosses_core(plan: Planned, result: reach.Result) -> bool:
 def _kernel() -> str:
     guest = os.environ.get("MNMPLS_GUEST")
     where = f"a guest ({guest.upper()})" if guest else "this machine's own"
-    return f"Linux {platform.release()}, {where}: {os.environ.get(WHY) or 'it has what the lab needs'}"
+    return f"Linux {platform.release()}, {where}: {os.environ.get(guests.WHY) or 'it has what the lab needs'}"
