@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mnmpls.errors import GuestFailed, MissingFeature
 from mnmpls.guests import host, qemu, uml
@@ -46,11 +46,12 @@ def guest_environment(name: str, env: Mapping[str, str]) -> dict[str, str]:
     return passed
 
 
-def memory_mib(backend: Backend) -> int:
-    given = os.environ.get("MNMPLS_MEMORY_MIB", "")
+def setting(name: str, otherwise: int) -> int:
+    """A whole number from the environment, such as MNMPLS_MEMORY_MIB or MNMPLS_HANG_S."""
+    given = os.environ.get(name, "")
     if given and not given.isdigit():
-        raise MissingFeature(f"MNMPLS_MEMORY_MIB={given}: a number of MiB is wanted")
-    return int(given) if given else backend.memory_mib
+        raise GuestFailed(f"{name}={given}: a whole number is wanted")
+    return int(given) if given else otherwise
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def run_one(name: str, argv: Sequence[str], env: Mapping[str, str], writable: Se
             where = f"running in a {backend.title} guest, Linux {release}"
             print(f"mnmpls: {env[WHY]}; {where}", file=sys.stderr, flush=True)
 
-    return run_in(backend, command, memory_mib(backend), announce)
+    backend = replace(backend, hang_s=setting("MNMPLS_HANG_S", int(backend.hang_s)))
+    return run_in(backend, command, setting("MNMPLS_MEMORY_MIB", backend.memory_mib), announce)
 
 
 def folder(path: str) -> str:

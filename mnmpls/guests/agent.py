@@ -108,7 +108,9 @@ class Agent:
                     self.move(self.owner[fd], fd, event)
 
     def hear(self) -> None:
-        self.buffer += os.read(self.line, 65536)
+        data = os.read(self.line, 65536)
+        self.send(protocol.HEARD, 0, b"%d" % len(data))
+        self.buffer += data
         for kind, number, data in protocol.take(self.buffer):
             if kind in GUEST_WIDE:
                 GUEST_WIDE[kind](self, number, data)

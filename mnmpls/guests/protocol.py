@@ -18,6 +18,7 @@ TOOK = 5  # so many bytes of IN or FILE have gone into the command: room for mor
 ALIVE = 6  # answer to PING
 LOST = 7  # paths written in the guest that go with it; last frame of all
 CALL = 8  # somebody in the guest connected to the display: a new session, opened by the guest
+HEARD = 9  # so many bytes have come over the line: room for more
 # host to guest
 SETUP = 16  # host name, then path, file system, source and options of each door
 OPEN = 17  # see ``opening``

@@ -32,8 +32,11 @@ PING_S = 2.0
 SAVE_S = 20.0
 GRACE_S = 5.0
 CHUNK = 16384
-INLINE_BYTES = 4096
+INLINE_BYTES = 512
 """Input up to this goes over a slow line, more through files."""
+LINE_BYTES = 2048
+"""On the line towards the guest at most. UML's serial line may stop for good when the guest's terminal buffer of 4096
+bytes (N_TTY_BUF_SIZE) is full and it throttles the line (arch/um/drivers/line.c)."""
 CREDIT_BYTES = 1 << 20
 """Input on its way to the command at most."""
 HELD_BYTES = 1 << 18
@@ -145,7 +148,7 @@ class Run:
         self.outgoing = bytearray()
         self.incoming = bytearray()
         self.held: dict[int, deque[bytes]] = {1: deque(), 2: deque()}
-        self.on_the_way = 0
+        self.on_the_way = self.unheard = 0
         self.input_open = True
         self.opened = False
         self.saving = False
@@ -159,6 +162,11 @@ class Run:
 
     def send(self, kind: int, session: int, data: bytes = b"") -> None:
         self.outgoing += protocol.frame(kind, session, data)
+
+    def talk(self) -> None:
+        sent = self.guest.line.send(self.outgoing[: LINE_BYTES - self.unheard])
+        del self.outgoing[:sent]
+        self.unheard += sent
 
     def open(self) -> None:
         rows, columns = map(str, terminal.size()) if self.terminal else ("", "")
@@ -226,6 +234,8 @@ class Run:
             self.held[2].append(data)
         elif kind == protocol.TOOK:
             self.on_the_way -= int(data)
+        elif kind == protocol.HEARD:
+            self.unheard -= int(data)
         elif kind == protocol.READY:
             self.announce(data.decode())
             self.send(protocol.SETUP, 0, self.guest.set_up())
@@ -262,14 +272,18 @@ class Run:
     def finished(self) -> bool:
         return self.lost is not None and not any(self.held.values())
 
+    @property
+    def takes_input(self) -> bool:
+        running = self.opened and self.status is None
+        return running and self.input_open and not self.outgoing and self.on_the_way < CREDIT_BYTES
+
     def interests(self, signals: int) -> tuple[list[int], list[int]]:
         line = self.guest.line.fileno()
         reads = [signals, self.guest.console_end, self.guest.pidfd]
         reads += [] if self.congested else [line]
-        if self.opened and self.status is None and self.input_open and self.on_the_way < CREDIT_BYTES:
-            reads.append(0)
+        reads += [0] if self.takes_input else []
         writes = [fd for fd, queue in self.held.items() if queue]
-        return reads, writes + ([line] if self.outgoing else [])
+        return reads, writes + ([line] if self.outgoing and self.unheard < LINE_BYTES else [])
 
     def turn(self, signals: int) -> None:
         reads, writes = self.interests(signals)
@@ -278,7 +292,7 @@ class Run:
             if fd in self.held:
                 self.write_output(fd)
             else:
-                del self.outgoing[: self.guest.line.send(self.outgoing)]
+                self.talk()
         if self.guest.console_end in readable:
             self.guest.hear_console()
         if self.guest.line.fileno() in readable:
