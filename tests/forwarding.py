@@ -26,6 +26,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from mnmpls import guests
+from mnmpls.guests import host
 
 FEATURES = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
 GUEST_LIMIT_S = 15 * 60
@@ -124,8 +125,6 @@ def _why_guest(items: list[pytest.Item]) -> str:
         return ""
     if wanted != "auto":
         return f"MNMPLS_KERNEL={wanted} asks for it"
-    from mnmpls.guests import host  # here, so that a broken kernel room does not stop the tests that need none
-
     lacking = host.missing(FEATURES)
     return "this kernel lacks " + ", ".join(sorted(lacking)) if lacking else ""
 
