@@ -24,6 +24,8 @@ def link_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         if link.a.node == link.b.node and link.a.node:
             yield f"links[{i}]", f"both ends are at {link.a.node}"
         for port, where in ((link.a, f"links[{i}].a"), (link.b, f"links[{i}].b")):
+            if not port.node:
+                continue  # the reader has said so
             if port.node not in net.nodes:
                 yield where, f"there is no node {port.node!r}; {nearest(port.node, net.nodes)}"
                 continue
@@ -73,7 +75,7 @@ def _given(lab: Lab, net: Network) -> Iterator[tuple[str, Port, Interface]]:
     for i, link in enumerate(lab.links):
         for port, side in ((link.a, "a"), (link.b, "b")):
             if port.node in net.nodes:
-                found = (cidr(text) for text in port.addresses or ())
+                found = (cidr(text) for text in port.addresses or () if "/" in text)
                 yield from ((f"links[{i}].{side}", port, address) for address in found if address is not None)
 
 

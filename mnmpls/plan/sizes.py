@@ -28,8 +28,9 @@ def l3vpn(customers: int = 2, sites: int = 2, hosts: int = 2, core: int = 1, **o
         at = cores[(site - 1) * (core - 1) // (sites - 1)] if sites > 1 else cores[0]
         nodes.append(Node(pe, "pe", vrfs=tuple(Vrf(f"vrf-c{c}") for c in range(1, customers + 1))))
         links.append(Link(Port(pe), Port(at)))
-        for customer in range(1, customers + 1):
-            links.append(Link(Port(f"c{customer}e{site}"), Port(pe, vrf=f"vrf-c{customer}")))
+    for customer in range(1, customers + 1):
+        for site in range(1, sites + 1):
+            links.append(Link(Port(f"c{customer}e{site}"), Port(f"pe{site}", vrf=f"vrf-c{customer}")))
             _add_site(nodes, links, customer, site, hosts)
     return Lab("l3vpn", tuple(nodes), tuple(links))
 

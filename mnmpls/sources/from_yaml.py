@@ -131,7 +131,7 @@ def _end(notes: Notes, where: str, node: yaml.Node, mtu: int | None) -> Port:
     notes.at(where, node)
     if isinstance(node, yaml.ScalarNode):
         return Port(text(notes, where, node), mtu_bytes=mtu)
-    if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and node.value[0][0].value != "node":
+    if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and node.value[0][0].value not in END:
         name, inner = next(iter(mapping(notes, where, node).items()), ("", node))
         if isinstance(inner, yaml.MappingNode):
             return _port(notes, where, name, mapping(notes, where, inner, END[1:]), mtu)
