@@ -9,8 +9,8 @@ from .errors import KernelRefused
 from .kernel import Namespace
 from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
 
-_ROUNDS = 4
-"""One is usual; each further one restores what the last took along."""
+_ROUNDS = 5
+"""One is usual, one more where something is removed; each further one restores what the last took along."""
 
 _ORDER: dict[type[Record], int] = {
     VrfDevice: 0,
@@ -46,7 +46,7 @@ def difference(wanted: Iterable[Record], observed: Iterable[Record]) -> Differen
     extra = (
         record
         for record in observed - wanted
-        if not isinstance(record, Port | Sysctl) and _subject(record) not in subjects
+        if not isinstance(record, Port | Sysctl) and not (_subject(record) in subjects and _replaced_whole(record))
     )
     return Difference(tuple(sorted(extra, key=_need, reverse=True)), tuple(sorted(wanted - observed, key=_need)))
 
@@ -59,9 +59,11 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
         for _ in range(_ROUNDS):
             observed = namespace.observe(keys)
             work = difference(wanted, observed)
+            if work.remove:  # What goes may take others along: see what is left before writing.
+                work = Difference(remove=work.remove)
             _do(work, namespace)
             done += work
-            if not _disturbs(work, observed):
+            if not work.remove and not _disturbs(work, observed):
                 return done
         raise _unsettled(difference(wanted, namespace.observe(keys)))
     except KernelRefused as error:
@@ -76,15 +78,22 @@ def _do(work: Difference, namespace: Namespace) -> None:
 
 
 def _disturbs(work: Difference, observed: frozenset[Record]) -> bool:
-    """Whether the work may have taken other records along: the kernel drops routes with an address, and
-    addresses with a change of master, MTU or state."""
+    """Whether what was written may have taken other records along: the kernel drops addresses and routes with a
+    change of master, MTU or state."""
     moved = any(isinstance(record, VrfDevice | Bridge | Member | Port) for record in work.write)
-    return bool(work.remove) or (moved and any(isinstance(record, Address | Route | LabelRoute) for record in observed))
+    return moved and any(isinstance(record, Address | Route | LabelRoute) for record in observed)
 
 
 def _unsettled(left: Difference) -> KernelRefused:
     record = (left.write or left.remove)[0]
     return KernelRefused(record, "the kernel took it, but it is not there afterwards", "does something else change it?")
+
+
+def _replaced_whole(record: Record) -> bool:
+    """IPv6 hops without a gateway are routes of their own to the kernel: writing replaces but one of them."""
+    if not isinstance(record, Route) or ":" not in record.dst or len(record.hops) < 2:
+        return True
+    return all(hop.via for hop in record.hops)
 
 
 def _subject(record: Record) -> Hashable:

@@ -109,11 +109,10 @@ def _route(record: object, code: int, said: str) -> tuple[str, str] | None:
 def _label_route(record: object, code: int, said: str) -> tuple[str, str] | None:
     assert isinstance(record, LabelRoute)
     if "platform_labels" in said:
-        needed = record.label + 1
-        return (
-            "label routes go up to net.mpls.platform_labels - 1, which is too low for this label",
-            f"set the sysctl net.mpls.platform_labels to {needed} or more (the lab's `platform_labels`)",
-        )
+        # The kernel takes at most 1048575 there (net/mpls/af_mpls.c, label_limit), so that label itself is out.
+        needed = f"set the sysctl net.mpls.platform_labels to {record.label + 1} or more (the lab's `platform_labels`)"
+        remedy = needed if record.label < 1048575 else "choose a smaller label: this one can only be pushed"
+        return "label routes go up to net.mpls.platform_labels - 1, which is too low for this label", remedy
     if "main route table" in said:
         return "label routes live in the main table only", "leave the table out: a VRF is reached by its device as hop"
     if not record.hops:

@@ -1,0 +1,185 @@
+"""Every kind of record and every variant of it, with the commands that spoil it by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mnmpls.state import (
+    IPV6_METRIC,
+    MAIN_TABLE,
+    UNREACHABLE_METRIC,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``record`` is made untrue by ``removal`` and turned into something else by each of ``changes``."""
+
+    name: str
+    record: Record
+    removal: str = ""
+    changes: tuple[str, ...] = ()
+    needs: tuple[Record, ...] = ()
+
+
+def _hop(via: str, *labels: int, port: str = "left.1", weight: int = 1) -> NextHop:
+    return NextHop(via, port, labels, weight)
+
+
+def _route4(name: str, *hops: NextHop, table: int = MAIN_TABLE, metric: int = 0, dst: str = "10.5.0.0/24") -> Case:
+    it = f"{dst} table {table} metric {metric}"
+    changes = (f"ip route replace {it} via 10.0.0.9 dev left.1", f"ip route replace {it} via 10.0.0.9 proto 201")
+    record = Route(table, dst, tuple(sorted(hops)), metric=metric)
+    return Case(f"route4-{name}", record, f"ip route del {it}", tuple(f"{each} onlink dev left.1" for each in changes))
+
+
+def _route6(name: str, *hops: NextHop, table: int = MAIN_TABLE, metric: int = IPV6_METRIC) -> Case:
+    it = f"fd05::/64 table {table} metric {metric}"
+    changes = (
+        f"ip -6 route replace {it} via fd00::9 dev left.1 proto 201",
+        f"ip -6 route replace {it} dev spare",
+        f"ip -6 route append {it} dev spare proto 201",
+    )
+    record = Route(table, "fd05::/64", tuple(sorted(hops)), metric=metric)
+    return Case(f"route6-{name}", record, f"ip -6 route del {it}", changes)
+
+
+def _nowhere(version: int, kind: str, dst: str, metric: int) -> Case:
+    it = f"ip -{version} route"
+    place = f"{dst} table 1000 metric {metric}"
+    change = f"{it} replace prohibit {place} proto 201"
+    return Case(f"{kind}{version}", Route(1000, dst, (), kind, metric), f"{it} del {kind} {place}", (change,))
+
+
+def _label(name: str, *hops: NextHop) -> Case:
+    changes: tuple[str, ...] = (
+        "ip -M route replace 100 as 999 via inet 10.0.0.9 dev left.1",
+        "ip -M route replace 100 via inet 10.0.0.9 dev left.1 proto 201",
+        "ip -M route replace 100 dev red proto 201",
+    )
+    if hops == (_hop("", port="red"),):
+        changes = changes[:2]
+    return Case(f"label-{name}", LabelRoute(100, tuple(sorted(hops))), "ip -M route del 100", changes)
+
+
+def _sysctl(key: str, value: str, other: str, path: str = "") -> Case:
+    return Case(f"sysctl-{key}", Sysctl(key, value), "", (f"sysctl -qw {path or key}={other!r}",))
+
+
+_SYSCTLS = (
+    _sysctl("net.ipv4.ip_forward", "1", "0"),
+    _sysctl("net.ipv6.conf.all.forwarding", "1", "0"),
+    _sysctl("net.ipv4.conf.all.rp_filter", "2", "1"),
+    _sysctl("net.ipv4.conf.left.1.rp_filter", "2", "0", "net/ipv4/conf/left.1/rp_filter"),
+    _sysctl("net.ipv6.conf.left.1.hop_limit", "33", "44", "net/ipv6/conf/left.1/hop_limit"),
+    _sysctl("net.mpls.conf.left.1.input", "1", "0", "net/mpls/conf/left.1/input"),
+    _sysctl("net.mpls.platform_labels", "2000", "1000"),
+    _sysctl("net.ipv4.ip_local_port_range", "20000 30000", "20000 40000"),
+)
+
+_DEVICES = (
+    Case(
+        "vrf-device",
+        VrfDevice("blue", 70000),
+        "ip link del blue",
+        ("ip link set blue down", "ip link del blue && ip link add blue up type vrf table 9"),
+    ),
+    Case(
+        "bridge",
+        Bridge("br0"),
+        "ip link del br0",
+        ("ip link set br0 down", "ip link set br0 type bridge stp_state 1"),
+    ),
+    Case(
+        "member-of-vrf",
+        Member("spare", "red"),
+        "ip link set spare nomaster",
+        ("ip link set spare master br0",),
+        (Bridge("br0"),),
+    ),
+    Case(
+        "member-of-bridge",
+        Member("spare", "br0"),
+        "ip link set spare nomaster",
+        ("ip link set spare master red",),
+        (Bridge("br0"),),
+    ),
+    Case("port-up", Port("spare", True, 1400), "", ("ip link set spare down", "ip link set spare mtu 1300")),
+    Case("port-down", Port("spare", False, 9000), "", ("ip link set spare up", "ip link set spare mtu 1300")),
+    Case("port-lo", Port("lo", True, 65536), "", ("ip link set lo down", "ip link set lo mtu 1500")),
+)
+
+_ADDRESSES = tuple(
+    Case(f"address-{cidr}", Address(port, cidr), f"ip addr del {cidr} dev {port}")
+    for port, cidr in (
+        ("spare", "10.7.0.1/30"),
+        ("left.1", "10.0.0.77/24"),
+        ("lo", "10.255.0.1/32"),
+        ("red", "10.255.0.2/32"),
+        ("spare", "fd07::1/127"),
+        ("left.1", "fd00::77/64"),
+        ("lo", "fd0f::1/128"),
+        ("left.1", "fe80::1/64"),
+    )
+)
+
+_ROUTES = (
+    _route4("gateway", _hop("10.0.0.2")),
+    _route4("metric", _hop("10.0.0.2"), metric=20),
+    _route4("default", _hop("10.0.0.2"), dst="0.0.0.0/0"),
+    _route4("host", _hop("10.0.0.2"), dst="10.5.0.1/32"),
+    _route4("table-10", _hop("10.0.0.2"), table=10),
+    _route4("table-70000", _hop("10.0.0.2"), table=70000),
+    _route4("on-link", _hop("")),
+    _route4("to-vrf", _hop("", port="red")),
+    _route4("ipv6-gateway", _hop("fd00::2")),
+    _route4("one-label", _hop("10.0.0.2", 101)),
+    _route4("two-labels", _hop("10.0.0.2", 18, 1002), table=1000),
+    _route4("three-labels", _hop("10.0.0.2", 18, 1002, 1048575)),
+    _route4("label-ipv6-gateway", _hop("fd00::2", 18, 1002)),
+    _route4("multipath", _hop("10.0.0.2"), _hop("10.0.0.3")),
+    _route4("multipath-weights", _hop("10.0.0.2", weight=3), _hop("10.0.0.3", weight=256), _hop("10.0.0.4")),
+    _route4("multipath-labels", _hop("10.0.0.2", 18), _hop("10.0.0.3", 19, 20, 21), _hop("10.0.0.4", weight=2)),
+    _route4("multipath-on-link", _hop(""), _hop("", port="spare")),
+    _route6("gateway", _hop("fd00::2")),
+    _route6("metric", _hop("fd00::2"), metric=20),
+    _route6("table-10", _hop("fd00::2"), table=10),
+    _route6("table-70000", _hop("fd00::2"), table=70000),
+    _route6("on-link", _hop("")),
+    _route6("to-vrf", _hop("", port="red")),
+    _route6("one-label", _hop("fd00::2", 101)),
+    _route6("two-labels", _hop("fd00::2", 18, 1002), table=1000),
+    _route6("three-labels", _hop("fd00::2", 18, 1002, 1048575)),
+    _route6("multipath", _hop("fd00::2"), _hop("fd00::3")),
+    _route6("multipath-weights", _hop("fd00::2", weight=3), _hop("fd00::3", weight=256), _hop("fd00::4")),
+    _route6("multipath-labels", _hop("fd00::2", 18), _hop("fd00::3", 19, 20, 21), _hop("fd00::4", weight=2)),
+    _nowhere(4, "unreachable", "0.0.0.0/0", UNREACHABLE_METRIC),
+    _nowhere(6, "unreachable", "::/0", UNREACHABLE_METRIC),
+    _nowhere(4, "blackhole", "10.5.0.0/24", 0),
+    _nowhere(6, "blackhole", "fd05::/64", IPV6_METRIC),
+)
+
+_LABELS = (
+    _label("swap", _hop("10.0.0.2", 111)),
+    _label("swap-ipv6", _hop("fd00::2", 111)),
+    _label("swap-and-push-two", _hop("10.0.0.2", 18, 1002)),
+    _label("swap-and-push-three", _hop("fd00::2", 18, 1002, 1048575)),
+    _label("pop-and-forward", _hop("10.0.0.2")),
+    _label("pop-and-forward-ipv6", _hop("fd00::2")),
+    _label("pop-to-vrf", _hop("", port="red")),
+    _label("pop-to-lo", _hop("", port="lo")),
+    _label("multipath", _hop("10.0.0.2", 111), _hop("10.0.0.3", 112, 113)),
+    _label("multipath-mixed", _hop("10.0.0.2"), _hop("fd00::2", 111, 112, 113)),
+)
+
+CASES = (*_SYSCTLS, *_DEVICES, *_ADDRESSES, *_ROUTES, *_LABELS)

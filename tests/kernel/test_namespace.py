@@ -1,0 +1,100 @@
+"""Namespaces and the wires between them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mnmpls.apply import apply
+from mnmpls.kernel import Namespace, wire
+from mnmpls.state import Address, Port
+from tests.kernel.scene import Scene
+
+pytestmark = pytest.mark.kernel
+
+OWN = "/proc/thread-self/ns/net"
+
+
+def _here() -> dict[str, object]:
+    return {"namespace": os.readlink(OWN), "interfaces": sorted(name for _, name in socket.if_nameindex())}
+
+
+def _link(scene: Scene, port: str, far: bool = False) -> str:
+    with (scene.far if far else scene.here).entered():
+        return subprocess.run(["ip", "-d", "link", "show", port], capture_output=True, text=True, check=True).stdout
+
+
+def test_wire_makes_both_ends_as_asked(scene: Scene) -> None:
+    """Both ends have their final names, MACs and MTU at once, and the caller's namespace has neither."""
+    before = _here()
+    wire(scene.here, "a-b-eth", scene.far, "b.a", a_mac="02:00:00:00:0a:01", b_mac="02:00:00:00:0b:01", mtu_bytes=9000)
+    assert _here() == before
+    assert re.search(r"a-b-eth@.* mtu 9000 .*02:00:00:00:0a:01.* veth ", _link(scene, "a-b-eth"), re.DOTALL)
+    assert re.search(r"b.a@.* mtu 9000 .*02:00:00:00:0b:01.* veth ", _link(scene, "b.a", far=True), re.DOTALL)
+
+
+def test_wire_within_one_namespace(scene: Scene) -> None:
+    """A node may be wired to itself."""
+    wire(scene.here, "one", scene.here, "other")
+    assert {"one", "other"} <= scene.here.ports()
+
+
+def test_wire_carries_packets_at_once(scene: Scene) -> None:
+    """IPv4 and IPv6 addresses are usable as soon as they are written: no duplicate address detection."""
+    for namespace, port, last in ((scene.here, "spare", 1), (scene.far, "spare", 2)):
+        cidrs = (f"10.7.0.{last}/24", f"fd07::{last}/64")
+        apply(frozenset({Port(port), *(Address(port, cidr) for cidr in cidrs)}), namespace)
+    assert "tentative" not in scene.by_hand("ip addr show dev spare scope global")
+    for family, address in ((socket.AF_INET, "10.7.0.2"), (socket.AF_INET6, "fd07::2")):
+        with scene.far.socket(family, socket.SOCK_DGRAM) as server, scene.here.socket(family, socket.SOCK_DGRAM) as us:
+            server.bind((address, 5000))
+            us.sendto(b"hello", (address, 5000))
+            server.settimeout(10)
+            assert server.recv(100) == b"hello"
+
+
+def test_caller_returns_after_an_error(scene: Scene) -> None:
+    """An exception inside leaves the thread where it was before; entering nests."""
+    before = _here()
+    with pytest.raises(ZeroDivisionError), scene.here.entered(), scene.far.entered():
+        assert {name for _, name in socket.if_nameindex()} >= {"right"}
+        raise ZeroDivisionError
+    assert _here() == before
+
+
+def test_interface_made_anew_is_found(scene: Scene) -> None:
+    """A port that was deleted and made again under its name is written to, not the one that is gone."""
+    apply(frozenset({Port("spare")}), scene.here)
+    scene.by_hand("ip link del spare")
+    wire(scene.here, "spare", scene.far, "spare")
+    scene.here.write(Address("spare", "10.7.0.1/24"))
+    assert Address("spare", "10.7.0.1/24") in scene.here.observe()
+
+
+def test_open_is_the_same_namespace(scene: Scene) -> None:
+    """A namespace opened by a path is the one that the path stands for."""
+    with scene.here.entered(), closing(Namespace.open(OWN)) as again:
+        assert again.ports() == scene.here.ports()
+
+
+def test_closed_namespaces_vanish() -> None:
+    """The last descriptor takes the namespace and its wires along, and nothing of ours stays open."""
+    outside = Namespace.create()
+    outside.ports()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    inside = Namespace.create()
+    wire(outside, "out", inside, "in")
+    inside.write(Port("in"))
+    inside.close()
+    inside.close()
+    while "out" in outside.ports():  # The kernel takes namespaces down in a worker of its own.
+        time.sleep(0.01)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    outside.close()
