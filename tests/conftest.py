@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -23,14 +24,17 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         del report.wasxfail
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+# Wrappers come before pytest's own counting of failures, which decides the exit status.
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> Iterator[None]:
     _refuse_skip(report)
+    yield
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collectreport(report: pytest.CollectReport) -> None:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collectreport(report: pytest.CollectReport) -> Iterator[None]:
     _refuse_skip(report)
+    yield
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

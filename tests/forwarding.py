@@ -30,6 +30,7 @@ from mnmpls.guests import host
 
 FEATURES = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
 GUEST_LIMIT_S = 15 * 60
+WELL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -192,8 +193,7 @@ class Guest:
         """Nothing when the guest's pytest ended well, if with failed tests; else an error at the last test."""
         while self._alive():
             time.sleep(0.05)
-        well = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        if last.nodeid in self.finished and self.process.poll() not in well:
+        if last.nodeid in self.finished and self.process.poll() not in WELL:
             yield self._lost(last, "after the last test", when="teardown")
 
     def _alive(self) -> bool:
@@ -222,6 +222,8 @@ class Guest:
 
     def _lost(self, item: pytest.Item, where: str, when: Literal["call", "teardown"] = "call") -> pytest.TestReport:
         status = self.process.poll()
+        if status in WELL and item.nodeid not in self.started:
+            where += ", which it did not find (files that changed meanwhile, or a parameter that differs there)"
         how = f"had not finished after {self.limit_s:.0f} s" if status is None else f"ended with status {status}"
         last = "\n".join(f"    {line}" for line in self.log.read_text(errors="replace").splitlines()[-25:])
         return pytest.TestReport(

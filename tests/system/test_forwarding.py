@@ -92,3 +92,31 @@ def test_long():
     assert children, output
     assert [child for child in children if Path(f"/proc/{child}").exists()] == []
     assert list((tmp_path / ".pytest_cache" / "guest").iterdir()) == []
+
+
+def test_a_test_that_the_guest_does_not_have_fails(tmp_path: Path) -> None:
+    """A test whose name differs in the guest has not run there: that is a failure and says why."""
+    output, _ = (run := _pytest(tmp_path, """
+@pytest.mark.parametrize("where", [os.environ.get("MNMPLS_GUEST", "here")])
+def test_named_by_its_place(where):
+    pass
+""")).communicate(timeout=120)
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED, output
+    assert "test_named_by_its_place[here] FAILED" in output
+    assert "which it did not find" in output
+
+
+@pytest.mark.parametrize(("ci", "status"), [("", pytest.ExitCode.OK), ("true", pytest.ExitCode.TESTS_FAILED)])
+def test_a_skip_is_a_failure_in_ci(ci: str, status: pytest.ExitCode, tmp_path: Path) -> None:
+    """What did not run is not proven: the summary says so here, and CI fails."""
+    (tmp_path / "test_skip.py").write_text("import pytest\ndef test_skip():\n    pytest.skip('no such thing')\n")
+    (tmp_path / "test_whole.py").write_text("import pytest\npytest.skip('whole file', allow_module_level=True)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rs",
+         "--continue-on-collection-errors", "."], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "CI": ci}, text=True, capture_output=True, check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("not proven: 2 of the tests" if not ci else "which CI counts as a failure") in done.stdout
+    assert "no such thing" in done.stdout
+    assert "whole file" in done.stdout

@@ -174,7 +174,7 @@ def test_a_clean_command_says_nothing(folder: Path) -> None:
 def test_what_the_guest_has(folder: Path) -> None:
     """Root, MPLS and VRFs, lo up, the caller's environment, no setting of the host's libraries, and word of the guest."""
     script = (
-        'test $(id -u) = 0 && ip link add v type vrf table 10 && sysctl -qw net.mpls.platform_labels=100 && '
+        'test $(id -u) = 0 && ip link add v type vrf table 10 && sysctl -qw net.mpls.platform_labels=1000 && '
         'ip -f mpls route add 100 dev lo && ping -qc1 127.0.0.1 >/dev/null && mnexec -n true && '
         'echo "$COLOUR $MNMPLS_GUEST $MNMPLS_KERNEL $SETUPTOOLS_USE_DISTUTILS $(cat /proc/sys/net/core/fb_tunnels_only_for_init_net)" '
         '&& env && pwd'
@@ -211,7 +211,7 @@ def test_a_terminal_is_a_terminal(folder: Path) -> None:
     child.expect_exact("guest> ")
     child.sendline("echo status $?")
     child.expect_exact("status 130\r\n")
-    child.send("echo wrong\x15echo 'ri\tght'\x7f\x7f\x7f\x7f\x7fght'\r")
+    child.send("echo wrong\x15echo 'ri\tght'\x7f\x7f\x7f\x7fght'\r")
     child.expect_exact("right\r\n")
     child.sendline("(exit 9)")
     child.expect_exact("guest> ")
@@ -257,11 +257,6 @@ def test_a_hang_is_named(folder: Path) -> None:
     assert process.returncode == 125
     assert b"has not answered for 3 s and was ended" in said
     assert [pid for pid in below if alive(pid)] == []
-
-
-def ends(pid: int, below: dict[int, str], user_space: bool = False) -> dict[str, int]:
-    """One process of each kind that a running guest has on the host."""
-    return {"runner": pid, **{name: each for each, name in below.items()}}
 
 
 @pytest.mark.parametrize("victim", ["runner", "unshare", "sh", "linux.uml", "cat"])
@@ -335,7 +330,21 @@ def without_namespaces(script: str, folder: Path) -> subprocess.CompletedProcess
 def test_it_runs_where_no_namespaces_can_be_made(folder: Path) -> None:
     """The guest's memory then lies in a folder of the host's, which goes with the guest."""
     done = without_namespaces(NO_NAMESPACES + '"$@"', folder)
-    assert done.returncode == 4, done.stderr
+    assert (done.returncode, done.stderr) == (4, b"")
+
+
+def test_kill_9_leaves_nothing_where_no_namespaces_can_be_made(folder: Path) -> None:
+    """There, too: the runner's end is everything's end."""
+    script = NO_NAMESPACES + '"$@"'
+    command = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", *GUEST, "sh", "-c", "echo up; sleep 1000"]
+    process = subprocess.Popen(command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline() == b"up\n"
+    below = descendants(process.pid)
+    assert "linux.uml" in below.values()
+    process.kill()
+    process.communicate()
+    until(lambda: not [pid for pid in below if alive(pid)], f"still there: {below}")
+    until(lambda: not [name for name in os.listdir("/dev/shm") if name.startswith(f"mnmpls-{process.pid}-")], "its folder")
 
 
 def test_too_little_space_is_named(folder: Path) -> None:
