@@ -95,7 +95,7 @@ def test_removed_address_takes_no_wanted_route_along(scene: Scene) -> None:
 
 def test_another_plan_replaces_the_first(scene: Scene) -> None:
     """From one plan to quite another and back: nothing of the former stays."""
-    other = (PE - {Member("spare", "red"), VrfDevice("red", 1000), LabelRoute(102, (NextHop("", "red"),))}) | {
+    other: frozenset[Record] = (PE - {Member("spare", "red"), VrfDevice("red", 1000), LabelRoute(102, (NextHop("", "red"),))}) | {
         VrfDevice("red", 2000),
         Bridge("br0"),
         Member("spare", "br0"),
@@ -105,7 +105,7 @@ def test_another_plan_replaces_the_first(scene: Scene) -> None:
     other -= {Address("spare", "10.7.0.1/30"), Address("spare", "fd07::1/64")}
     for plan in (PE, other, PE):
         apply(plan, scene.here)
-        assert plan == scene.observe(*PE)
+        assert scene.observe(*PE) == plan
 
 
 def test_bridge_in_the_place_of_a_vrf_device(scene: Scene) -> None:

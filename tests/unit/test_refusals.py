@@ -1,0 +1,36 @@
+"""What a user reads where the kernel lacks a feature: error numbers and sentences as Linux 6.18 without it gave them."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from mnmpls.refusals import refused
+from mnmpls.state import Bridge, LabelRoute, NextHop, Record, Route, VrfDevice
+
+_HOP = NextHop("10.0.0.2", "a", (100,))
+LACKING: list[tuple[Record, int, str, str]] = [
+    (VrfDevice("red", 10), errno.EOPNOTSUPP, "Unknown device type", "modprobe vrf"),
+    (Bridge("br0"), errno.EOPNOTSUPP, "Unknown device type", "modprobe bridge"),
+    (LabelRoute(100, (_HOP,)), errno.EOPNOTSUPP, "", "modprobe mpls_router"),
+    (LabelRoute(100, (_HOP,)), errno.EINVAL, "MPLS only supports the main route table", "live in the main table only"),
+    (
+        Route(254, "10.0.0.0/8", (_HOP,)),
+        errno.EOPNOTSUPP,
+        "lwt encapsulation type not supported",
+        "modprobe mpls_iptunnel",
+    ),
+    (Route(254, "10.0.0.0/8", (_HOP,)), errno.ENOBUFS, "", "more memory"),
+    (VrfDevice("red", 10), errno.EPERM, "", "sudo"),
+]
+
+
+@pytest.mark.parametrize(("record", "code", "said", "text"), LACKING, ids=[text for *_, text in LACKING])
+def test_lacking_feature_is_named_with_its_remedy(record: Record, code: int, said: str, text: str) -> None:
+    """The text has the record, what the kernel said, and what to do."""
+    error = refused(record, code, said)
+    assert str(error).startswith(str(record))
+    assert text in str(error)
+    assert said in str(error)
+    assert error.errno == code
