@@ -95,7 +95,8 @@ def test_removed_address_takes_no_wanted_route_along(scene: Scene) -> None:
 
 def test_another_plan_replaces_the_first(scene: Scene) -> None:
     """From one plan to quite another and back: nothing of the former stays."""
-    other: frozenset[Record] = (PE - {Member("spare", "red"), VrfDevice("red", 1000), LabelRoute(102, (NextHop("", "red"),))}) | {
+    gone = {Member("spare", "red"), VrfDevice("red", 1000), LabelRoute(102, (NextHop("", "red"),))}
+    other: frozenset[Record] = (PE - gone) | {
         VrfDevice("red", 2000),
         Bridge("br0"),
         Member("spare", "br0"),

@@ -1,4 +1,4 @@
-"""What a user reads where the kernel lacks a feature: error numbers and sentences as Linux 6.18 without it gave them."""
+"""What a user reads where the kernel lacks a feature: errors and sentences as such a kernel gave them."""
 
 from __future__ import annotations
 
