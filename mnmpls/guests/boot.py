@@ -20,6 +20,7 @@ MODULES = ("mpls_router", "mpls_iptunnel", "mpls_gso", "vrf", "veth", "bridge")
 """Loaded at once: mpls_router because no netlink request loads it, the rest because it is quicker than on demand."""
 
 SYSCTLS = {
+    "kernel/hotplug": "\n",  # else UML's kernel forks a helper, which does not exist, for each interface of each lab
     "net/core/fb_tunnels_only_for_init_net": "2",  # else a gre0, ip6tnl0 … in every namespace: half of its making
 }
 

@@ -26,14 +26,18 @@ SCRIPT = """
 {prepare}
 scratch=$1
 exec 4<&0 </dev/null
-{{ cat <&4 >/dev/null; set -- "$scratch"; {remove}; kill -KILL 0; }} &
-exec 4<&-
 shift 2
-"$@"
+setpriv --pdeathsig KILL "$@" &
+guest=$!
+{{ cat <&4 >/dev/null; set -- "$scratch"; {remove}; kill -KILL -- -$guest; kill -KILL 0; }} &
+exec 4<&-
+wait $guest
 status=$?
+kill -KILL -- -$guest
 set -- "$scratch"; {remove}
 exit $status
 """
+"""UML makes itself the leader of a process group, in which its own helpers outlive it: so the group is killed."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,17 @@ class Cage:
 
     @property
     def private(self) -> bool:
-        return bool(self.options)
+        return "--mount" in self.options
 
 
 @cache
 def namespaces() -> tuple[str, ...]:
-    """The options of unshare(1) that work for us: as root, as anybody with a user namespace, or none."""
-    for options in (("--pid", "--mount"), ("--user", "--map-root-user", "--pid", "--mount")):
+    """The options of unshare(1) that work for us: as root, as anybody with a user namespace, in a chroot (no mounts),
+    or none."""
+    for options in (("--pid", "--mount"), ("--user", "--map-root-user", "--pid", "--mount"), ("--pid",)):
+        trial = ["mount", "-t", "tmpfs", "mnmpls", "/dev/shm"] if "--mount" in options else ["true"]
         done = subprocess.run(
-            ["unshare", *options, "--fork", "mount", "-t", "tmpfs", "mnmpls", "/dev/shm"],
+            ["unshare", *options, "--fork", *trial],
             env={"PATH": PATH}, stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )
         if not done.returncode:
@@ -71,9 +77,19 @@ def choose_cage(memory_mib: int) -> Cage:
             "  what to do: end other programs, or give it less with MNMPLS_MEMORY_MIB"
         )
     options = namespaces()
-    if options:
+    if "--mount" in options:
         return Cage(options, "/dev/shm")
-    return Cage((), f"{roomy_folder(memory_mib)}/mnmpls-{os.getpid()}-{os.urandom(4).hex()}")
+    return Cage(options, f"{roomy_folder(memory_mib)}/mnmpls-{os.getpid()}-{os.urandom(4).hex()}")
+
+
+def groups(pid: int) -> set[int]:
+    """The process groups of all processes below this one."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            children = [int(child) for child in file.read().split()]
+        return {os.getpgid(child) for child in children}.union(*map(groups, children))
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return set()
 
 
 def available_mib() -> int:
@@ -105,7 +121,7 @@ def command(cage: Cage, machine: Machine, memory_mib: int) -> Sequence[str]:
         prepare=OWN_MEMORY if cage.private else SHARED_FOLDER, remove=":" if cage.private else REMOVE
     )
     size_mib = memory_mib + memory_mib // 2 + 64  # UML's file is larger than the memory it gives (its own image)
-    unshare = ["unshare", *cage.options, "--fork", "--kill-child=KILL", "--"] if cage.private else []
+    unshare = ["unshare", *cage.options, "--fork", "--kill-child=KILL", "--"] if cage.options else []
     start = ["env", "-i", *(f"{key}={value}" for key, value in machine.env.items()), *machine.argv]
     shell = ["sh", "-c", script, "sh", cage.scratch, str(size_mib)]
     return ["setpriv", "--pdeathsig", "KILL", "--", *unshare, *shell, *start]

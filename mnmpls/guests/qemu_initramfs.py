@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 FOLDER, PROGRAM, DEVICE = 0o040755, 0o100755, 0o020600
 CONSOLE = (5, 1)
 
-MODULES = ("virtio_mmio", "virtio_console", "9pnet_virtio", "9p", "overlay")
+MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 """What the guest needs to see the host's tree and its line."""
 
 

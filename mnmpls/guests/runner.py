@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from mnmpls.errors import GuestFailed
 from mnmpls.guests import protocol, terminal
-from mnmpls.guests.cage import PATH, Cage, choose_cage, command
+from mnmpls.guests.cage import PATH, Cage, choose_cage, command, groups
 from mnmpls.guests.machine import SPOOL, Backend, Boot
 
 MAIN = 1
@@ -30,7 +31,7 @@ LINE_FD = 64
 TICK_S = 0.5
 PING_S = 2.0
 SAVE_S = 20.0
-GRACE_S = 5.0
+GRACE_S = 3.0
 CHUNK = 16384
 INLINE_BYTES = 512
 """Input up to this goes over a slow line, more through files."""
@@ -110,15 +111,24 @@ class Guest:
             return
         self.dead = True
         self.line.close()
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        os.close(self.alive)  # the cage ends itself now; if something in it is broken, we help
+        if not self.cage.options:
+            self.wait_silence()
+        for group in {self.process.pid, *groups(self.process.pid)}:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         self.process.wait()
-        os.close(self.alive)
+        self.wait_silence()
+        os.close(self.console_end)
+        os.close(self.pidfd)
+        if not self.cage.private:
+            shutil.rmtree(self.cage.scratch, ignore_errors=True)
+
+    def wait_silence(self) -> None:
+        """Until nothing is left that could write on the console, or a while."""
         until = time.monotonic() + GRACE_S
         while select.select([self.console_end], [], [], max(0, until - time.monotonic()))[0] and self.hear_console():
             pass
-        os.close(self.console_end)
-        os.close(self.pidfd)
 
     def spool(self) -> str:
         """The host's path of the cage's scratch folder."""

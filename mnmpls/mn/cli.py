@@ -74,7 +74,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
         for plan in self.mn.planned():
-            output(checks.text(checks.check(plan.lab, plan.records, namespaces(plan))) + "\n")
+            output(checks.check(plan.lab, plan.records, namespaces(plan)).text() + "\n")
 
     def do_iperf(self, line: str) -> None:
         """TCP throughput between two nodes. Usage: iperf [NODE1 NODE2]"""

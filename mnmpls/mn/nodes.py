@@ -6,6 +6,8 @@ asks for it (``node.cmd``, ``node.pid``, an xterm), and every setting goes over 
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -91,9 +93,17 @@ class LabNode(Node):  # type: ignore[misc]
         return PROCESSES.spawn(cmd, self.namespace.fd, mount_namespace_of=shell, **params)
 
     def popen(self, *args: Any, **kwargs: Any) -> Any:
-        """A process in the node, without starting its shell for it."""
-        kwargs.setdefault("mncmd", [])
-        return super().popen(*args, **kwargs)
+        """A process in the node, without starting its shell for it. Words, one list or one string, as in Mininet;
+        ``shell=True`` gives the words to the user's shell."""
+        given = args[0] if len(args) == 1 else list(args)
+        shell = kwargs.pop("shell", False)
+        if shell:
+            text = given if isinstance(given, str) else " ".join(given)
+            words = [os.environ.get("SHELL", "/bin/sh"), "-c", text]
+        else:
+            words = given.split() if isinstance(given, str) else list(given)
+        kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
+        return self._popen([*kwargs.pop("mncmd", ()), *words], **kwargs)
 
     def cleanup(self) -> None:
         if self.shell_state == "running":

@@ -32,9 +32,9 @@ def check(net: Any) -> None:
     """Reachability, isolation, labels on the wire, and every record read back. Raises CheckFailed."""
     wrong = []
     for plan in net.planned():
-        findings = checks.check(plan.lab, plan.records, namespaces(plan))
-        output(checks.text(findings) + "\n")
-        wrong += [finding for finding in findings if not finding.ok]
+        report = checks.check(plan.lab, plan.records, namespaces(plan))
+        output(report.text() + "\n")
+        wrong += [finding for finding in report.findings if not finding.ok]
     if wrong:
         raise CheckFailed(f"{len(wrong)} findings are not as intended, see above")
 
@@ -45,7 +45,9 @@ def _prove(plan: Planned) -> list[str]:
     output("\nReachability and isolation (row asks column)\n\n" + reach.matrix(results) + "\n")
     failures = [each.why for each in results if not each.ok]
     pair = next(((each.src, each.dst) for each in results if _crosses_core(plan, each)), None)
-    if pair:
+    if not pair:
+        output("\nNo two hosts here have routers with labels between them: no packet to follow.\n")
+    else:
         way = trace.trace(plan.lab, plan.records, namespaces(plan), *pair)
         mark("one packet followed on the wire")
         output("\nOne packet's way, as captured on the wire\n\n" + way.text() + "\n")
