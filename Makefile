@@ -13,7 +13,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 setup:  ## what a fresh Debian 12 lacks: packages, a kernel for QEMU, mnmpls for /usr/bin/python3
-	@$(SUDO) tools/setup
+	@$(SUDO) .ci/setup
 	@$(MAKE) --no-print-directory --silent $(BUILT)
 
 demo: setup  ## bring the L3VPN lab up through Mininet and prove it
@@ -31,7 +31,7 @@ lint: setup $(VENV)/.done  ## mypy --strict and ruff
 
 clean:  ## take away all that setup, lint and test made here, and the installed mnmpls (Debian's packages stay)
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mnmpls"
-	@$(SUDO) tools/setup --remove
+	@$(SUDO) .ci/setup --remove
 
 # UML on a CPU with more register state than the kernel was built for needs this beside it: see the C file.
 mnmpls/guests/fpshim.so: $(wildcard mnmpls/guests/fpshim.c)
@@ -42,7 +42,7 @@ mnmpls/guests/qemu-init: $(wildcard mnmpls/guests/qemu_init.c)
 	$(if $<,gcc -O2 -Wall -Werror -static -s -o $@ $<)
 
 # Debian's own packages are visible there, so that mypy checks against what the product runs with.
-$(VENV)/.done: tools/lint.txt
+$(VENV)/.done: .ci/lint.txt
 	@echo "lint tools into $(VENV) (once)"
 	@$(PYTHON) -m venv --clear --system-site-packages $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<

@@ -333,7 +333,8 @@ def test_it_runs_where_no_namespaces_can_be_made(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (4, b"")
 
 
-def test_kill_9_leaves_nothing_where_no_namespaces_can_be_made(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_is_left_where_no_namespaces_can_be_made(folder: Path, number: signal.Signals) -> None:
     """There, too: the runner's end is everything's end."""
     script = NO_NAMESPACES + '"$@"'
     command = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", *GUEST, "sh", "-c", "echo up; sleep 1000"]
@@ -341,7 +342,7 @@ def test_kill_9_leaves_nothing_where_no_namespaces_can_be_made(folder: Path) -> 
     assert process.stdout and process.stdout.readline() == b"up\n"
     below = descendants(process.pid)
     assert "linux.uml" in below.values()
-    process.kill()
+    process.send_signal(number)
     process.communicate()
     until(lambda: not [pid for pid in below if alive(pid)], f"still there: {below}")
     until(lambda: not [name for name in os.listdir("/dev/shm") if name.startswith(f"mnmpls-{process.pid}-")], "its folder")
