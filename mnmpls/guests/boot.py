@@ -103,8 +103,9 @@ def link_modules(tree: str) -> None:
 
 def set_up_network() -> None:
     for key, value in SYSCTLS.items():
-        with open(f"/proc/sys/{key}", "w") as file:
-            file.write(value)
+        if os.path.exists(f"/proc/sys/{key}"):  # Debian's own kernel has no hotplug helper (CONFIG_UEVENT_HELPER)
+            with open(f"/proc/sys/{key}", "w") as file:
+                file.write(value)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for request, flags in ((SIOCGIFFLAGS, 0), (SIOCSIFFLAGS, IFF_UP)):
             fcntl.ioctl(any_socket, request, struct.pack("16sH14x", b"lo", flags))
