@@ -69,7 +69,8 @@ class CLI(stock.CLI):  # type: ignore[misc]
             error(f"*** no node {' '.join(unknown)}\n" if unknown else "usage: trace SRC DST\n")
             return
         plan = plan_around(self.mn[ends[0]])
-        output(trace.trace(plan.lab, plan.records, namespaces(plan), *ends).text() + "\n")
+        src, dst = ends
+        output(trace.trace(plan.lab, plan.records, namespaces(plan), src, dst).text() + "\n")
 
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import NoReturn
 
 from .. import guests
@@ -39,7 +39,7 @@ def ensure_root() -> None:
         _ensure(EVERYTHING)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _ensure(features: frozenset[str]) -> None:
     choice = guests.choose(os.environ.get("MNMPLS_KERNEL", "auto"), features)
     if choice.name != "host":

@@ -41,12 +41,12 @@ class LabIntf(Intf):  # type: ignore[misc]
         return self.ip  # type: ignore[no-any-return]
 
     def updateMAC(self) -> str | None:  # noqa: N802
-        return self.mac  # type: ignore[no-any-return]
+        return self.mac
 
     def updateAddr(self) -> tuple[str | None, str | None]:  # noqa: N802
         return self.ip, self.mac
 
-    def isUp(self, setUp: bool = False) -> bool:  # noqa: N802, N803
+    def isUp(self, setUp: bool = False) -> bool:  # noqa: N802
         if setUp:
             self.ifconfig("up")
         return bool(self.up)

@@ -34,6 +34,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     """Stock Mininet in every call; what differs is said in the methods below."""
 
     def __init__(self, topo: Any = None, **options: Any) -> None:
+        self.terms: list[Any] = []
         ensure_root()
         _raise_own_limits()
         stock.Mininet.inited = True

@@ -17,7 +17,7 @@ from .nodes import ROLE_CLASSES
 class LabTopo(Topo):  # type: ignore[misc]
     """The Topo of a Lab: ``LabTopo(lab)``, or ``LabTopo("lab.yml")`` for a lab file."""
 
-    def build(self, lab: Lab | str) -> None:  # type: ignore[override]
+    def build(self, lab: Lab | str) -> None:
         self.add_lab(load(lab) if isinstance(lab, str) else lab)
 
     def add_lab(self, lab: Lab) -> None:

@@ -47,7 +47,7 @@ def start(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> subproces
     return process
 
 
-def on_terminal(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> pexpect.spawn:
+def on_terminal(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> pexpect.spawn[str]:
     return pexpect.spawn(GUEST[0], [*GUEST[1:], *argv], cwd=str(cwd), env=env or environment(), timeout=LIMIT_S,
                          dimensions=(31, 97))
 

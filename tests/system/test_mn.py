@@ -36,10 +36,13 @@ topos = {"minimal": Plain}
 """
 
 
+def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    everything = {**os.environ, **(env or {})}
+    return subprocess.run([MN[0], *args], cwd=ROOT, env=everything, capture_output=True, text=True, timeout=120)
+
+
 def mn(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MN, *args], cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=120
-    )
+    return run(*MN[1:], *args, env=env)
 
 
 @pytest.fixture
@@ -107,8 +110,8 @@ def test_failed_test_ends_with_a_status(plain: Path, nothing_left: None) -> None
     broken = plain.with_name("broken.py")
     broken.write_text(PLAIN + "\ntests = {**tests, 'broken': lambda net: (net['a'].cmd('ip link set a-eth0 down'), "
                       "tests['pingAll'](net))}\n")  # fmt: skip
-    good = subprocess.run(["mn", "--custom", str(plain), "--test", "pingall"], capture_output=True, text=True, timeout=60)
-    bad = subprocess.run(["mn", "--custom", str(broken), "--test", "broken"], capture_output=True, text=True, timeout=60)
+    good = run("--custom", str(plain), "--test", "pingall")
+    bad = run("--custom", str(broken), "--test", "broken")
     assert (good.returncode, bad.returncode) == (0, 1), bad.stdout + bad.stderr
     assert "are not as intended" in bad.stdout + bad.stderr
 
@@ -120,7 +123,7 @@ def test_failed_test_ends_with_a_status(plain: Path, nothing_left: None) -> None
 def test_exception_in_user_code(plain: Path, nothing_left: None, line: str, status: int) -> None:
     """An exception in a Topo ends with its status, and mn's clean-up by name does not run."""
     plain.write_text(PLAIN.replace("    def build(self):\n", f"    def build(self):\n        {line}\n"))
-    done = subprocess.run(["mn", "--custom", str(plain)], capture_output=True, text=True, timeout=60)
+    done = run("--custom", str(plain))
     assert done.returncode == status
     assert "Removing excess" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
