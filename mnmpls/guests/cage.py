@@ -29,11 +29,11 @@ exec 4<&0 </dev/null
 shift 2
 setpriv --pdeathsig KILL "$@" &
 guest=$!
-{{ cat <&4 >/dev/null; set -- "$scratch"; {remove}; kill -KILL -- -$guest; kill -KILL 0; }} &
+{{ cat <&4 >/dev/null; set -- "$scratch"; {remove}; kill -KILL -$guest; kill -KILL 0; }} &
 exec 4<&-
 wait $guest
 status=$?
-kill -KILL -- -$guest
+kill -KILL -$guest
 set -- "$scratch"; {remove}
 exit $status
 """
