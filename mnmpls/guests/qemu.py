@@ -62,7 +62,8 @@ def choose_kernel() -> tuple[Kernel | None, str]:
         lacking = qemu_initramfs.missing(f"{kernel.modules}/{kernel.release}", NEEDED)
         if not lacking and os.access(kernel.image, os.R_OK):
             return kernel, ""
-        reasons.append(f"{kernel.image} " + (f"lacks the modules {', '.join(lacking)}" if lacking else "is not readable"))
+        why = f"lacks the modules {', '.join(lacking)}" if lacking else "is not readable"
+        reasons.append(f"{kernel.image} {why}")
     return None, "; ".join(reasons) or f"no kernel with its modules in {' or '.join(f'{tree}/boot' for tree in TREES)}"
 
 

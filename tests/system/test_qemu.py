@@ -1,4 +1,4 @@
-"""Debian's kernel in QEMU is a guest like the other one: this machine's files, MPLS and VRFs, and nothing left behind."""
+"""Debian's kernel in QEMU is a guest like the other: the machine's files, MPLS and VRFs, and nothing left behind."""
 
 from __future__ import annotations
 
