@@ -23,7 +23,7 @@ from .net import namespaces, report
 class CLI(stock.CLI):  # type: ignore[misc]
     """Stock CLI with our commands; an error of ours is told at the prompt and does not end it."""
 
-    helpStr = stock.CLI.helpStr + (
+    helpStr = stock.CLI.helpStr + (  # noqa: N815
         "Labs know more:\n"
         "  mininet> vrf              VRFs, their tables, route targets and ports\n"
         "  mininet> lfib p           what a router does with each label, as its kernel has it\n"
@@ -41,8 +41,10 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def do_vrf(self, line: str) -> None:
         """Show the VRFs. Usage: vrf [PE]"""
         rows = [
-            (node.name, vrf.name, str(vrf.table), vrf.rd or "-", ",".join(vrf.imports), ",".join(vrf.exports),
-             " ".join(port.name for port in plan.lab.ports(node.name) if port.vrf == vrf.name))  # fmt: skip
+            (
+                *(node.name, vrf.name, str(vrf.table), vrf.rd or "-", ",".join(vrf.imports), ",".join(vrf.exports)),
+                " ".join(port.name for port in plan.lab.ports(node.name) if port.vrf == vrf.name),
+            )
             for plan in self.mn.planned()
             for node in plan.lab.nodes
             for vrf in node.vrfs
@@ -152,4 +154,4 @@ def _who_has(plan: Planned, address: str | None, seen_from: str) -> list[str]:
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [tuple(heads), *map(tuple, rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
-    return "".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() + "\n" for line in lines)
+    return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)

@@ -56,7 +56,7 @@ class LabNode(Node):  # type: ignore[misc]
     """
 
     role = "host"
-    isSetup = True  # Mininet would fork `which mnexec ifconfig`, and we need neither
+    isSetup = True  # noqa: N815  Mininet would fork `which mnexec ifconfig`, and we need neither
 
     shell = _OnFirstUse()
     pid = _OnFirstUse()

@@ -34,7 +34,7 @@ def mark(phase: str) -> None:
 
 def taken() -> list[tuple[str, float]]:
     """Each phase so far with its seconds."""
-    return [(name, max(0.0, end - start)) for (_, start), (name, end) in zip(_marks, _marks[1:])]
+    return [(name, max(0.0, end - start)) for (_, start), (name, end) in zip(_marks, _marks[1:], strict=False)]
 
 
 def _begin() -> None:
