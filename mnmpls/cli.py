@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     for action, text in (("run", "run a command"), ("shell", "open a shell")):
         one = actions.add_parser(action, help=text, description=f"{text.capitalize()} in a guest kernel: {ABOUT}")
         kernels = ("auto", *guests.GUESTS)
-        one.add_argument("--kernel", default="auto", choices=kernels, help="which guest (auto: the first that comes up)")
+        one.add_argument("--kernel", default="auto", choices=kernels, help="which guest (auto: the first that starts)")
         one.add_argument(
             "-w", dest="writable", action="append", default=[], metavar="DIR", help="one more folder to write into"
         )

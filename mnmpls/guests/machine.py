@@ -63,8 +63,8 @@ class Machine:
 class Backend:
     """``title`` as in "running in a UML guest"; ``problem()``: why it cannot start here, or empty; ``boot_s`` until
     READY and ``hang_s`` without any answer are what is called a hang; ``features`` as in ``mnmpls.guests.host``;
-    ``spools``: the line is slow towards the guest, so ``boot.scratch`` is the last of ``boot.writable`` (its door's path
-    is changed to SPOOL by the runner) and bulk input goes through files there;
+    ``spools``: the line is slow towards the guest, so ``boot.scratch`` is the last of ``boot.writable`` (with its door
+    at SPOOL, by the runner) and bulk input goes through files there;
     ``explain(console)`` turns the console's last lines into a cause that a person can act on, or empty."""
 
     name: str
