@@ -99,6 +99,11 @@ class Namespace:
         """Raises KernelRefused for a port that is not there."""
         self._ask(f"port {port}", lambda: messages.link_set(self._index(port), up=up))
 
+    def delete_port(self, port: str) -> None:
+        """The port and its other end go. Raises KernelRefused for one that is not there."""
+        self._ask(f"port {port}", lambda: messages.link_delete(self._index(port)))
+        self._indices.pop(port, None)
+
     # Reading.
 
     def observe(self, sysctls: Iterable[str] = ()) -> frozenset[Record]:

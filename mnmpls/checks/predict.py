@@ -12,6 +12,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import islice
 
+from ..errors import CheckFailed
 from ..model import Lab
 from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
 from .vpn import address
@@ -67,7 +68,7 @@ def target(lab: Lab, dst: str) -> str:
     if any(node.name == dst for node in lab.nodes):
         found = address(lab, dst) or address(lab, dst, 6)
         if found is None:
-            raise ValueError(f"node {dst} has no address")
+            raise CheckFailed(f"node {dst} has no address, so nothing can be sent to it")
         return found
     return str(ip_address(dst))
 

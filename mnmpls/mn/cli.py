@@ -14,7 +14,7 @@ from mininet.log import error, output
 
 from .. import checks
 from ..checks import reach, trace
-from ..errors import MnmplsError
+from ..errors import CheckFailed, MnmplsError
 from ..state import LabelRoute, NextHop
 from .graph import Planned, plan_around
 from .net import namespaces, report
@@ -36,7 +36,9 @@ class CLI(stock.CLI):  # type: ignore[misc]
             return super().onecmd(line)
         except MnmplsError as problem:
             report(problem)
-            return None
+        except FileNotFoundError as problem:
+            error(f"*** {problem.filename}: this program is not installed\n")
+        return None
 
     def do_vrf(self, line: str) -> None:
         """Show the VRFs. Usage: vrf [PE]"""
@@ -70,14 +72,29 @@ class CLI(stock.CLI):  # type: ignore[misc]
         if len(ends) != 2 or unknown:
             error(f"*** no node {' '.join(unknown)}\n" if unknown else "usage: trace SRC DST\n")
             return
-        plan = plan_around(self.mn[ends[0]])
         src, dst = ends
+        plan = plan_around(self.mn[src])
+        self._warn_if_ambiguous(self.mn[src], self.mn[dst])
         output(trace.trace(plan.lab, plan.records, namespaces(plan), src, dst).text() + "\n")
 
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
         for plan in self.mn.planned():
             output(checks.check(plan.lab, plan.records, namespaces(plan)).text() + "\n")
+
+    def do_source(self, line: str) -> None:
+        """Read commands from a file. Usage: source FILE"""
+        if line.split() and not Path(line.split()[0]).is_file():
+            raise CheckFailed(f"there is no file {line.split()[0]}")
+        super().do_source(line)
+
+    def do_xterm(self, line: str, term: str = "xterm") -> None:
+        """Open a terminal in a window of your display for each node. Usage: xterm NODE..."""
+        unknown = [name for name in line.split() if name not in self.mn]
+        if unknown or not line.split():
+            error(f"*** no node {' '.join(unknown)}\n" if unknown else f"usage: {term} NODE...\n")
+            return
+        self.mn.openTerms([self.mn[name] for name in line.split()], term)
 
     def do_iperf(self, line: str) -> None:
         """TCP throughput between two nodes. Usage: iperf [NODE1 NODE2]"""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+import select
 import signal
 import subprocess
 import time
@@ -17,7 +19,7 @@ from mininet.log import error, info, output
 from mininet.term import makeTerms
 
 from ..checks import reach
-from ..errors import CheckFailed, MnmplsError
+from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from .graph import Planned, lab_from_topo, plan_around
 from .kernel_choice import ensure_kernel_for, ensure_root
 from .links import MPLSLink
@@ -58,6 +60,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
         """As stock, but a node of ours gets no address out of 10.0.0.0/8."""
+        check_node_name(name, self)
         cls = cls or self.host
         if not hasattr(cls, "role"):
             return super().addHost(name, cls, **params)
@@ -107,7 +110,19 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def startTerms(self) -> None:  # noqa: N802
         """A terminal for each node (``mn -x``)."""
-        self.terms += makeTerms(self.hosts, "node")
+        self.openTerms(self.hosts)
+
+    def openTerms(self, nodes: Iterable[Any], term: str = "xterm") -> None:  # noqa: N802
+        """A window on the user's display for each of these nodes. Raises CheckFailed where there is no display."""
+        display = os.environ.get("DISPLAY", "")
+        if not display:
+            raise CheckFailed("there is no display: DISPLAY is not set")
+        for node in nodes:
+            if term == "xterm" and display.rpartition(":")[0] in ("", "unix"):  # its socket is a file: no tunnel
+                window = ["xterm", "-title", f"{node.name}", "-display", display, "-e", "env", "TERM=ansi", "bash"]
+                self.terms.append(node.popen(window))
+            else:
+                self.terms += makeTerms([node], term=term)
 
     def stopXterms(self) -> None:  # noqa: N802
         """Our own terminals only; stock Mininet goes on to kill processes by name."""
@@ -132,7 +147,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def ping(self, hosts: list[Any] | None = None, timeout: Any = None) -> float:
         """Between CEs and hosts, all at once. Returns the share of pairs (0 to 100) that are not as intended: what
         must not be reachable counts as wrong when it answers, and an answer counts only from the right node."""
-        if not all(hasattr(host, "role") for host in hosts or self.hosts):
+        if not any(hasattr(host, "role") for host in hosts or self.hosts):
             return float(super().ping(hosts, timeout))
         if not hosts:
             output("*** Ping: testing ping reachability\n")
@@ -146,7 +161,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def pingFull(self, hosts: list[Any] | None = None, timeout: Any = None) -> Any:  # noqa: N802
         """The same with round-trip times; the value is stock Mininet's: (node, dest, (sent, received, rtt …))."""
-        if not all(hasattr(host, "role") for host in hosts or self.hosts):
+        if not any(hasattr(host, "role") for host in hosts or self.hosts):
             return super().pingFull(hosts, timeout)
         outputs = []
         for each in self.results(hosts or ()):
@@ -182,6 +197,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             bandwidth = ["-b", udpBw] if udp else []
             run = client.popen([*common, "-t", str(seconds), "-c", server.IP(), *bandwidth], text=True)
             said = _output_of(run, seconds + 15)
+            _wait_readable(listener)
         finally:
             listener.send_signal(signal.SIGINT)
             heard = _output_of(listener, 5)
@@ -204,6 +220,14 @@ def namespaces(plan: Planned) -> dict[str, Any]:
     return {name: node.namespace for name, node in plan.nodes.items() if hasattr(node, "namespace")}
 
 
+def check_node_name(name: str, net: Any) -> None:
+    """Raises LabError for a name that is taken, or too long for interfaces to be named after it."""
+    if name in net.nameToNode:
+        raise LabError([Problem(f"nodes.{name}", "there is a node of this name already")])
+    if len(name.encode()) > 15:
+        raise LabError([Problem(f"nodes.{name}", f"node name {name!r} has more than 15 bytes")])
+
+
 def _raise_own_limits() -> None:
     """Room for a descriptor or three per node, in this process only: stock Mininet changes sysctls of the machine."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -220,6 +244,13 @@ def _wait_listening(pid: int, port: int, udp: bool, limit_s: float = 10) -> None
             return
         time.sleep(0.02)
     raise CheckFailed(f"iperf: the server did not open port {port} within {limit_s:.0f} s")
+
+
+def _wait_readable(server: subprocess.Popen[str], limit_s: float = 3) -> None:
+    """Until the server has written its report, which for UDP comes after the client's end; its banner is flushed with
+    it. Nothing within ``limit_s`` is found out when the output is read."""
+    assert server.stdout
+    select.select([server.stdout], [], [], limit_s)
 
 
 def _output_of(process: subprocess.Popen[str], limit_s: float) -> str:

@@ -13,6 +13,7 @@ import pytest
 from mininet.log import setLogLevel
 
 from mnmpls.checks import check, trace
+from mnmpls.errors import LabError
 from mnmpls.mn.graph import plan_around
 from mnmpls.mn.links import MPLSLink
 from mnmpls.mn.net import Mininet, namespaces
@@ -167,6 +168,11 @@ def _grow(made: Mininet) -> None:
     results = made.results()
     assert {each.src for each in results} == {"ce1", "ce2", "h1", "h2"}
     assert [each.why for each in results if not each.ok] == []
+    made.delLink(made.linksBetween(made["h2"], made["lan"])[0])
+    assert made["lan"].namespace.ports() == {"lan", "lo", "lan-eth0", "lan-eth2"}
+    assert {each.src for each in made.results() if each.ok} == {"ce1", "ce2", "h1"}
+    with pytest.raises(LabError, match="already"):
+        made.addHost("h1", cls=LabHost)
 
 
 def test_stock_mininet_takes_our_classes() -> None:
@@ -212,6 +218,9 @@ vrf
 lfib p
 trace c1h1 c1h3
 check
+trace c1h1 br11
+iperfudp 5M c1h2 c1h4
+source /nowhere
 help trace
 nonsense
 """
@@ -232,6 +241,9 @@ ANSWERS = [
     "swap 111",
     "push 101",
     "Usage: trace SRC DST",
+    "node br11 has no address",
+    "Iperf: testing UDP",
+    "there is no file /nowhere",
     "Unknown command: nonsense",
 ]
 

@@ -277,7 +277,9 @@ def test_kill_9_leaves_nothing(folder: Path, victim: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_are_the_commands(folder: Path, number: signal.Signals) -> None:
     """A signal to us reaches the command in the guest, which may tidy up and choose its status."""
-    process = start(f"trap 'echo tidy; exit 5' {number.name[3:]}; while :; do sleep 0.1; done", cwd=folder)
+    trap = f"trap 'echo tidy; exit 5' {number.name[3:]}; echo set; while :; do sleep 0.1; done"
+    process = start(trap, cwd=folder)
+    assert process.stdout and process.stdout.readline() == b"set\n"
     process.send_signal(number)
     out, _ = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, out) == (5, b"tidy\n")
