@@ -204,8 +204,8 @@ def test_a_terminal_is_a_terminal(folder: Path) -> None:
     child.expect_exact("guest> ")
     child.sendline("sleep 0.3; stty size")
     child.expect_exact("40 120\r\n")
-    child.sendline("sleep 1000")
-    child.expect_exact("sleep 1000\r\n")
+    child.sendline("(echo in\\ front; exec sleep 1000)")
+    child.expect_exact("in front\r\n")  # its own process group has the terminal now, not the shell's
     child.sendintr()
     child.expect_exact("guest> ")
     child.sendline("echo status $?")
