@@ -45,7 +45,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 class Session:
-    """One command (or one call of the display): ``pid`` 0 when there is none, ``outputs`` maps what it writes on to
+    """One command: ``outputs`` maps what it writes on to
     frame kinds, ``to`` is where its input goes (-1: closed), ``waiting`` what did not fit there yet."""
 
     def __init__(self, pid: int, to: int, outputs: dict[int, int], terminal: bool) -> None:

@@ -17,18 +17,16 @@ EXIT = 4  # status as a shell has it, in digits; last frame of a session
 TOOK = 5  # so many bytes of IN or FILE have gone into the command: room for more
 ALIVE = 6  # answer to PING
 LOST = 7  # paths written in the guest that go with it; last frame of all
-CALL = 8  # somebody in the guest connected to the display: a new session, opened by the guest
 HEARD = 9  # so many bytes have come over the line: room for more
 # host to guest
 SETUP = 16  # host name, then path, file system, source and options of each door
 OPEN = 17  # see ``opening``
-IN = 18  # bytes for stdin or the display; none: end of file
+IN = 18  # bytes for stdin; none: end of file
 FILE = 19  # the same, in a file of that path: for a line that is slow in this direction
 SIZE = 20  # rows and columns
 SIGNAL = 21  # number
 PING = 22
 END = 23  # write everything back, then say LOST
-DISPLAY = 24  # number of the display to offer in the guest
 
 HEADER = struct.Struct(">BHI")
 
