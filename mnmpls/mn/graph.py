@@ -17,11 +17,11 @@ from mininet.topo import Topo
 
 from ..apply import Difference, apply
 from ..errors import LabError, Problem
+from ..kernel_choice import ensure_kernel
 from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 from ..plan import complete, records
 from ..state import Port as PortState
 from ..state import Record, Route
-from .kernel_choice import ensure_kernel
 
 
 @dataclass(frozen=True)

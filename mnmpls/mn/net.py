@@ -20,11 +20,11 @@ from mininet.term import makeTerms
 
 from ..checks import reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
+from ..kernel_choice import ensure_kernel_for, ensure_root
+from ..phases import mark
 from .graph import Planned, lab_from_topo, plan_around
-from .kernel_choice import ensure_kernel_for, ensure_root
 from .links import MPLSLink
 from .nodes import PROCESSES
-from .phases import mark
 
 LIVE: WeakSet[Mininet] = WeakSet()
 """The nets of this process that were not stopped yet."""

@@ -16,9 +16,9 @@ from mininet.node import Node
 
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
+from ..processes import Processes
 from .graph import configure, forget_plans, lab_of
 from .links import LabIntf
-from .processes import Processes
 
 PROCESSES = Processes()
 _births = count()

@@ -11,9 +11,9 @@ from mininet.log import output
 from .. import checks, guests
 from ..checks import reach, trace
 from ..errors import CheckFailed
+from ..phases import mark, taken
 from .graph import Planned
 from .net import namespaces
-from .phases import mark, taken
 
 
 def prove(net: Any) -> None:

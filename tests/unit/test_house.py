@@ -13,6 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms a room may import from, besides itself.
 VOCABULARY = {"errors", "model", "state"}
+BELOW_RUNTIMES = {"sources", "plan", "kernel", "apply", "checks", "guests", "processes", "phases", "kernel_choice"}
 BELOW = {
     "errors": set[str](),
     "state": {"errors"},
@@ -26,8 +27,13 @@ BELOW = {
     "apply": VOCABULARY | {"kernel"},
     "checks": VOCABULARY | {"plan", "kernel", "apply"},
     "guests": VOCABULARY | {"kernel", "apply"},
-    "mn": VOCABULARY | {"sources", "plan", "kernel", "apply", "checks", "guests"},
-    "cli": VOCABULARY | {"sources", "plan", "kernel", "apply", "checks", "guests"},
+    "processes": set[str](),
+    "phases": set[str](),
+    "kernel_choice": VOCABULARY | {"plan", "guests", "phases"},
+    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes"},
+    "live": VOCABULARY | {"sources", "plan", "kernel", "checks", "processes", "netns"},
+    "mn": VOCABULARY | BELOW_RUNTIMES | {"live"},
+    "cli": VOCABULARY | BELOW_RUNTIMES | {"netns", "live", "export"},
     "__main__": {"cli"},
     "__init__": VOCABULARY,
 }

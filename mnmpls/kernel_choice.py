@@ -1,4 +1,4 @@
-"""The kernel that a Mininet lab runs on: this one if it can, else the same command once more in a guest."""
+"""The kernel that a lab runs on: this one if it can, else the same command once more in a guest."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NoReturn
 
-from .. import guests
-from ..errors import MissingFeature
-from ..guests import host
-from ..model import Lab
-from ..plan import complete, records
-from ..state import Record
+from . import guests
+from .errors import MissingFeature
+from .guests import host
+from .model import Lab
 from .phases import hand_over
+from .plan import complete, records
+from .state import Record
 
 EVERYTHING = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
 
