@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
 from .netlink import Message, Refused, Socket
 from .refusals import missing_interface, refused
-from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice, sysctl_parts
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "wire"]
 
@@ -285,10 +284,7 @@ def _device_records(interfaces: list[Interface], names: dict[int, str]) -> Itera
 
 
 def _sysctl_path(key: str) -> str:
-    """``net.ipv4.conf.eth0.100.rp_filter`` is about the interface eth0.100: its dots stay."""
-    if port := re.fullmatch(r"net\.(\w+)\.(conf|neigh)\.(.+)\.(\w+)", key):
-        return "/proc/sys/net/" + "/".join(port.groups())
-    return "/proc/sys/" + key.replace(".", "/")
+    return "/".join(("/proc/sys", *sysctl_parts(key)))
 
 
 def _legs(record: Record) -> int:

@@ -7,6 +7,7 @@ their difference is the work (see apply.py).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 MAIN_TABLE = 254
@@ -22,8 +23,7 @@ IPV6_METRIC = 1024
 
 @dataclass(frozen=True, order=True, slots=True)
 class Sysctl:
-    """``key`` with dots between its parts; an interface name with a dot in it keeps it (``net/…`` spelling is
-    the kernel side's business)."""
+    """``key`` with dots between its parts; an interface name with a dot in it keeps it."""
 
     key: str
     value: str
@@ -102,3 +102,10 @@ class LabelRoute:
 
 
 Record = Sysctl | VrfDevice | Bridge | Member | Port | Address | Route | LabelRoute
+
+
+def sysctl_parts(key: str) -> tuple[str, ...]:
+    """The path below /proc/sys: ``net.ipv4.conf.eth0.100.rp_filter`` is about the interface ``eth0.100``."""
+    if port := re.fullmatch(r"(net)\.(\w+)\.(conf|neigh)\.(.+)\.(\w+)", key):
+        return port.groups()
+    return tuple(key.split("."))

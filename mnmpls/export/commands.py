@@ -1,0 +1,95 @@
+"""A record as the command of iproute2 or procps that a person would type for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..messages import RTPROT_MNMPLS
+from ..state import (
+    IPV6_METRIC,
+    MAIN_TABLE,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+    sysctl_parts,
+)
+
+_OURS = ("proto", str(RTPROT_MNMPLS))
+"""What a route of ours carries, so that what was typed is read back as the same record."""
+
+
+def command(record: Record) -> list[str]:
+    """The arguments, program first, of the one command that makes ``record`` true in the namespace it runs in."""
+    match record:
+        case Sysctl(key, value):
+            return ["sysctl", "-qw", f"{_setting(key)}={value}"]
+        case VrfDevice(name, table):
+            return ["ip", "link", "add", name, "up", "type", "vrf", "table", str(table)]
+        case Bridge(name):
+            return ["ip", "link", "add", name, "up", "type", "bridge", "stp_state", "0"]
+        case Member(port, master):
+            return ["ip", "link", "set", port, "master", master]
+        case Port(name, up, mtu_bytes):
+            return ["ip", "link", "set", name, "mtu", str(mtu_bytes), "up" if up else "down"]
+        case Address(port, cidr):
+            # Without duplicate address detection, which would keep the address from use for a second.
+            return ["ip", "address", "add", cidr, "dev", port, *(["nodad"] if ":" in cidr else [])]
+        case Route():
+            return _route(record)
+        case LabelRoute(label, hops):
+            return ["ip", "-f", "mpls", "route", "add", str(label), *_hops(hops, _label_hop)]
+
+
+def _setting(key: str) -> str:
+    """With slashes where a dot is part of an interface's name: sysctl(8) takes either as the separator."""
+    parts = sysctl_parts(key)
+    return "/".join(parts) if any("." in part for part in parts) else key
+
+
+def _route(record: Route) -> list[str]:
+    version = 6 if ":" in record.dst else 4
+    words = ["ip", *(["-6"] if version == 6 else []), "route", "add"]
+    words += [record.kind] if record.kind != "unicast" else []
+    words.append("default" if record.dst in ("0.0.0.0/0", "::/0") else record.dst)
+    words += ["table", str(record.table)] if record.table != MAIN_TABLE else []
+    words += ["metric", str(record.metric)] if record.metric not in (0, IPV6_METRIC) else []
+    return words + _hops(record.hops, lambda hop: _route_hop(hop, version))
+
+
+def _route_hop(hop: NextHop, version: int) -> list[str]:
+    pushed = ["encap", "mpls", stack(hop.labels)] if hop.labels else []
+    same = (6 if ":" in hop.via else 4) == version
+    return pushed + (["via", hop.via] if same else _via(hop.via)) if hop.via else pushed
+
+
+def _label_hop(hop: NextHop) -> list[str]:
+    swapped = ["as", stack(hop.labels)] if hop.labels else []
+    return swapped + (_via(hop.via) if hop.via else [])
+
+
+def _via(gateway: str) -> list[str]:
+    """A gateway of another family than the route's."""
+    return ["via", "inet6" if ":" in gateway else "inet", gateway]
+
+
+def _hops(hops: tuple[NextHop, ...], words_of: Callable[[NextHop], list[str]]) -> list[str]:
+    """One hop stands beside the destination, several behind ``nexthop`` each."""
+    if len(hops) == 1:
+        return [*words_of(hops[0]), "dev", hops[0].port, *_OURS]
+    several = [
+        ["nexthop", *words_of(hop), "dev", hop.port, *(["weight", str(hop.weight)] if hop.weight != 1 else [])]
+        for hop in hops
+    ]
+    return [*_OURS, *(word for words in several for word in words)]
+
+
+def stack(labels: tuple[int, ...]) -> str:
+    """Labels as iproute2 writes them, outermost first."""
+    return "/".join(map(str, labels))
