@@ -47,6 +47,7 @@ class Namespace:
         try:
             _checked(_libc.unshare(CLONE_NEWNET))
             try:
+                _take_link_locals_at_once()
                 return cls(os.open(_OWN_NAMESPACE, os.O_RDONLY))
             finally:
                 _checked(_libc.setns(former, CLONE_NEWNET))
@@ -170,11 +171,11 @@ class Namespace:
         there = next((each for each in self._interfaces() if each.name == record.name), None)
         if there and there.kind == kind:
             if isinstance(record, Bridge):
-                return self._ask(record, lambda: messages.link_kind_set(there.index, kind, data))
+                return self._ask(record, lambda: messages.link_kind_set(there.index, kind, data, record.up))
             if messages.vrf_table(there) == record.table:
-                return self._ask(record, lambda: messages.link_set(there.index, up=True))
+                return self._ask(record, lambda: messages.link_set(there.index, up=record.up))
             self.remove(record)
-        self._ask(record, lambda: messages.link_new(record.name, kind, data))
+        self._ask(record, lambda: messages.link_new(record.name, kind, data, record.up))
 
     def _write_sysctl(self, record: Sysctl) -> None:
         if not record.key.startswith("net.") or "/" in record.key:
@@ -269,14 +270,25 @@ def wire(
     a._ask(f"wire {a_name} - {b_name}", lambda: messages.veth_new(*ends))
 
 
+def _take_link_locals_at_once() -> None:
+    """In the calling thread's new namespace: without duplicate address detection, which would keep every link-local
+    address, and with it neighbour discovery on behalf of others, from use for its first second or two. The greater
+    of the two settings counts (net/ipv6/addrconf.c, addrconf_dad_begin); later interfaces copy ``default``."""
+    for which in ("all", "default"):
+        try:
+            with open(_sysctl_path(f"net.ipv6.conf.{which}.accept_dad"), "wb", buffering=0) as file:
+                file.write(b"0\n")
+        except FileNotFoundError:  # a kernel without IPv6
+            return
+
+
 def _device_records(interfaces: list[Interface], names: dict[int, str]) -> Iterator[Record]:
     for each in interfaces:
         if each.kind == "vrf":
-            if each.up:
-                yield VrfDevice(each.name, messages.vrf_table(each))
+            yield VrfDevice(each.name, messages.vrf_table(each), each.up)
         elif each.kind == "bridge":
-            if each.up and not messages.spanning_tree(each):
-                yield Bridge(each.name)
+            if not messages.spanning_tree(each):
+                yield Bridge(each.name, each.up)
         elif each.name not in _FALLBACK_DEVICES:
             yield Port(each.name, each.up, each.mtu_bytes)
             if each.master in names:

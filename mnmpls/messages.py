@@ -61,9 +61,9 @@ class Interface:
 # Links.
 
 
-def link_new(name: str, kind: str, data: bytes) -> Message:
-    """A device of ``kind`` that is up from the start."""
-    body = _IFINFO.pack(0, 0, 0, IFF_UP, IFF_UP) + text(IFLA_IFNAME, name) + _link_info(kind, data)
+def link_new(name: str, kind: str, data: bytes, up: bool = True) -> Message:
+    """A device of ``kind``, up from the start if wished."""
+    body = _IFINFO.pack(0, 0, 0, IFF_UP if up else 0, IFF_UP) + text(IFLA_IFNAME, name) + _link_info(kind, data)
     return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
@@ -89,9 +89,9 @@ def link_set(index: int, *, up: bool | None = None, mtu_bytes: int = 0, master: 
     return Message(RTM_NEWLINK, 0, body)
 
 
-def link_kind_set(index: int, kind: str, data: bytes) -> Message:
-    """An existing device's own settings, and up."""
-    return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP, IFF_UP) + _link_info(kind, data))
+def link_kind_set(index: int, kind: str, data: bytes, up: bool) -> Message:
+    """An existing device's own settings, and its state."""
+    return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + _link_info(kind, data))
 
 
 def link_delete(index: int) -> Message:

@@ -31,17 +31,19 @@ class Sysctl:
 
 @dataclass(frozen=True, order=True, slots=True)
 class VrfDevice:
-    """A VRF device, up, bound to a routing table (Documentation/networking/vrf.rst)."""
+    """A VRF device bound to a routing table (Documentation/networking/vrf.rst)."""
 
     name: str
     table: int
+    up: bool = True
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Bridge:
-    """A bridge device, up, without spanning tree."""
+    """A bridge device without spanning tree."""
 
     name: str
+    up: bool = True
 
 
 @dataclass(frozen=True, order=True, slots=True)

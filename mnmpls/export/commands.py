@@ -21,7 +21,7 @@ from ..state import (
     sysctl_parts,
 )
 
-_OURS = ("proto", str(RTPROT_MNMPLS))
+OURS = ("proto", str(RTPROT_MNMPLS))
 """What a route of ours carries, so that what was typed is read back as the same record."""
 
 
@@ -30,14 +30,14 @@ def command(record: Record) -> list[str]:
     match record:
         case Sysctl(key, value):
             return ["sysctl", "-qw", f"{_setting(key)}={value}"]
-        case VrfDevice(name, table):
-            return ["ip", "link", "add", name, "up", "type", "vrf", "table", str(table)]
-        case Bridge(name):
-            return ["ip", "link", "add", name, "up", "type", "bridge", "stp_state", "0"]
+        case VrfDevice(name, table, up):
+            return ["ip", "link", "add", name, _state(up), "type", "vrf", "table", str(table)]
+        case Bridge(name, up):
+            return ["ip", "link", "add", name, _state(up), "type", "bridge", "stp_state", "0"]
         case Member(port, master):
             return ["ip", "link", "set", port, "master", master]
         case Port(name, up, mtu_bytes):
-            return ["ip", "link", "set", name, "mtu", str(mtu_bytes), "up" if up else "down"]
+            return ["ip", "link", "set", name, "mtu", str(mtu_bytes), _state(up)]
         case Address(port, cidr):
             # Without duplicate address detection, which would keep the address from use for a second.
             return ["ip", "address", "add", cidr, "dev", port, *(["nodad"] if ":" in cidr else [])]
@@ -45,6 +45,10 @@ def command(record: Record) -> list[str]:
             return _route(record)
         case LabelRoute(label, hops):
             return ["ip", "-f", "mpls", "route", "add", str(label), *_hops(hops, _label_hop)]
+
+
+def _state(up: bool) -> str:
+    return "up" if up else "down"
 
 
 def _setting(key: str) -> str:
@@ -82,12 +86,12 @@ def _via(gateway: str) -> list[str]:
 def _hops(hops: tuple[NextHop, ...], words_of: Callable[[NextHop], list[str]]) -> list[str]:
     """One hop stands beside the destination, several behind ``nexthop`` each."""
     if len(hops) == 1:
-        return [*words_of(hops[0]), "dev", hops[0].port, *_OURS]
+        return [*words_of(hops[0]), "dev", hops[0].port, *OURS]
     several = [
         ["nexthop", *words_of(hop), "dev", hop.port, *(["weight", str(hop.weight)] if hop.weight != 1 else [])]
         for hop in hops
     ]
-    return [*_OURS, *(word for words in several for word in words)]
+    return [*OURS, *(word for words in several for word in words)]
 
 
 def stack(labels: tuple[int, ...]) -> str:

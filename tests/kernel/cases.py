@@ -94,6 +94,8 @@ _DEVICES = (
         "ip link del blue",
         ("ip link set blue down", "ip link del blue && ip link add blue up type vrf table 9"),
     ),
+    Case("vrf-device-down", VrfDevice("blue", 70000, up=False), "ip link del blue", ("ip link set blue up",)),
+    Case("bridge-down", Bridge("br0", up=False), "ip link del br0", ("ip link set br0 up",)),
     Case(
         "bridge",
         Bridge("br0"),

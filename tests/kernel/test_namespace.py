@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from mnmpls.apply import apply
 from mnmpls.kernel import Namespace, wire
-from mnmpls.state import Address, Port
+from mnmpls.state import IPV6_METRIC, MAIN_TABLE, Address, NextHop, Port, Record, Route, Sysctl
 from tests.kernel.scene import Scene
 
 pytestmark = pytest.mark.kernel
@@ -98,3 +99,34 @@ def test_closed_namespaces_vanish() -> None:
         time.sleep(0.01)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     outside.close()
+
+
+def test_ipv6_is_ready_at_once(chain: tuple[Scene, Namespace]) -> None:
+    """No address is tentative after set-up (which would keep a router from asking for its neighbours for a second or
+    two): the first ping through a router whose hosts were never heard of before is answered."""
+    scene, host = chain
+    apply(frozenset({Address("right", "fd00::2/64"), _way("fd01::/64", "fd00::1", "right")}), scene.far)
+    apply(frozenset({Port("end"), Address("end", "fd01::2/64"), _way("fd00::/64", "fd01::1", "end")}), host)
+    routed: set[Record] = {
+        Port("left.1"),
+        Port("middle"),
+        Address("left.1", "fd00::1/64"),
+        Address("middle", "fd01::1/64"),
+    }
+    apply(frozenset({*routed, Sysctl("net.ipv6.conf.all.forwarding", "1")}), scene.here)
+    assert scene.by_hand("ip -6 address show tentative") == ""
+    with scene.far.entered():
+        done = subprocess.run(["ping", "-6", "-c1", "-W5", "fd01::2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def chain(scene: Scene) -> Iterator[tuple[Scene, Namespace]]:
+    """far - here - host"""
+    with closing(Namespace.create()) as host:
+        wire(scene.here, "middle", host, "end")
+        yield scene, host
+
+
+def _way(dst: str, via: str, port: str) -> Route:
+    return Route(MAIN_TABLE, dst, (NextHop(via, port),), metric=IPV6_METRIC)

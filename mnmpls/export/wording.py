@@ -1,0 +1,27 @@
+"""Records as facts in the words of iproute2 and procps, for reports that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..state import Record, Route, VrfDevice
+from .commands import OURS, command
+
+_VERBS = ("add", "set", "-qw")
+"""The first of these makes a command of a fact."""
+
+
+def words(record: Record, vrfs: Mapping[int, str] | None = None) -> str:
+    """The fact, such as ``ip route 88.2.1.0/24 vrf red encap mpls 101 via 2.1.1.2 dev pe1-p-eth``. ``vrfs`` names the
+    tables of the node's VRFs (see `vrf_names`)."""
+    told = command(record)
+    told.remove(next(word for word in told if word in _VERBS))
+    text = " ".join(told).removesuffix(" nodad").replace(f" {' '.join(OURS)}", "", 1)
+    if isinstance(record, Route) and record.table in (vrfs or {}):
+        return text.replace(f" table {record.table}", f" vrf {(vrfs or {})[record.table]}", 1)
+    return text
+
+
+def vrf_names(records: Iterable[Record]) -> dict[int, str]:
+    """{table: VRF device} of one node's records."""
+    return {one.table: one.name for one in records if isinstance(one, VrfDevice)}
