@@ -17,6 +17,6 @@ setup(
     package_data={"mnmpls": ["py.typed"], "mnmpls.guests": ["*.c", "*.so", "qemu-init"]},
     install_requires=["PyYAML>=6.0"],
     # Not required: PyPI's Mininet comes without mnexec and would hide Debian's.
-    extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "pexpect"]},
+    extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "jsonschema", "pexpect"]},
     entry_points={"console_scripts": ["mnmpls=mnmpls.cli:main"]},
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 class MnmplsError(Exception):
@@ -31,6 +32,15 @@ class Problem:
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.place, self.path, self.text) if part)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known."""
+    names = sorted(known)
+    near = get_close_matches(name, names, 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "there is none"
 
 
 class LabError(MnmplsError):

@@ -71,7 +71,8 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Node:
     """``loopbacks``: CIDRs, empty to have one planned (p and pe only), ``("none",)`` for none. ``gateway`` is a
-    host's or CE's default gateway address, open when empty. ``label_range`` is (first, last) for planned labels."""
+    host's or CE's default gateway address, open when empty. ``exec`` are command lines for after set-up: shlex makes
+    an argument list of each, and no shell sees them."""
 
     name: str
     role: str
@@ -80,6 +81,7 @@ class Node:
     routes: tuple[StaticRoute, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     gateway: str = ""
+    exec: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

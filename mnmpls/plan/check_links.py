@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from ..errors import nearest
 from ..model import Lab, Port
 from .graph import Interface, Network
-from .spelling import MAC, cidr, name_fault, nearest
+from .spelling import MAC, cidr, name_fault
 
 Fault = tuple[str, str]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from ..errors import nearest
 from ..model import Lab, Lsp
 from .alloc import FIRST_LABEL, LAST_LABEL
 from .check_nodes import label_text
 from .graph import ROUTERS, Network
-from .spelling import nearest
 
 Fault = tuple[str, str]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
+from ..errors import nearest
 from ..model import NO_LOOPBACK, ROLES, Lab, Node, StaticRoute, Vrf
 from .alloc import FIRST_LABEL, LAST_LABEL, RESERVED_TABLES
 from .graph import Network, interface
 from .routes import destination, version
-from .spelling import cidr, is_address, name_fault, nearest, pair_fault
+from .spelling import cidr, is_address, name_fault, pair_fault
 
 Fault = tuple[str, str]
 
@@ -34,6 +36,9 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 yield f"{where}.sysctls.{key}", "only net.* belongs to a node; this one is the whole machine's"
         for i, route in enumerate(node.routes):
             yield from _route_faults(net, node, route, f"{where}.routes[{i}]")
+        for i, line in enumerate(node.exec):
+            if fault := _command_fault(line):
+                yield f"{where}.exec[{i}]", fault
 
 
 def _loopback_faults(node: Node, where: str, seen: dict[str, str]) -> Iterator[Fault]:
@@ -129,6 +134,23 @@ def _route_faults(net: Network, node: Node, route: StaticRoute, path: str) -> It
     for label in route.labels:
         if not FIRST_LABEL <= label <= LAST_LABEL:
             yield f"{path}.labels", label_text(label)
+
+
+SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "&>"})
+
+
+def _command_fault(line: str) -> str:
+    """What is wrong with a command line that is split as a shell would, but seen by none."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        return f"{line!r} is no command line: {error.args[0][:1].lower()}{error.args[0][1:]}; close what it opens"
+    if not words or not line.isprintable():
+        return f"{line!r} is no command line: give a program and its arguments, on one line"
+    for word in words:
+        if word in SHELL_WORDS:
+            return f"no shell reads {line!r}, so that {word} would be an argument: write sh -c '...' if you want one"
+    return ""
 
 
 def label_text(label: int) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
-from ..errors import LabError, Problem
+from ..errors import LabError, Problem, nearest
 from ..model import Lab, Link, Node, Port, Vrf
 
 LARGEST = {"customers": 4000, "sites": 1000, "hosts": 200, "core": 1000}
@@ -54,6 +53,4 @@ def _size_problems(name: str, size: object) -> Iterator[Problem]:
 
 def _unknown(others: dict[str, object]) -> Iterator[Problem]:
     for name in others:
-        near = get_close_matches(name, LARGEST, 1)
-        hint = f"did you mean {near[0]}?" if near else "known are " + ", ".join(LARGEST)
-        yield Problem(f"l3vpn.{name}", f"there is no size of this name: {hint}")
+        yield Problem(f"l3vpn.{name}", f"there is no size of this name; {nearest(name, LARGEST)}")

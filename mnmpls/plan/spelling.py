@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from ipaddress import ip_address
 
 from .graph import Interface, interface
@@ -56,12 +54,3 @@ def pair_fault(text: str, what: str) -> str:
         elif is_address(left) and ":" not in left and int(right) < 2**16:
             return ""
     return f"{what} {text!r} is not ASN:NUMBER or ADDRESS:NUMBER, such as 65000:1"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not known."""
-    names = sorted(known)
-    near = get_close_matches(name, names, 1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "there is none"

@@ -1,4 +1,4 @@
-"""Lab files: text to Lab. One reader per file ending."""
+"""Lab files: text to Lab, one reader per file ending; plain data to Lab and back; the schema for editors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 from ..errors import LabError, Problem
 from ..model import Lab
 from . import from_yaml
+from .from_data import from_data
+from .schema import schema
+from .to_data import data
+
+__all__ = ["SOURCES", "data", "from_data", "load", "schema"]
 
 SOURCES: dict[str, Callable[[str], Lab]] = {".yml": from_yaml.read, ".yaml": from_yaml.read}
 

@@ -1,171 +1,86 @@
-"""A lab from YAML. The short forms and the long ones::
-
-nodes:
-  p: p                                          # only a role
-  pe1: {role: pe, loopback: none, vrfs: [red], routes: [{dst: 10.9.0.0/16, via: 2.1.1.2}]}
-  pe2: {role: pe, vrfs: {red: {table: 10, rd: 65000:1, rt: 65000:1}}}
-links:
-  - [c1h1, br11]                                # everything planned
-  - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address
-  - [pe1: {port: pe1-c1, ip: 1.1.1.2/30, vrf: red}, c1e1: 1.1.1.1/30]
-  - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
-lsps:
-  - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
-"""
+"""A lab from YAML text, by way of a tree that knows its lines; safely: no tags, bounded size and depth."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import yaml
 
-from ..errors import Problem
-from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
-from .reading import Entries, Notes, is_null, items, mapping, number, numbers, text, texts
-from .text import tree
+from ..errors import LabError, Problem
+from ..model import Lab
+from . import from_tree
+from .reading import DEEPEST, PLAIN, Notes
 
-LAB = ("name", "platform_labels", "nodes", "links", "lsps")
-NODE = ("role", "loopback", "vrfs", "routes", "sysctls", "gateway")
-VRF = ("table", "rd", "rt", "import", "export")
-ROUTE = ("dst", "via", "port", "labels", "vrf")
-LINK = ("a", "b", "type", "mtu")
-END = ("node", "port", "ip", "vrf", "mtu", "mac")
-LSP = ("path", "labels", "vrf")
-
-NO_ADDRESS = "none"
+LARGEST_FILE_BYTES = 8 * 2**20
+MOST_ENTRIES = 1_000_000
+"""Entries with all aliases written out: nine lines of nested aliases would make a thousand million of them."""
 
 
 def read(path: str) -> Lab:
     """The lab in a YAML file, with its faults. Raises LabError for a file that is no sane YAML at all."""
-    notes = Notes(path)
-    top = mapping(notes, "", tree(path), LAB)
-    return Lab(
-        name=text(notes, "name", top.get("name"), "lab"),
-        nodes=tuple(_nodes(notes, top)),
-        links=tuple(_links(notes, top)),
-        lsps=tuple(_lsps(notes, top)),
-        platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
-        places=notes.places,
-        faults=tuple(notes.problems),
-    )
+    return from_tree.read(Notes(path), tree(path))
 
 
-def _nodes(notes: Notes, top: Entries) -> list[Node]:
-    if "nodes" not in top:
-        notes.problems.append(Problem("nodes", "a lab needs nodes", notes.path))
-        return []
-    return [_node(notes, name, node) for name, node in mapping(notes, "nodes", top["nodes"]).items()]
+def tree(path: str) -> yaml.Node:
+    """The root of the document in ``path``. Raises LabError with the line when it is not sane YAML."""
+    text = _text(path)
+    try:
+        _look_through(path, text)
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        why = " ".join(part for part in (error.context, error.problem) if part)
+        raise LabError([Problem("", f"this is not YAML: {why}", f"{path}:{line}")]) from error
+    except yaml.YAMLError as error:
+        raise LabError([Problem("", f"this is not YAML: {error}", path)]) from error
+    if root is None:
+        raise LabError([Problem("", "the file is empty; a lab needs nodes and links", path)])
+    return root
 
 
-def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
-    where = f"nodes.{name}"
-    if isinstance(node, yaml.ScalarNode) and not is_null(node):
-        return Node(name, text(notes, f"{where}.role", node))
-    has = mapping(notes, where, node, NODE)
-    if "role" not in has:
-        notes.fault(where, node, "has no role")
-    return Node(
-        name,
-        text(notes, f"{where}.role", has.get("role"), "host"),
-        loopbacks=texts(notes, f"{where}.loopback", has.get("loopback")),
-        vrfs=tuple(_vrfs(notes, f"{where}.vrfs", has.get("vrfs"))),
-        routes=tuple(_route(notes, path, entry) for path, entry in items(notes, f"{where}.routes", has.get("routes"))),
-        sysctls=tuple(_sysctls(notes, f"{where}.sysctls", has.get("sysctls"))),
-        gateway=text(notes, f"{where}.gateway", has.get("gateway")),
-    )
+def _text(path: str) -> str:
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise LabError([Problem("", f"cannot read the lab file: {error.strerror}", path)]) from error
+    if len(raw) > LARGEST_FILE_BYTES:
+        text = f"{len(raw)} bytes are more than a lab file may have ({LARGEST_FILE_BYTES})"
+        raise LabError([Problem("", text, path)])
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise LabError([Problem("", "this is not UTF-8 text", f"{path}:{line}")]) from error
 
 
-def _vrfs(notes: Notes, where: str, node: yaml.Node | None) -> list[Vrf]:
-    if node is None:
-        return []
-    if not isinstance(node, yaml.MappingNode):
-        return [Vrf(name) for name in texts(notes, where, node)]
-    return [_vrf(notes, f"{where}.{name}", name, entry) for name, entry in mapping(notes, where, node).items()]
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
-    has = mapping(notes, where, node, VRF)
-    both = texts(notes, f"{where}.rt", has.get("rt"))
-    imports = texts(notes, f"{where}.import", has.get("import"))
-    exports = texts(notes, f"{where}.export", has.get("export"))
-    rd = text(notes, f"{where}.rd", has.get("rd")) or None
-    return Vrf(name, number(notes, f"{where}.table", has.get("table")), rd, both + imports, both + exports)
-
-
-def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:
-    has = mapping(notes, where, node, ROUTE)
-    return StaticRoute(
-        dst=text(notes, f"{where}.dst", has.get("dst")),
-        via=text(notes, f"{where}.via", has.get("via")),
-        port=text(notes, f"{where}.port", has.get("port")),
-        labels=numbers(notes, f"{where}.labels", has.get("labels")),
-        vrf=text(notes, f"{where}.vrf", has.get("vrf")) or None,
-    )
-
-
-def _sysctls(notes: Notes, where: str, node: yaml.Node | None) -> list[tuple[str, str]]:
-    has = mapping(notes, where, node) if node is not None else {}
-    return [(key, text(notes, f"{where}.{key}", value)) for key, value in has.items()]
-
-
-def _links(notes: Notes, top: Entries) -> list[Link]:
-    return [_link(notes, where, node) for where, node in items(notes, "links", top.get("links"))]
-
-
-def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
-    if isinstance(node, yaml.SequenceNode):
-        if len(node.value) == 2:
-            a, b = node.value
-            return Link(_end(notes, f"{where}.a", a, None), _end(notes, f"{where}.b", b, None))
-        notes.fault(where, node, f"a link has two ends, not {len(node.value)}")
-        return Link(Port(""), Port(""))
-    has = mapping(notes, where, node, LINK)
-    for side in ("a", "b"):
-        if side not in has:
-            notes.fault(where, node, f"a link has two ends, and {side} is missing")
-    mtu = number(notes, f"{where}.mtu", has.get("mtu"))
-    ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
-    return Link(ends[0], ends[1], text(notes, f"{where}.type", has.get("type"), "veth"))
-
-
-def _end(notes: Notes, where: str, node: yaml.Node, mtu: int | None) -> Port:
-    """``NODE``, ``{NODE: address or mapping}`` or ``{node: NODE, ...}``."""
-    notes.at(where, node)
-    if isinstance(node, yaml.ScalarNode):
-        return Port(text(notes, where, node), mtu_bytes=mtu)
-    if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and node.value[0][0].value not in END:
-        name, inner = next(iter(mapping(notes, where, node).items()), ("", node))
-        if isinstance(inner, yaml.MappingNode):
-            return _port(notes, where, name, mapping(notes, where, inner, END[1:]), mtu)
-        return Port(name, addresses=_addresses(notes, where, inner), mtu_bytes=mtu)
-    has = mapping(notes, where, node, END)
-    if isinstance(node, yaml.MappingNode) and "node" not in has:
-        notes.fault(where, node, "which node is this end at? Say [NODE: ...] or node: NODE")
-    return _port(notes, where, text(notes, f"{where}.node", has.get("node")), has, mtu)
-
-
-def _port(notes: Notes, where: str, node: str, has: Entries, mtu: int | None) -> Port:
-    own = number(notes, f"{where}.mtu", has.get("mtu"))
-    return Port(
-        node,
-        text(notes, f"{where}.port", has.get("port")),
-        _addresses(notes, f"{where}.ip", has.get("ip")),
-        text(notes, f"{where}.vrf", has.get("vrf")) or None,
-        mtu if own is None else own,
-        text(notes, f"{where}.mac", has.get("mac")) or None,
-    )
-
-
-def _addresses(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, ...] | None:
-    if node is None or is_null(node):
-        return None
-    found = texts(notes, where, node)
-    return () if found == (NO_ADDRESS,) else found
-
-
-def _lsps(notes: Notes, top: Entries) -> list[Lsp]:
-    return [_lsp(notes, where, node) for where, node in items(notes, "lsps", top.get("lsps"))]
-
-
-def _lsp(notes: Notes, where: str, node: yaml.Node) -> Lsp:
-    has = mapping(notes, where, node, LSP)
-    path = texts(notes, f"{where}.path", has.get("path"))
-    return Lsp(path, numbers(notes, f"{where}.labels", has.get("labels")), text(notes, f"{where}.vrf", has.get("vrf")))
+def _look_through(path: str, text: str) -> None:
+    """Refuses before anything is built, so that neither depth nor aliases cost memory."""
+    depth, total, open_ = 0, 0, list[tuple[str | None, int]]()
+    sizes: dict[str, int] = {}
+    for event in yaml.parse(text, Loader=_Loader):
+        place = f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}"
+        tag = str(getattr(event, "tag", None) or PLAIN)
+        if tag != "!" and (not tag.startswith(PLAIN) or "python" in tag):
+            raise LabError([Problem("", f"the tag {tag} is not allowed: a lab file is plain data", place)])
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise LabError([Problem("", f"*{event.anchor} stands for nothing, or for itself", place)])
+            total += sizes[event.anchor]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth, total = depth + 1, total + 1
+            open_.append((event.anchor, total))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_.pop()
+            depth -= 1
+            if anchor:
+                sizes[anchor] = total - before + 1
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        if depth > DEEPEST or total > MOST_ENTRIES:
+            limit = f"{DEEPEST} levels" if depth > DEEPEST else f"{MOST_ENTRIES} entries (aliases written out)"
+            raise LabError([Problem("", f"more than {limit} are no lab", place)])

@@ -1,38 +1,43 @@
-"""Typed reading of a YAML tree: what a value is follows from where it stands, not from how YAML 1.1 guesses (there
-``65000:10`` is a number and ``no`` a truth value). Every fault is noted with its path and line; reading goes on."""
+"""Typed reading of a tree of entries: what a value is follows from where it stands, not from how YAML 1.1 guesses
+(there ``65000:10`` is a number and ``no`` a truth value). Every fault is noted with its place; reading goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import yaml
 
-from ..errors import Problem
+from ..errors import Problem, nearest
+
+PLAIN = "tag:yaml.org,2002:"
+DEEPEST = 20
+"""Levels of a tree. A lab has 6."""
 
 Entries = dict[str, yaml.Node]
 
 
 @dataclass
 class Notes:
-    """What one pass over a file collects: faults, and the line of every path."""
+    """What one pass over a tree collects: faults, and the line of every path. ``path`` is the file's, empty for what
+    was no file."""
 
     path: str
     problems: list[Problem] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
 
     def at(self, where: str, node: yaml.Node) -> None:
-        self.places.setdefault(where, self.place(node))
+        if node.start_mark:
+            self.places.setdefault(where, self.place(node))
 
     def place(self, node: yaml.Node) -> str:
-        return f"{self.path}:{node.start_mark.line + 1}"
+        return f"{self.path}:{node.start_mark.line + 1}" if node.start_mark else self.path
 
     def fault(self, where: str, node: yaml.Node, text: str) -> None:
         self.problems.append(Problem(where, text, self.place(node)))
 
 
-def mapping(notes: Notes, where: str, node: yaml.Node, known: tuple[str, ...] = ()) -> Entries:
+def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = ()) -> Entries:
     """The entries of a mapping; with ``known``, other keys are faults. Empty values count as left out."""
     if not isinstance(node, yaml.MappingNode):
         if not is_null(node):
@@ -48,21 +53,16 @@ def mapping(notes: Notes, where: str, node: yaml.Node, known: tuple[str, ...] = 
         elif known and key not in known:
             notes.fault(path, key_node, f"there is no key {key!r} here; {nearest(key, known)}")
         elif key in found:
-            notes.fault(path, key_node, f"given twice, first in line {found[key].start_mark.line + 1}")
+            first = found[key].start_mark
+            notes.fault(path, key_node, "given twice" + (f", first in line {first.line + 1}" if first else ""))
         else:
             notes.at(path, key_node)
             found[key] = value
     return {key: value for key, value in found.items() if not known or not is_null(value)}
 
 
-def nearest(name: str, known: tuple[str, ...]) -> str:
-    """A hint for a name that is not known."""
-    near = get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
-
-
 def is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+    return isinstance(node, yaml.ScalarNode) and node.tag == f"{PLAIN}null"
 
 
 def text(notes: Notes, where: str, node: yaml.Node | None, otherwise: str = "") -> str:

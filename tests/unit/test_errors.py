@@ -41,7 +41,7 @@ def test_every_problem_of_a_file_has_its_line() -> None:
     [
         ({"customers": 0}, "l3vpn.customers: 0 is not possible: give 1 to 4000"),
         ({"sites": "two"}, "l3vpn.sites: 'two' is not a whole number"),
-        ({"cores": 1}, "l3vpn.cores: there is no size of this name: did you mean core?"),
+        ({"cores": 1}, "l3vpn.cores: there is no size of this name; did you mean 'core'?"),
         ({"hosts": 201, "core": 0}, "l3vpn.hosts: 201 is not possible: give 0 to 200\nl3vpn.core: 0 is"),
     ],
 )

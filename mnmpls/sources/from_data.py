@@ -1,0 +1,44 @@
+"""A lab from plain data (texts, numbers, lists, mappings), as JSON gives it: a file's tree, without lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import yaml
+
+from ..errors import LabError, Problem
+from ..model import Lab
+from . import from_tree
+from .reading import DEEPEST, PLAIN, Notes
+
+_PLAIN_TYPES = {str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
+
+
+def from_data(data: object) -> Lab:
+    """The lab that ``data`` describes in a lab file's form; what is wrong with it is found as in a file, each problem
+    with its path. Raises LabError for what no lab file can hold."""
+    return from_tree.read(Notes(""), _tree("", data, 0))
+
+
+def _tree(where: str, data: object, depth: int) -> yaml.Node:
+    kind = _PLAIN_TYPES.get(type(data))
+    if kind:
+        return yaml.ScalarNode(f"{PLAIN}{kind}", "" if data is None else str(data))
+    if depth > DEEPEST:
+        raise LabError([Problem(where, f"more than {DEEPEST} levels are no lab")])
+    if isinstance(data, Mapping):
+        pairs = [(_tree(where, key, depth + 1), _tree(_under(where, key), data[key], depth + 1)) for key in data]
+        return yaml.MappingNode(f"{PLAIN}map", pairs)
+    if isinstance(data, (list, tuple)):
+        return yaml.SequenceNode(
+            f"{PLAIN}seq", [_tree(f"{where}[{i}]", entry, depth + 1) for i, entry in enumerate(data)]
+        )
+    raise LabError([Problem(where, f"a lab is made of texts, numbers, lists and mappings, not of {_what(data)}")])
+
+
+def _under(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _what(data: object) -> str:
+    return f"{type(data).__name__} {str(data)[:40]!r}"

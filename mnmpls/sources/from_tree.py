@@ -1,0 +1,173 @@
+"""A lab from a tree of entries, whatever that was read from. The short forms and the long ones, in YAML::
+
+nodes:
+  p: p                                          # only a role
+  pe1: {role: pe, loopback: none, vrfs: [red], routes: [{dst: 10.9.0.0/16, via: 2.1.1.2}]}
+  pe2: {role: pe, vrfs: {red: {table: 10, rd: 65000:1, rt: 65000:1}}}
+  h1: {role: host, exec: iperf -s -D}           # a command line or a list of them
+links:
+  - [c1h1, br11]                                # everything planned
+  - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address
+  - [pe1: {port: pe1-c1, ip: 1.1.1.2/30, vrf: red}, c1e1: 1.1.1.1/30]
+  - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
+lsps:
+  - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
+"""
+
+from __future__ import annotations
+
+import yaml
+
+from ..errors import Problem
+from ..model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from .keys import LAB, LINK, LSP, NODE, PORT, ROUTE, VRF
+from .reading import Entries, Notes, is_null, items, mapping, number, numbers, text, texts
+
+END = ("node", *PORT)
+
+WHICH_NODE = "which node is this end at? Write NODE, or NODE: ADDRESS, or {node: NODE, ip: ADDRESS, vrf: VRF, ...}"
+
+NO_ADDRESS = "none"
+"""At a port: no address is wanted."""
+
+
+def read(notes: Notes, root: yaml.Node) -> Lab:
+    """The lab at ``root``, with its faults."""
+    top = mapping(notes, "", root, LAB)
+    return Lab(
+        name=text(notes, "name", top.get("name"), "lab"),
+        nodes=tuple(_nodes(notes, top)),
+        links=tuple(_links(notes, top)),
+        lsps=tuple(_lsps(notes, top)),
+        platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
+        places=notes.places,
+        faults=tuple(notes.problems),
+    )
+
+
+def _nodes(notes: Notes, top: Entries) -> list[Node]:
+    if "nodes" not in top:
+        notes.problems.append(Problem("nodes", "a lab needs nodes, such as nodes: {h1: host, h2: host}", notes.path))
+        return []
+    return [_node(notes, name, node) for name, node in mapping(notes, "nodes", top["nodes"]).items()]
+
+
+def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
+    where = f"nodes.{name}"
+    if isinstance(node, yaml.ScalarNode) and not is_null(node):
+        return Node(name, text(notes, f"{where}.role", node))
+    has = mapping(notes, where, node, NODE)
+    if "role" not in has:
+        notes.fault(where, node, f"which role has {name}? A node needs one of {', '.join(ROLES)}")
+    return Node(
+        name,
+        text(notes, f"{where}.role", has.get("role"), "host"),
+        loopbacks=texts(notes, f"{where}.loopback", has.get("loopback")),
+        vrfs=tuple(_vrfs(notes, f"{where}.vrfs", has.get("vrfs"))),
+        routes=tuple(_route(notes, path, entry) for path, entry in items(notes, f"{where}.routes", has.get("routes"))),
+        sysctls=tuple(_sysctls(notes, f"{where}.sysctls", has.get("sysctls"))),
+        gateway=text(notes, f"{where}.gateway", has.get("gateway")),
+        exec=texts(notes, f"{where}.exec", has.get("exec")),
+    )
+
+
+def _vrfs(notes: Notes, where: str, node: yaml.Node | None) -> list[Vrf]:
+    if node is None:
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        return [Vrf(name) for name in texts(notes, where, node)]
+    return [_vrf(notes, f"{where}.{name}", name, entry) for name, entry in mapping(notes, where, node).items()]
+
+
+def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
+    has = mapping(notes, where, node, VRF)
+    both = texts(notes, f"{where}.rt", has.get("rt"))
+    imports = texts(notes, f"{where}.import", has.get("import"))
+    exports = texts(notes, f"{where}.export", has.get("export"))
+    rd = text(notes, f"{where}.rd", has.get("rd")) or None
+    return Vrf(name, number(notes, f"{where}.table", has.get("table")), rd, both + imports, both + exports)
+
+
+def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:
+    has = mapping(notes, where, node, ROUTE)
+    return StaticRoute(
+        dst=text(notes, f"{where}.dst", has.get("dst")),
+        via=text(notes, f"{where}.via", has.get("via")),
+        port=text(notes, f"{where}.port", has.get("port")),
+        labels=numbers(notes, f"{where}.labels", has.get("labels")),
+        vrf=text(notes, f"{where}.vrf", has.get("vrf")) or None,
+    )
+
+
+def _sysctls(notes: Notes, where: str, node: yaml.Node | None) -> list[tuple[str, str]]:
+    has = mapping(notes, where, node) if node is not None else {}
+    return [(key, text(notes, f"{where}.{key}", value)) for key, value in has.items()]
+
+
+def _links(notes: Notes, top: Entries) -> list[Link]:
+    return [_link(notes, where, node) for where, node in items(notes, "links", top.get("links"))]
+
+
+def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
+    if isinstance(node, yaml.SequenceNode) and len(node.value) == 2:
+        a, b = node.value
+        return Link(_end(notes, f"{where}.a", a, None), _end(notes, f"{where}.b", b, None))
+    if not isinstance(node, yaml.MappingNode):
+        what = f"{len(node.value)} of them" if isinstance(node, yaml.SequenceNode) else repr(node.value)
+        notes.fault(where, node, f"a link is a pair of ends, such as [p1, pe1] or {{a: p1, b: pe1}}; here is {what}")
+        return Link(Port(""), Port(""))
+    has = mapping(notes, where, node, LINK)
+    for side in ("a", "b"):
+        if side not in has:
+            notes.fault(where, node, f"a link has two ends, and {side} is missing: write {{a: NODE, b: NODE}}")
+    mtu = number(notes, f"{where}.mtu", has.get("mtu"))
+    ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
+    return Link(ends[0], ends[1], text(notes, f"{where}.type", has.get("type"), "veth"))
+
+
+def _end(notes: Notes, where: str, node: yaml.Node, mtu: int | None) -> Port:
+    """``NODE``, ``{NODE: address or mapping}`` or ``{node: NODE, ...}``."""
+    notes.at(where, node)
+    if isinstance(node, yaml.ScalarNode):
+        if not node.value:
+            notes.fault(where, node, WHICH_NODE)
+        return Port(text(notes, where, node), mtu_bytes=mtu)
+    if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and node.value[0][0].value not in END:
+        name, inner = next(iter(mapping(notes, where, node).items()), ("", node))
+        if isinstance(inner, yaml.MappingNode):
+            return _port(notes, where, name, mapping(notes, where, inner, PORT), mtu)
+        return Port(name, addresses=_addresses(notes, where, inner), mtu_bytes=mtu)
+    has = mapping(notes, where, node, END)
+    name = text(notes, f"{where}.node", has.get("node"))
+    if not name:
+        notes.fault(where, node, WHICH_NODE)
+    return _port(notes, where, name, has, mtu)
+
+
+def _port(notes: Notes, where: str, node: str, has: Entries, mtu: int | None) -> Port:
+    own = number(notes, f"{where}.mtu", has.get("mtu"))
+    return Port(
+        node,
+        text(notes, f"{where}.port", has.get("port")),
+        _addresses(notes, f"{where}.ip", has.get("ip")),
+        text(notes, f"{where}.vrf", has.get("vrf")) or None,
+        mtu if own is None else own,
+        text(notes, f"{where}.mac", has.get("mac")) or None,
+    )
+
+
+def _addresses(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, ...] | None:
+    if node is None or is_null(node):
+        return None
+    found = texts(notes, where, node)
+    return () if found == (NO_ADDRESS,) else found
+
+
+def _lsps(notes: Notes, top: Entries) -> list[Lsp]:
+    return [_lsp(notes, where, node) for where, node in items(notes, "lsps", top.get("lsps"))]
+
+
+def _lsp(notes: Notes, where: str, node: yaml.Node) -> Lsp:
+    has = mapping(notes, where, node, LSP)
+    path = texts(notes, f"{where}.path", has.get("path"))
+    return Lsp(path, numbers(notes, f"{where}.labels", has.get("labels")), text(notes, f"{where}.vrf", has.get("vrf")))

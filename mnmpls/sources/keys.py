@@ -1,0 +1,97 @@
+"""The keys of a lab file and what stands at each. The reader knows no others, and the schema for editors is made of
+these tables, so that neither can tell what the other does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..model import ROLES
+
+Shape = Mapping[str, object]
+"""A piece of JSON schema (draft 2020-12)."""
+Keys = Mapping[str, Shape]
+
+ANY_NAME: Shape = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "minLength": 1, "maxLength": 15}
+TEXT: Shape = {"type": ["string", "number"]}
+TEXTS: Shape = {"type": ["string", "number", "array"], "items": TEXT}
+LABEL: Shape = {"type": "integer", "minimum": 16, "maximum": 1048575}
+LABELS: Shape = {"type": ["integer", "array"], "items": LABEL, "minimum": 16, "maximum": 1048575}
+NODES: Shape = {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/node"}}
+VRFS: Shape = {
+    "anyOf": [
+        TEXTS,
+        {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/vrf"}},
+    ]
+}
+SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
+END: Shape = {"$ref": "#/$defs/end"}
+
+
+def _list_of(name: str) -> Shape:
+    return {"type": "array", "items": {"$ref": f"#/$defs/{name}"}}
+
+
+def _key(shape: Shape, text: str) -> Shape:
+    return {**shape, "description": text}
+
+
+LAB: Keys = {
+    "name": _key(TEXT, "what the lab is called"),
+    "platform_labels": _key(
+        {"type": "integer", "minimum": 17, "maximum": 1048575},
+        "size of every router's label table (net.mpls.platform_labels); left out: the kernel's maximum",
+    ),
+    "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
+    "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
+    "lsps": _key(_list_of("lsp"), "label switched paths with their labels pinned; all others are planned"),
+}
+
+NODE: Keys = {
+    "role": _key({"enum": list(ROLES)}, "p: LSR; pe: has VRFs; ce: customer's router; host; bridge: a LAN"),
+    "loopback": _key(TEXTS, "address on lo, or none; left out: planned for p and pe"),
+    "vrfs": _key(VRFS, "names of VRFs, or name: {table, rd, rt, import, export}; only at a pe"),
+    "routes": _key(_list_of("route"), "static routes; they win over planned ones"),
+    "sysctls": _key(SYSCTLS, "net.* settings of this node"),
+    "gateway": _key(TEXT, "default gateway of a ce or host, or none; left out: planned"),
+    "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
+}
+
+VRF: Keys = {
+    "table": _key(
+        {"type": "integer", "minimum": 1, "maximum": 2**32 - 1, "not": {"enum": [253, 254, 255]}},
+        "routing table, one VRF's alone on this node; left out: planned",
+    ),
+    "rd": _key(TEXT, "route distinguisher, such as 65000:1; left out: planned"),
+    "rt": _key(TEXTS, "route targets imported and exported, such as 65000:1; left out: one per VRF name"),
+    "import": _key(TEXTS, "route targets imported only"),
+    "export": _key(TEXTS, "route targets exported only"),
+}
+
+ROUTE: Keys = {
+    "dst": _key(TEXT, "a prefix, or default"),
+    "via": _key(TEXT, "address of the next hop"),
+    "port": _key(TEXT, "port to send by; left out: found from via"),
+    "labels": _key(LABELS, "labels to push, outermost first"),
+    "vrf": _key(TEXT, "VRF that the route is in; left out: the main table"),
+}
+
+LINK: Keys = {
+    "a": _key(END, "one end"),
+    "b": _key(END, "the other end"),
+    "type": _key({"enum": ["veth"]}, "kind of wire"),
+    "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU of both ends in bytes"),
+}
+
+PORT: Keys = {
+    "port": _key(ANY_NAME, "interface name, at most 15 bytes; left out: NODE-PEER-eth"),
+    "ip": _key(TEXTS, "ADDRESS/LENGTH, a list of them, or none; left out: planned"),
+    "vrf": _key(TEXT, "VRF of the node that this port is in"),
+    "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU in bytes; left out: 1500"),
+    "mac": _key(TEXT, "MAC address, such as 02:00:00:00:00:01"),
+}
+
+LSP: Keys = {
+    "path": _key(TEXTS, "routers from where labels are pushed to where they are popped"),
+    "labels": _key(LABELS, "labels[i] is on the wire between path[i] and path[i+1]"),
+    "vrf": _key(TEXT, "VRF of the last router that the packet is popped into"),
+}

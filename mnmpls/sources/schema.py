@@ -1,0 +1,56 @@
+"""The lab file's JSON schema (draft 2020-12), for editors: completion, descriptions, and red lines while one types."""
+
+from __future__ import annotations
+
+from ..model import ROLES
+from .keys import LAB, LINK, LSP, NODE, PORT, ROUTE, TEXT, TEXTS, VRF, Keys, Shape
+
+NODE_KEY: Keys = {"node": {**TEXT, "description": "name of the node"}}
+
+
+def schema() -> dict[str, object]:
+    """A lab file in a lab's own words. It sees the shape of each entry; what entries mean to each other (addresses,
+    names, labels) only reading the lab finds."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mnmpls lab",
+        **_mapping(LAB, "nodes"),
+        "$defs": {
+            "node": {"anyOf": [{"enum": list(ROLES)}, _mapping(NODE, "role")]},
+            "vrf": {"anyOf": [{"type": "null"}, _mapping(VRF)]},
+            "route": _mapping(ROUTE, "dst"),
+            "link": {
+                "anyOf": [
+                    {"type": "array", "items": {"$ref": "#/$defs/end"}, "minItems": 2, "maxItems": 2},
+                    _mapping(LINK, "a", "b"),
+                ]
+            },
+            "end": {"anyOf": [TEXT, _mapping({**NODE_KEY, **PORT}, "node"), _short_end()]},
+            "lsp": _mapping(LSP, "path", "labels", "vrf"),
+        },
+    }
+
+
+def _mapping(keys: Keys, *required: str) -> dict[str, object]:
+    """A mapping with these keys and no others. An empty value counts as left out."""
+    entries = {key: shape if key in required else _or_empty(shape) for key, shape in keys.items()}
+    needs = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": entries, "additionalProperties": False, **needs}
+
+
+def _or_empty(shape: Shape) -> Shape:
+    return {
+        "description": shape["description"],
+        "anyOf": [{key: value for key, value in shape.items() if key != "description"}, {"type": "null"}],
+    }
+
+
+def _short_end() -> Shape:
+    """``NODE: ADDRESS`` or ``NODE: {port: ..., ip: ...}``; a mapping with one of a port's own keys is a long form."""
+    return {
+        "type": "object",
+        "propertyNames": {"not": {"enum": [*NODE_KEY, *PORT]}},
+        "additionalProperties": {"anyOf": [TEXTS, {"type": "null"}, _mapping(PORT)]},
+        "minProperties": 1,
+        "maxProperties": 1,
+    }

@@ -1,0 +1,75 @@
+"""A lab as plain data in the lab file's own form: what ``from_data`` reads back to an equal lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import LabError
+from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from .from_tree import NO_ADDRESS
+
+Data = dict[str, object]
+
+
+def data(lab: Lab) -> Data:
+    """``lab`` as texts, numbers, lists and dicts, as JSON takes them; what is open is left out. The names of nodes, and
+    of one node's VRFs and sysctls, have to differ. Raises LabError for a lab that was not read whole."""
+    if lab.faults:
+        raise LabError(lab.faults)
+    return {
+        "name": lab.name,
+        **_given(platform_labels=lab.platform_labels),
+        "nodes": {node.name: _node(node) for node in lab.nodes},
+        "links": [_link(link) for link in lab.links],
+        **_given(lsps=[_lsp(lsp) for lsp in lab.lsps]),
+    }
+
+
+def _given(**entries: object) -> Data:
+    """Those entries that say something."""
+    return {key: value for key, value in entries.items() if value is not None and value != [] and value != {}}
+
+
+def _node(node: Node) -> Data:
+    return {
+        "role": node.role,
+        **_given(
+            loopback=list(node.loopbacks),
+            vrfs={vrf.name: _vrf(vrf) for vrf in node.vrfs},
+            routes=[_route(route) for route in node.routes],
+            sysctls=dict(node.sysctls),
+            gateway=node.gateway or None,
+            exec=list(node.exec),
+        ),
+    }
+
+
+def _vrf(vrf: Vrf) -> Data:
+    apart: Mapping[str, object] = {"import": list(vrf.imports), "export": list(vrf.exports)}
+    targets = {"rt": list(vrf.imports)} if vrf.imports == vrf.exports else apart
+    return _given(table=vrf.table, rd=vrf.rd, **targets)
+
+
+def _route(route: StaticRoute) -> Data:
+    return {
+        "dst": route.dst,
+        **_given(via=route.via or None, port=route.port or None, labels=list(route.labels), vrf=route.vrf),
+    }
+
+
+def _link(link: Link) -> Data:
+    kind = {} if link.type == "veth" else {"type": link.type}
+    return {"a": _end(link.a), "b": _end(link.b), **kind}
+
+
+def _end(port: Port) -> Data:
+    """The long form: in the short one a node named like a key would not be known from it."""
+    addresses = NO_ADDRESS if port.addresses == () else port.addresses and list(port.addresses)
+    return {
+        "node": port.node,
+        **_given(port=port.name or None, ip=addresses, vrf=port.vrf, mtu=port.mtu_bytes, mac=port.mac),
+    }
+
+
+def _lsp(lsp: Lsp) -> Data:
+    return {"path": list(lsp.path), "labels": list(lsp.labels), "vrf": lsp.vrf}

@@ -1,0 +1,50 @@
+"""Labs for laws: any that a lab file can say, sensible or not."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from mnmpls.model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+
+_NAMES = ["a", "b-1", "pe1", "node", "ip", "mac", "none", "null", "~", "0x1", "1_0", "no"]
+NAME = st.sampled_from(_NAMES)
+WORD = st.sampled_from([*_NAMES, "10.0.0.1/30", "2001:db8::1/64", "65000:1", "1.2.3.4:5", "12:30:45", "a b", "#'"])
+NUMBER = st.integers(-5, 2**32)
+WORDS = st.lists(WORD, max_size=3).map(tuple)
+NUMBERS = st.lists(NUMBER, max_size=3).map(tuple)
+
+
+def _maybe(words: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.just("") | words
+
+
+def _optional(words: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
+    return st.none() | words
+
+
+VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS)
+ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optional(NAME))
+SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.items()))
+NODE = st.builds(
+    Node,
+    NAME,
+    st.sampled_from(ROLES) | WORD,
+    WORDS | st.just(("none",)),
+    st.lists(VRF, max_size=3, unique_by=lambda vrf: vrf.name).map(tuple),
+    st.lists(ROUTE, max_size=2).map(tuple),
+    SYSCTLS,
+    _maybe(WORD),
+    WORDS,
+)
+ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
+PORT = st.builds(Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD))
+LINK = st.builds(Link, PORT, PORT, st.just("veth") | WORD)
+LSP = st.builds(Lsp, WORDS, NUMBERS, WORD)
+LABS = st.builds(
+    Lab,
+    WORD,
+    st.lists(NODE, max_size=4, unique_by=lambda node: node.name).map(tuple),
+    st.lists(LINK, max_size=4).map(tuple),
+    st.lists(LSP, max_size=2).map(tuple),
+    st.none() | NUMBER,
+)

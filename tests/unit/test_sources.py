@@ -1,0 +1,140 @@
+"""A lab as plain data and back, and the schema that editors get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnmpls.errors import LabError
+from mnmpls.model import Lab, Link, Node, Port
+from mnmpls.plan import complete, l3vpn, records
+from mnmpls.sources import data, from_data, load, schema
+from mnmpls.sources.keys import LAB, LINK, LSP, NODE, PORT, ROUTE, VRF
+from tests.unit.labs import LABS
+
+ROOT = Path(__file__).resolve().parents[2]
+TOPOS = sorted((ROOT / "topos").glob("*.yml"))
+SIZE = st.integers(1, 3)
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def _there_and_back(lab: Lab) -> Lab:
+    return from_data(json.loads(json.dumps(data(lab))))
+
+
+@settings(deadline=None, max_examples=100)
+@given(LABS)
+def test_data_reads_back_as_the_same_lab(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> None:
+    """Whatever a lab file can say, sensible or not, survives JSON and YAML; the reader finds no fault in it."""
+    back = _there_and_back(lab)
+    assert back == lab
+    assert back.faults == () and back.places == {}
+    path = tmp_path_factory.getbasetemp() / "data.yml"
+    path.write_text(yaml.safe_dump(data(lab), allow_unicode=True, sort_keys=False), encoding="utf-8")
+    assert load(str(path)) == lab
+
+
+@settings(deadline=None, max_examples=30)
+@given(SIZE, SIZE, st.integers(0, 2), SIZE)
+def test_open_and_completed_labs_survive(customers: int, sites: int, hosts: int, core: int) -> None:
+    """An L3VPN of any size: open and completed, with the same plan afterwards, and both fit the schema."""
+    lab = l3vpn(customers, sites, hosts, core)
+    done = complete(lab)
+    assert _there_and_back(lab) == lab and _there_and_back(done) == done
+    assert records(_there_and_back(done)) == records(done)
+    VALIDATOR.validate(data(lab))
+    VALIDATOR.validate(data(done))
+
+
+@pytest.mark.parametrize("path", TOPOS, ids=lambda path: path.stem)
+def test_topos_survive_and_fit_the_schema(path: Path) -> None:
+    """Each lab that comes with the project."""
+    lab = load(str(path))
+    assert _there_and_back(lab) == lab and _there_and_back(complete(lab)) == complete(lab)
+    VALIDATOR.validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    VALIDATOR.validate(data(complete(lab)))
+
+
+def test_no_address_and_an_open_one_stay_apart() -> None:
+    """``none`` is a wish; nothing said is the planner's business."""
+    ends = [Port("h", addresses=each) for each in (None, (), ("10.0.0.1/24",))]
+    nodes = (Node("h", "host"), Node("p", "p", ("none",)), Node("q", "p"))
+    lab = Lab("x", nodes, tuple(Link(end, Port("q")) for end in ends))
+    back = _there_and_back(lab)
+    assert [link.a.addresses for link in back.links] == [None, (), ("10.0.0.1/24",)]
+    assert [node.loopbacks for node in back.nodes] == [(), ("none",), ()]
+
+
+def test_problems_of_data_have_paths_without_lines() -> None:
+    """Data is read by the rules of files; there is no line to tell."""
+    with pytest.raises(LabError) as raised:
+        complete(from_data({"nodes": {"p1": {"rolle": "p"}}, "links": [["p1", "p2"]]}))
+    assert [(problem.path, problem.place) for problem in raised.value.problems] == [
+        ("links[0].b", ""),
+        ("nodes.p1", ""),
+        ("nodes.p1.rolle", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given_", "text"),
+    [
+        ({"nodes": {"p": {"role": {"p"}}}}, "nodes.p.role: a lab is made of texts, numbers, lists and mappings, not"),
+        ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "more than 20 levels are no lab"),
+        ([1], "expected a mapping with name, platform_labels, nodes, links, lsps, not a list"),
+        (None, "nodes: a lab needs nodes"),
+        ({("a", "b"): 1, None: 2, "nodes": {}}, "expected a name before the colon, not a list"),
+    ],
+)
+def test_data_that_is_no_lab(given_: object, text: str) -> None:
+    """What no file could hold is a LabError too, with its path."""
+    with pytest.raises(LabError) as raised:
+        complete(from_data(given_))
+    assert text in str(raised.value)
+
+
+def test_a_lab_with_faults_has_no_data() -> None:
+    """What the reader did not understand is not lost on the way: there is no way."""
+    with pytest.raises(LabError, match="no key 'nmae'"):
+        data(from_data({"nmae": "x", "nodes": {}}))
+
+
+ROUTE_ = {"dst": "10.9.0.0/16", "via": "10.1.0.2", "port": "up", "labels": [16], "vrf": "red"}
+VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "export": ["65000:3"]}
+NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "routes": [ROUTE_],
+         "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"]}  # fmt: skip
+END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01"}
+LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500}
+LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red"}
+FULL = {"name": "full", "platform_labels": 100, "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_], "lsps": [LSP_]}
+
+
+@pytest.mark.parametrize(
+    ("known", "entry"),
+    [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (ROUTE, ROUTE_), (LINK, LINK_), (("node", *PORT), END_), (LSP, LSP_)],
+    ids=["lab", "node", "vrf", "route", "link", "end", "lsp"],
+)
+def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
+    """A lab with every key there is passes both; with one more key in any of its mappings it passes neither."""
+    assert set(entry) == set(known)
+    VALIDATOR.validate(FULL)
+    assert from_data(FULL).faults == ()
+    entry["unknown"] = "x"
+    try:
+        assert not VALIDATOR.is_valid(FULL)
+        assert "there is no key 'unknown' here" in from_data(FULL).faults[0].text
+    finally:
+        del entry["unknown"]
+
+
+def test_schema_is_a_schema() -> None:
+    """It is sound itself, and goes through JSON as it is."""
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert json.loads(json.dumps(schema())) == schema()
