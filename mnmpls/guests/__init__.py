@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mnmpls.errors import GuestFailed, MissingFeature
-from mnmpls.guests import host, qemu, uml
+from mnmpls.guests import host, qemu, terminal, uml
 from mnmpls.guests.machine import Backend
-from mnmpls.guests.runner import Command, NotUp
+from mnmpls.guests.runner import NotUp
 from mnmpls.guests.runner import run as run_in
+from mnmpls.guests.session import Command
 
 GUESTS: dict[str, Backend] = {"uml": uml.BACKEND, "qemu": qemu.BACKEND}
 """Guest kernels, the quickest first."""
@@ -130,7 +131,8 @@ def run_one(name: str, argv: Sequence[str], env: Mapping[str, str], writable: Se
     if problem:
         raise NotUp(problem)
     folders = tuple(dict.fromkeys(map(folder, writable)))
-    command = Command(tuple(argv), guest_environment(name, env), os.getcwd(), folders)
+    window = terminal.size() if terminal.is_terminal() else None
+    command = Command(tuple(argv), guest_environment(name, env), os.getcwd(), window, not os.isatty(2))
 
     def announce(release: str) -> None:
         if env.get(WHY):
@@ -138,7 +140,7 @@ def run_one(name: str, argv: Sequence[str], env: Mapping[str, str], writable: Se
             print(f"mnmpls: {env[WHY]}; {where}", file=sys.stderr, flush=True)
 
     backend = replace(backend, hang_s=setting("MNMPLS_HANG_S", int(backend.hang_s)))
-    return run_in(backend, command, setting("MNMPLS_MEMORY_MIB", backend.memory_mib), announce)
+    return run_in(backend, command, folders, setting("MNMPLS_MEMORY_MIB", backend.memory_mib), announce)
 
 
 def folder(path: str) -> str:

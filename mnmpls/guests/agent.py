@@ -16,6 +16,9 @@ from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
     from mnmpls.guests import boot, protocol
 else:  # as a script: without the package, whose start would cost 0.3 s in the guest
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -23,6 +26,8 @@ else:  # as a script: without the package, whose start would cost 0.3 s in the g
     import protocol
 
 CHUNK = 16384
+DRAIN_BYTES = 1 << 20
+"""More than a pipe holds: what a command wrote before its end is within."""
 
 
 def open_line(path: str) -> int:
@@ -45,12 +50,14 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 class Session:
-    """One command: ``outputs`` maps what it writes on to
-    frame kinds, ``to`` is where its input goes (-1: closed), ``waiting`` what did not fit there yet."""
+    """One command (``pid`` 0: a call of the user's display). ``outputs`` maps what it writes on to frame kinds, ``to``
+    is where its input goes (-1: closed), ``waiting`` what did not fit there yet, ``unwritten`` how much of what it
+    wrote the host has not passed on."""
 
     def __init__(self, pid: int, to: int, outputs: dict[int, int], terminal: bool) -> None:
         self.pid, self.to, self.outputs, self.terminal = pid, to, outputs, terminal
         self.waiting = bytearray()
+        self.unwritten = 0
         self.ended = False
         self.status: int | None = None
 
@@ -86,6 +93,8 @@ class Agent:
         self.buffer = bytearray()
         self.poll = select.poll()
         self.owner: dict[int, int] = {}
+        self.displays: dict[int, tuple[Callable[[], tuple[socket.socket, object]], bytes]] = {}
+        self.calls = protocol.FIRST_CALL
         self.wake, wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGCHLD, lambda number, where: None)
         signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
@@ -104,6 +113,8 @@ class Agent:
                 elif fd == self.wake:
                     os.read(self.wake, 4096)
                     self.reap()
+                elif fd in self.displays:
+                    self.call(*self.displays[fd])
                 elif fd in self.owner:
                     self.move(self.owner[fd], fd, event)
 
@@ -158,8 +169,9 @@ class Agent:
             self.watch(session, fd)
 
     def watch(self, session: Session, fd: int) -> None:
-        """Ask poll for what this descriptor is good for now. A pipe to a command is watched for its closing alone."""
-        events = select.POLLIN if fd in session.outputs else 0
+        """Ask poll for what this descriptor is good for now. A pipe to a command is watched for its closing alone, and
+        output beyond the window waits, so that a session whose output nobody takes holds up no other."""
+        events = select.POLLIN if fd in session.outputs and session.unwritten < protocol.WINDOW_BYTES else 0
         if fd == session.to and session.waiting:
             events |= select.POLLOUT
         self.poll.register(fd, events)
@@ -177,23 +189,26 @@ class Agent:
         if fd in session.outputs and event & (select.POLLIN | select.POLLHUP | select.POLLERR):
             self.pull(number, session, fd)
 
-    def pull(self, number: int, session: Session, fd: int) -> bool:
-        """Pass on what the command wrote; False when there is nothing (more)."""
+    def pull(self, number: int, session: Session, fd: int) -> int:
+        """Pass on what the command wrote; gives how much, 0 when there is nothing (more)."""
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:  # EIO: the last one has closed the terminal
             data = b""
         if data:
             self.send(session.outputs[fd], number, data)
-            return True
+            session.unwritten += len(data)
+            if session.unwritten >= protocol.WINDOW_BYTES:
+                self.watch(session, fd)
+            return len(data)
         del session.outputs[fd]
         if fd == session.to:
             session.to = -1
         self.forget(fd)
         self.finish(number, session)
-        return False
+        return 0
 
     def push(self, number: int, session: Session) -> None:
         """Give the command of its input what it takes now."""
@@ -208,11 +223,14 @@ class Agent:
             self.send(protocol.TOOK, number, b"%d" % done)
         if session.ended and not session.waiting:
             self.close_input(session)
+            self.finish(number, session)
         elif session.to >= 0:
             self.watch(session, session.to)
 
     def close_input(self, session: Session) -> None:
         fd, session.to = session.to, -1
+        if not session.pid:
+            session.outputs.pop(fd, None)  # one socket for both directions
         if fd >= 0 and fd not in session.outputs:
             self.forget(fd)
 
@@ -228,7 +246,15 @@ class Agent:
 
     def input_file(self, number: int, data: bytes) -> None:
         with open(data, "rb") as file:
-            self.input(number, file.read())
+            content = file.read()
+        os.unlink(data)
+        self.input(number, content)
+
+    def wrote(self, number: int, data: bytes) -> None:
+        session = self.sessions[number]
+        session.unwritten -= int(data)
+        for fd in session.outputs:
+            self.watch(session, fd)
 
     def size(self, number: int, data: bytes) -> None:
         session = self.sessions[number]
@@ -260,8 +286,9 @@ class Agent:
     def drain(self, number: int, session: Session) -> None:
         """The command has ended: what it wrote is passed on. What its children go on writing is not waited for."""
         for fd in list(session.outputs):
-            while self.pull(number, session, fd):
-                pass
+            drained = 0
+            while drained < DRAIN_BYTES and (count := self.pull(number, session, fd)):
+                drained += count
         for fd in list(session.outputs):
             del session.outputs[fd]
             if fd == session.to:
@@ -275,6 +302,33 @@ class Agent:
         self.close_input(session)
         del self.sessions[number]
         self.send(protocol.EXIT, number, b"%d" % session.status)
+
+    def offer_display(self, number: int, data: bytes) -> None:
+        """Listen where X clients look for this display; its server is at the line's other end."""
+        import socket  # only for who has a display: it costs the start 30 ms
+
+        folder = "/tmp/.X11-unix"
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            if not self.displays:  # the host's own sockets, which do not cross into a guest, would be in the way
+                boot.mount("displays", folder, "tmpfs", "mode=1777")
+            server.bind(f"{folder}/X{int(data)}")
+            os.chmod(server.getsockname(), 0o777)
+            server.listen(16)
+        except OSError:  # no display is no reason to end
+            server.close()
+            return
+        self.displays[server.fileno()] = (server.accept, data)
+        self.poll.register(server, select.POLLIN)
+
+    def call(self, accept: Callable[[], tuple[socket.socket, object]], display: bytes) -> None:
+        fd = accept()[0].detach()
+        self.calls += 1
+        session = Session(0, fd, {fd: protocol.OUT}, False)
+        session.status = 0
+        self.send(protocol.CALL, self.calls, display)
+        self.add(self.calls, session)
 
     def end(self, number: int, data: bytes) -> None:
         os.sync()
@@ -313,6 +367,7 @@ GUEST_WIDE = {
     protocol.SETUP: Agent.set_up,
     protocol.OPEN: Agent.open,
     protocol.PING: Agent.alive,
+    protocol.DISPLAY: Agent.offer_display,
     protocol.END: Agent.end,
 }
 OF_SESSION = {
@@ -320,6 +375,7 @@ OF_SESSION = {
     protocol.FILE: Agent.input_file,
     protocol.SIZE: Agent.size,
     protocol.SIGNAL: Agent.signal,
+    protocol.WROTE: Agent.wrote,
 }
 
 

@@ -63,6 +63,7 @@ class Machine:
 class Backend:
     """``title`` as in "running in a UML guest"; ``problem()``: why it cannot start here, or empty; ``boot_s`` until
     READY and ``hang_s`` without any answer are what is called a hang; ``features`` as in ``mnmpls.guests.host``;
+    ``line_bytes``: how much may be on the line towards the guest at most;
     ``spools``: the line is slow towards the guest, so ``boot.scratch`` is the last of ``boot.writable`` (with its door
     at SPOOL, by the runner) and bulk input goes through files there;
     ``explain(console)`` turns the console's last lines into a cause that a person can act on, or empty."""
@@ -75,5 +76,6 @@ class Backend:
     memory_mib: int = 1024
     boot_s: float = 60
     hang_s: float = 30
+    line_bytes: int = 1 << 20
     spools: bool = False
     explain: Callable[[str], str] = lambda console: ""

@@ -17,18 +17,27 @@ EXIT = 4  # status as a shell has it, in digits; last frame of a session
 TOOK = 5  # so many bytes of IN or FILE have gone into the command: room for more
 ALIVE = 6  # answer to PING
 LOST = 7  # paths written in the guest that go with it; last frame of all
+CALL = 8  # somebody in the guest calls the display of that number: a session that the guest has opened
 HEARD = 9  # so many bytes have come over the line: room for more
 # host to guest
 SETUP = 16  # host name, then path, file system, source and options of each door
-OPEN = 17  # see ``opening``
+OPEN = 17  # see session.py, ``opening``
 IN = 18  # bytes for stdin; none: end of file
 FILE = 19  # the same, in a file of that path: for a line that is slow in this direction
 SIZE = 20  # rows and columns
 SIGNAL = 21  # number
 PING = 22
+WROTE = 24  # so many bytes of OUT and ERR have been passed on: room for more
+DISPLAY = 25  # number of a display that programs in the guest may call
 END = 23  # write everything back, then say LOST
 
-HEADER = struct.Struct(">BHI")
+HEADER = struct.Struct(">BII")
+
+FIRST_CALL = 1 << 31
+"""Sessions that the guest opens are numbered from here, those of the host below."""
+
+WINDOW_BYTES = 1 << 18
+"""Output of a session that is on its way at most; beyond it the command has to wait."""
 
 
 def frame(kind: int, session: int, data: bytes = b"") -> bytes:

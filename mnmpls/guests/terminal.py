@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
+OUTPUT, LOCAL, CHARACTERS = 1, 3, 6
+"""Where tcgetattr has them."""
+
 
 def is_terminal() -> bool:
     """A command gets a terminal when its input and its output are one, as on the host."""
@@ -25,15 +28,30 @@ def size() -> tuple[int, int]:
 
 @contextmanager
 def raw(wanted: bool) -> Iterator[None]:
+    """Keys pass as they are; but Ctrl-C and Ctrl-\\ are still signals to us, and what we say is still lines, until
+    ``give_all``."""
     if not wanted:
         yield
         return
     before = termios.tcgetattr(0)
     tty.setraw(0, termios.TCSANOW)
+    mode = termios.tcgetattr(0)
+    mode[OUTPUT] |= termios.OPOST
+    mode[LOCAL] |= termios.ISIG
+    mode[CHARACTERS][termios.VSUSP] = b"\0"  # none (_POSIX_VDISABLE): a stopped boot would be taken for a hang
+    termios.tcsetattr(0, termios.TCSANOW, mode)
     try:
         yield
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def give_all() -> None:
+    """From now on the guest's terminal makes signals of keys and ends lines."""
+    mode = termios.tcgetattr(0)
+    mode[OUTPUT] &= ~termios.OPOST
+    mode[LOCAL] &= ~termios.ISIG
+    termios.tcsetattr(0, termios.TCSANOW, mode)
 
 
 @contextmanager

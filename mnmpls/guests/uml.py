@@ -12,6 +12,9 @@ from mnmpls.guests.machine import Backend, Boot, Door, Machine
 KERNEL = "linux.uml"
 MODULES = "/usr/lib/uml/modules"
 PYTHON = "/usr/bin/python3"
+LINE_BYTES = 2048
+"""UML's serial line may stop for good when the guest's terminal buffer of 4096 bytes (N_TTY_BUF_SIZE) is full and it
+throttles the line (arch/um/drivers/line.c)."""
 
 
 def problem() -> str:
@@ -68,6 +71,7 @@ BACKEND = Backend(
     problem=problem,
     machine=machine,
     features=frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"}),
+    line_bytes=LINE_BYTES,
     spools=True,
     explain=explain,
 )

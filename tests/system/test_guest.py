@@ -355,8 +355,30 @@ def test_too_little_space_is_named(folder: Path) -> None:
     """There, with no folder that has room for the guest's memory: named before the start, with the numbers."""
     small = "".join(f"mount -t tmpfs -o size=8m small {path}; " for path in ("/dev/shm", "/var/tmp"))
     small += f"mount -t tmpfs -o size=8m small {folder}; export TMPDIR={folder}; MNMPLS_MEMORY_MIB=1024; "
+    small += f"mount --bind {PROJECT} /mnt; export PYTHONPATH=/mnt; "  # it may lie in what is covered next
     small += "mount --bind /var/tmp /tmp; cd /; export MNMPLS_MEMORY_MIB; "
     done = without_namespaces(small + NO_NAMESPACES + '"$@"', folder)
     assert done.returncode == 125, done.stderr
     assert b"too little space for the guest's memory of 1024 MiB" in done.stderr
     assert b"/dev/shm has 8 MiB" in done.stderr
+
+
+@pytest.mark.parametrize(("key", "status"), [("\x03", 130), ("\x1c", 131)])
+def test_ctrl_c_ends_a_boot(folder: Path, key: str, status: int) -> None:
+    """A key pressed while the guest boots ends everything, as it ends a command; the terminal is as before."""
+    cookie = uuid.uuid4().hex
+    shell = pexpect.spawn("/bin/bash", ["--norc"], cwd=str(folder), timeout=LIMIT_S,
+                          env=environment(PS1="host> ", **{COOKIE: cookie}))
+    shell.expect_exact("host> ")
+    shell.sendline("stty -g >before; " + " ".join(GUEST) + " touch ran; echo status=$?; stty -g >after")
+    pid = int(shell.pid or 0)
+    until(lambda: "linux.uml" in descendants(pid).values(), "the guest does not start")
+    shell.send(key)
+    shell.expect_exact(f"status={status}")
+    assert "linux.uml" not in descendants(pid).values()
+    shell.expect_exact("host> ")
+    shell.sendeof()
+    shell.expect(pexpect.EOF)
+    assert (folder / "before").read_text() == (folder / "after").read_text()
+    assert not (folder / "ran").exists()
+    assert processes_of(cookie) == {}
