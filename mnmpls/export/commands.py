@@ -31,13 +31,13 @@ def command(record: Record) -> list[str]:
         case Sysctl(key, value):
             return ["sysctl", "-qw", f"{_setting(key)}={value}"]
         case VrfDevice(name, table, up):
-            return ["ip", "link", "add", name, _state(up), "type", "vrf", "table", str(table)]
+            return ["ip", "link", "add", "name", name, _state(up), "type", "vrf", "table", str(table)]
         case Bridge(name, up):
-            return ["ip", "link", "add", name, _state(up), "type", "bridge", "stp_state", "0"]
+            return ["ip", "link", "add", "name", name, _state(up), "type", "bridge", "stp_state", "0"]
         case Member(port, master):
-            return ["ip", "link", "set", port, "master", master]
+            return ["ip", "link", "set", "dev", port, "master", master]
         case Port(name, up, mtu_bytes):
-            return ["ip", "link", "set", name, "mtu", str(mtu_bytes), _state(up)]
+            return ["ip", "link", "set", "dev", name, "mtu", str(mtu_bytes), _state(up)]
         case Address(port, cidr):
             # Without duplicate address detection, which would keep the address from use for a second.
             return ["ip", "address", "add", cidr, "dev", port, *(["nodad"] if ":" in cidr else [])]

@@ -8,14 +8,16 @@ from ..state import Record, Route, VrfDevice
 from .commands import OURS, command
 
 _VERBS = ("add", "set", "-qw")
-"""The first of these makes a command of a fact."""
+_INTRODUCED = ("name", "dev")
+"""The first of these makes a command of a fact, and one of those may introduce a device after it."""
 
 
 def words(record: Record, vrfs: Mapping[int, str] | None = None) -> str:
     """The fact, such as ``ip route 88.2.1.0/24 vrf red encap mpls 101 via 2.1.1.2 dev pe1-p-eth``. ``vrfs`` names the
     tables of the node's VRFs (see `vrf_names`)."""
     told = command(record)
-    told.remove(next(word for word in told if word in _VERBS))
+    verb = next(at for at, word in enumerate(told) if word in _VERBS)
+    del told[verb : verb + 2 if told[verb + 1] in _INTRODUCED else verb + 1]
     text = " ".join(told).removesuffix(" nodad").replace(f" {' '.join(OURS)}", "", 1)
     if isinstance(record, Route) and record.table in (vrfs or {}):
         return text.replace(f" table {record.table}", f" vrf {(vrfs or {})[record.table]}", 1)

@@ -1,0 +1,75 @@
+"""Where a hop and a label lead in a planned lab: the look-ups behind every explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from ..model import Lab, Node, Vrf
+from ..plan.graph import Network, interfaces, network
+from ..state import LabelRoute, NextHop, Record
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPath:
+    """The routers that a labelled packet passes, the last one taking its last label off; ``vrf`` is where that one
+    looks further, empty for its main table; ``whole`` is false when a router on the way does not know the label."""
+
+    nodes: tuple[str, ...]
+    vrf: str
+    whole: bool = True
+
+    def text(self) -> str:
+        ways = ", ".join(self.nodes[:-1])
+        end = f"to {self.nodes[-1]}" + (f", VRF {self.vrf}" if self.vrf else "")
+        lost = "" if self.whole else " (which does not know the label)"
+        return end + (f", by way of {ways}" if ways else "") + lost
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """A completed lab with look-up tables: ``labels`` by node and incoming label, ``vrfs`` by node and table."""
+
+    lab: Lab
+    net: Network
+    labels: Mapping[str, Mapping[int, LabelRoute]]
+    vrfs: Mapping[tuple[str, int], Vrf]
+
+    def node(self, name: str) -> Node:
+        return self.net.nodes[name]
+
+    def beyond(self, node: str, port: str, via: str = "") -> str:
+        """The nodes on the other side of a port, or the one that has the address ``via`` there; empty for none."""
+        index = self.net.segment_of.get((node, port))
+        others = [each for each in self.net.segments[index].ports if each.node != node] if index is not None else []
+        having = [each for each in others if any(via == str(address.ip) for address in interfaces(each))]
+        return ", ".join(dict.fromkeys(each.node for each in (having if via else others)))
+
+    def label_path(self, node: str, hop: NextHop) -> LabelPath | None:
+        """Where a packet ends that leaves ``node`` by ``hop`` with labels; the first of equal ways at each router."""
+        stack, passed = hop.labels, []
+        while stack:
+            node = self.beyond(node, hop.port, hop.via)
+            known = self.labels.get(node, {}).get(stack[0])
+            if not node or node in passed:
+                return None
+            passed.append(node)
+            if known is None:
+                return LabelPath(tuple(passed), "", whole=False)
+            hop = known.hops[0]
+            stack = (*hop.labels, *stack[1:])
+            if not hop.via:
+                return LabelPath(tuple(passed), hop.port if hop.port != "lo" else "")
+        last = self.beyond(node, hop.port, hop.via)
+        return LabelPath((*passed, last), "") if passed and last else None
+
+
+def atlas(lab: Lab, records: Mapping[str, frozenset[Record]]) -> Atlas:
+    """The look-up tables of a completed ``lab`` with its ``records``."""
+    labels = {
+        node: {record.label: record for record in found if isinstance(record, LabelRoute)}
+        for node, found in records.items()
+    }
+    vrfs = chain.from_iterable((((node.name, vrf.table or 0), vrf) for vrf in node.vrfs) for node in lab.nodes)
+    return Atlas(lab, network(lab), labels, dict(vrfs))

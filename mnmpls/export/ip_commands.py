@@ -1,0 +1,96 @@
+"""A lab as the commands that a person would type: namespaces, wires, and each node's records."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+
+from ..apply import difference
+from ..messages import RTPROT_MNMPLS
+from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
+from ..state import Bridge, LabelRoute, Record, Route, Sysctl, VrfDevice
+from .atlas import Atlas, atlas
+from .commands import command
+from .reasons import ROLES, reason
+
+Records = Mapping[str, frozenset[Record]]
+
+
+def ip_commands(lab: Lab, records: Records) -> str:
+    """A script for bash that brings a completed ``lab`` up without mnmpls, each command with its reason."""
+    known = atlas(lab, records)
+    nodes = (_node(known, node.name, records[node.name]) for node in lab.nodes)
+    parts = (_head(lab, records), _nodes(lab), _wires(lab), *nodes, _TAIL)
+    return "\n".join("".join(f"{line}\n" for line in part) for part in parts)
+
+
+_TAIL = (
+    "# To take it all down: wires and routes go with their namespaces.",
+    "#   sed -n 's/^ip netns add /ip netns delete /p' FILE | sudo bash",
+)
+
+
+def _head(lab: Lab, records: Records) -> Iterator[str]:
+    many = f"{len(lab.nodes)} network namespaces and the {len(lab.links)} wires between them"
+    yield "#!/bin/bash"
+    yield f"# The lab {lab.name!r} by hand: {many}."
+    yield "#   set it up:      sudo bash FILE   (the names of its nodes must be free: ip netns list)"
+    yield "#   be in a node:   sudo ip netns exec NODE bash"
+    yield "#   take it down:   the last line tells"
+    yield f"# These routes, and no others: ip route show table all proto {RTPROT_MNMPLS}"
+    yield "set -e  # ends at the first command that fails"
+    modules = list(_modules(records))
+    if modules:
+        yield ""
+        yield "# What the kernel needs for it. Where it is built in there is nothing to load, which is no error."
+        yield f"modprobe -qa {' '.join(modules)} || true"
+
+
+def _modules(records: Records) -> Iterator[str]:
+    """Kernel modules of the records, in the order of use."""
+    every = [record for found in records.values() for record in found]
+    if any(isinstance(each, Bridge) for each in every):
+        yield "bridge"
+    if any(isinstance(each, VrfDevice) for each in every):
+        yield "vrf"
+    if any(isinstance(each, LabelRoute) or (isinstance(each, Sysctl) and ".mpls." in each.key) for each in every):
+        yield "mpls_router"
+    if any(isinstance(each, Route) and any(hop.labels for hop in each.hops) for each in every):
+        yield "mpls_iptunnel"
+
+
+def _nodes(lab: Lab) -> Iterator[str]:
+    yield "# Every node is a network namespace: interfaces, addresses and routes of its own."
+    for node in lab.nodes:
+        yield shlex.join(["ip", "netns", "add", node.name])
+
+
+def _wires(lab: Lab) -> Iterator[str]:
+    yield "# Every wire is a veth pair: what goes in at one end comes out at the other."
+    for link in lab.links:
+        yield shlex.join(wire_command(link))
+
+
+def wire_command(link: Link) -> list[str]:
+    """The one command that makes a wire, both ends where they belong and with their names."""
+    a, b = link.ports
+    return ["ip", "link", "add", "name", *_end(a), "type", "veth", "peer", "name", *_end(b)]
+
+
+def _end(port: Port) -> list[str]:
+    mac = ["address", port.mac] if port.mac else []
+    return [port.name, *mac, "mtu", str(port.mtu_bytes or DEFAULT_MTU_BYTES), "netns", port.node]
+
+
+def _node(known: Atlas, node: str, found: Iterable[Record]) -> Iterator[str]:
+    yield f"# ---- {node}, {ROLES[known.node(node).role]}"
+    ordered = difference(found, ()).write
+    for why, group in groupby(ordered, key=lambda record: reason(known, node, record)):
+        yield f"# {why}"
+        yield from (shlex.join(inside(node, command(record))) for record in group)
+
+
+def inside(node: str, words: list[str]) -> list[str]:
+    """The same command for the namespace of ``node``: ip(8) enters it by itself, any other is entered for."""
+    return ["ip", "-n", node, *words[1:]] if words[0] == "ip" else ["ip", "netns", "exec", node, *words]

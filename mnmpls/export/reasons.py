@@ -1,0 +1,136 @@
+"""Why a record is there, in a sentence for somebody who learns."""
+
+from __future__ import annotations
+
+from ..model import Node
+from ..plan.graph import interface
+from ..plan.routes import destination
+from ..state import (
+    UNREACHABLE_METRIC,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+    sysctl_parts,
+)
+from .atlas import Atlas
+
+ROLES = {
+    "p": "core router: it sees labels, and nothing of the customers",
+    "pe": "provider edge router: it keeps its customers apart in VRFs",
+    "ce": "customer's edge router: it knows nothing of VPNs and labels",
+    "host": "host",
+    "bridge": "LAN",
+}
+
+_SETTINGS = {
+    "net.ipv4.ip_forward": "a router passes on what is not for itself (first: it sets other IPv4 settings back)",
+    "net.ipv6.conf.all.forwarding": "a router for IPv6 as well",
+    "net.mpls.platform_labels": "labels below this number may be used; a new namespace takes none at all",
+}
+
+
+def reason(atlas: Atlas, node: str, record: Record) -> str:
+    """Why ``node`` has ``record``; one line."""
+    match record:
+        case VrfDevice(name, table):
+            return _vrf(atlas, node, name, table)
+        case Bridge():
+            return "the LAN itself: a bridge, without spanning tree"
+        case Member(_, master):
+            vrf = any(each.name == master for each in atlas.node(node).vrfs)
+            return f"what comes in here is looked up in {master}'s table" if vrf else "the ports of the LAN"
+        case Port("lo"):
+            return "a new namespace's loopback is down, and then its own addresses do not answer"
+        case Port(_, up):
+            return "the wires' ends: " + ("up" if up else "down")
+        case Sysctl():
+            return _sysctl(atlas, node, record)
+        case Address("lo"):
+            return "the router's own address, whichever of its wires fails"
+        case Address(port):
+            return "a link's address brings its subnet's route along" + _in_vrf(atlas, node, port)
+        case Route():
+            return _route(atlas, node, record)
+        case LabelRoute(label, hops):
+            return _label(atlas, node, label, hops[0]) + (f"; {len(hops)} equal ways" if len(hops) > 1 else "")
+
+
+def _vrf(atlas: Atlas, node: str, name: str, table: int) -> str:
+    found = atlas.vrfs.get((node, table))
+    if found is None:
+        return f"{name}: routes in a table of its own"
+    takes, gives = " ".join(found.imports) or "nothing", " ".join(found.exports) or "nothing"
+    return f"VRF {name}: its routes are in table {table}; RD {found.rd}, imports {takes}, exports {gives} (RFC 4364 4)"
+
+
+def _in_vrf(atlas: Atlas, node: str, port: str) -> str:
+    vrf = next((each.vrf for each in atlas.net.ports[node] if each.name == port), None)
+    return f" (in {vrf}'s table)" if vrf else ""
+
+
+def _sysctl(atlas: Atlas, node: str, record: Sysctl) -> str:
+    if (record.key, record.value) in atlas.node(node).sysctls:
+        return "as the lab asks"
+    parts = sysctl_parts(record.key)
+    if parts[-1] == "rp_filter":
+        return "no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF"
+    if parts[:3] == ("net", "mpls", "conf"):
+        return "labels are taken from the core, never from a customer (RFC 4364 13.1)"
+    return _SETTINGS.get(record.key, "needed for what follows")
+
+
+def _route(atlas: Atlas, node: str, record: Route) -> str:
+    vrf = atlas.vrfs.get((node, record.table))
+    place = f"{vrf.name}: " if vrf else ""
+    if record.kind == "unreachable" and record.metric == UNREACHABLE_METRIC:
+        return f"{place}a miss ends here instead of in the main table (Documentation/networking/vrf.rst)"
+    ways = f"; {len(record.hops)} equal ways" if len(record.hops) > 1 else ""
+    asked = "as the lab asks, " if _is_asked_for(atlas.node(node), record, vrf.name if vrf else None) else ""
+    if not record.hops:
+        return f"{place}{asked}{record.kind}"
+    return place + asked + _hop(atlas, node, record, record.hops[0]) + ways
+
+
+def _is_asked_for(node: Node, record: Route, vrf: str | None) -> bool:
+    return record.dst in (str(interface(destination(route)).network) for route in node.routes if route.vrf == vrf)
+
+
+def _hop(atlas: Atlas, node: str, record: Route, hop: NextHop) -> str:
+    path = atlas.label_path(node, hop)
+    beyond = atlas.beyond(node, hop.port, hop.via)
+    if path is not None:
+        return f"{_pushed(hop.labels)} leads {path.text()} (RFC 4364 5)"
+    if hop.labels:
+        return f"{_pushed(hop.labels)} towards {beyond or hop.port}"
+    if record.dst in ("0.0.0.0/0", "::/0"):
+        return f"everything else goes to {beyond or hop.port}"
+    if not hop.via:
+        return f"known at {hop.port}"
+    return f"behind {beyond or hop.via}"
+
+
+def _pushed(labels: tuple[int, ...]) -> str:
+    """The innermost of several is the VPN's, those around it carry it through the core (RFC 4364 5)."""
+    if len(labels) == 1:
+        return f"label {labels[0]}"
+    outer = " ".join(map(str, labels[:-1]))
+    return f"label {labels[-1]}, carried by {outer} through the core,"
+
+
+def _label(atlas: Atlas, node: str, label: int, hop: NextHop) -> str:
+    if not hop.via:
+        place = "the main table" if hop.port == "lo" else hop.port
+        return f"label {label} ends here: popped, and looked up in {place} (RFC 4364 5)"
+    beyond = atlas.beyond(node, hop.port, hop.via) or hop.via
+    if not hop.labels:
+        return f"label {label} is popped for {beyond}, the next router and its last (RFC 3031 3.16)"
+    path = atlas.label_path(node, hop)
+    onward = f"on {path.text()}" if path else f"on to {beyond}"
+    return f"label {label} becomes {' '.join(map(str, hop.labels))}, {onward} (RFC 3031 3.10)"
