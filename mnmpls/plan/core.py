@@ -27,7 +27,7 @@ def transport(
     for node in on_path:
         for loopback in loopbacks(net.nodes[egress]):
             hops = towards(edges[node], version(loopback), outgoing(edges[node], egress, label))
-            routes.add(node, MAIN_TABLE, loopback, hops)
+            routes.add(node, MAIN_TABLE, [loopback], hops)
     return on_path
 
 
@@ -62,13 +62,13 @@ def plain(net: Network, routes: Routes, known: Mapping[str, Iterable[str]]) -> N
         for node, edges in search(net.core, [target]).items():
             if node not in have_it:
                 for loopback in loopbacks(net.nodes[target]):
-                    routes.add(node, MAIN_TABLE, loopback, towards(edges, version(loopback)))
+                    routes.add(node, MAIN_TABLE, [loopback], towards(edges, version(loopback)))
     for segment in net.segments:
         members = {port.node for port in segment.ports}
         if members <= net.core.keys() and not any(port.vrf for port in segment.ports):
             for node, edges in search(net.core, sorted(members)).items():
                 for subnet in subnets(segment):
-                    routes.add(node, MAIN_TABLE, subnet, towards(edges, version(subnet)))
+                    routes.add(node, MAIN_TABLE, [subnet], towards(edges, version(subnet)))
 
 
 def loopbacks(node: Node) -> list[str]:

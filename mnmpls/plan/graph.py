@@ -198,8 +198,14 @@ def interfaces(port: Port) -> list[Interface]:
 
 def via(mine: Port, theirs: Port, version: int) -> str | None:
     """The neighbour's address of that IP version in a subnet that both ports have, or None."""
-    nets = {address.network for address in interfaces(mine) if address.version == version}
-    return next((str(address.ip) for address in interfaces(theirs) if address.network in nets), None)
+    return _shared(mine.addresses or (), theirs.addresses or (), version)
+
+
+@lru_cache(maxsize=65536)
+def _shared(mine: tuple[str, ...], theirs: tuple[str, ...], version: int) -> str | None:
+    """Asked for every prefix that a wire carries: the answer is kept, because ipaddress takes its time."""
+    nets = {address.network for address in map(interface, mine) if address.version == version}
+    return next((str(address.ip) for address in map(interface, theirs) if address.network in nets), None)
 
 
 def subnets(segment: Segment) -> list[str]:

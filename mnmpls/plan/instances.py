@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..model import Node, Vrf
 from .graph import Network
-from .routes import destination
+from .routes import destination, version
 from .sites import Local, local
 
 Key = tuple[str, str]
@@ -34,11 +35,18 @@ class Instance:
     def table(self) -> int:
         return self.vrf.table or 0
 
-    def exports(self) -> list[str]:
-        return list(dict.fromkeys((*self.near, *self.behind, *self.static)))
+    @cached_property
+    def known(self) -> Mapping[str, None]:
+        """Every prefix that it knows by itself, in order."""
+        return dict.fromkeys((*self.near, *self.behind, *self.static))
 
-    def knows(self, prefix: str) -> bool:
-        return prefix in self.near or prefix in self.behind or prefix in self.static
+    @cached_property
+    def exports(self) -> Mapping[int, Sequence[str]]:
+        """The same by IP version."""
+        found: dict[int, list[str]] = {}
+        for prefix in self.known:
+            found.setdefault(version(prefix), []).append(prefix)
+        return found
 
 
 Flows = Mapping[Key, Sequence[Instance]]

@@ -10,47 +10,66 @@ from ..state import IPV6_METRIC, LabelRoute, NextHop, Record, Route
 from .graph import Edge, via
 
 
+Hops = tuple[NextHop, ...]
+"""Sorted, each once. Routes of one kind share them: there are far more routes than ways."""
+
+
 class Routes:
     """Routes and label routes by node; adding a hop to a destination that is there makes it multipath."""
 
     def __init__(self) -> None:
-        self._ip: dict[str, dict[tuple[int, str], set[NextHop]]] = defaultdict(dict)
-        self._labels: dict[str, dict[int, set[NextHop]]] = defaultdict(dict)
+        self._ip: dict[str, dict[int, dict[str, Hops]]] = defaultdict(lambda: defaultdict(dict))
+        self._labels: dict[str, dict[int, Hops]] = defaultdict(dict)
 
-    def add(self, node: str, table: int, dst: str, hops: Iterable[NextHop]) -> None:
-        """``hops`` towards ``dst``; adding none does nothing."""
-        for hop in hops:
-            self._ip[node].setdefault((table, dst), set()).add(hop)
+    def add(self, node: str, table: int, dsts: Iterable[str], hops: Hops) -> None:
+        """``hops`` towards each of ``dsts``; adding none does nothing."""
+        if hops:
+            here = self._ip[node][table]
+            for dst in dsts:
+                here[dst] = merged((here[dst], hops)) if dst in here else hops
 
     def replace(self, node: str, table: int, dst: str, hop: NextHop) -> None:
         """``hop`` and no other: what a user gives wins over what was planned."""
-        self._ip[node][table, dst] = {hop}
+        self._ip[node][table][dst] = (hop,)
 
-    def add_label(self, node: str, label: int, hops: Iterable[NextHop]) -> None:
-        for hop in hops:
-            self._labels[node].setdefault(label, set()).add(hop)
+    def add_label(self, node: str, label: int, hops: Hops) -> None:
+        if hops:
+            here = self._labels[node]
+            here[label] = merged((here.get(label, ()), hops))
 
     def of(self, node: str) -> Iterator[Record]:
-        for (table, dst), hops in self._ip[node].items():
-            yield Route(table, dst, tuple(sorted(hops)), metric=IPV6_METRIC if ":" in dst else 0)
+        for table, found in self._ip[node].items():
+            for dst, hops in found.items():
+                yield Route(table, dst, hops, "unicast", IPV6_METRIC if ":" in dst else 0)
         for label, hops in self._labels[node].items():
-            yield LabelRoute(label, tuple(sorted(hops)))
+            yield LabelRoute(label, hops)
+
+
+def merged(several: Iterable[Hops]) -> Hops:
+    """One set of hops; as it is where there is only one."""
+    found = [hops for hops in several if hops]
+    return found[0] if len(found) == 1 else tuple(sorted({hop for hops in found for hop in hops}))
 
 
 def version(dst: str) -> int:
     return 6 if ":" in dst else 4
 
 
-def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = ()) -> list[NextHop]:
+def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = ()) -> Hops:
     """A hop for each edge whose link speaks that IP version."""
     found = ((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges)
-    return [NextHop(address, name, labels) for address, name in found if address is not None]
+    return _hops(found, labels)
 
 
-def labelled(edges: Iterable[Edge], labels: tuple[int, ...] = ()) -> list[NextHop]:
+def labelled(edges: Iterable[Edge], labels: tuple[int, ...] = ()) -> Hops:
     """A hop for each edge, by whatever IP version its link speaks: a label does not care."""
     found = ((via(mine, theirs, 4) or via(mine, theirs, 6), mine.name) for mine, theirs in edges)
-    return [NextHop(address, name, labels) for address, name in found if address is not None]
+    return _hops(found, labels)
+
+
+def _hops(ways: Iterable[tuple[str | None, str]], labels: tuple[int, ...]) -> Hops:
+    """Of vias and ports; as text sorts, so do their hops."""
+    return tuple(NextHop(address, name, labels) for address, name in sorted({w for w in ways if w[0] is not None}))
 
 
 def destination(route: StaticRoute) -> str:

@@ -36,12 +36,12 @@ def customer_routes(net: Network, routes: Routes, node: Node) -> None:
     """A default route, and from a CE the subnets of its own site that lie another way."""
     defaults = {hop.via: hop for _, hop in _defaults(net, node)}
     for dst, hop in _defaults(net, node):
-        routes.add(node.name, MAIN_TABLE, dst, [hop])
+        routes.add(node.name, MAIN_TABLE, [dst], (hop,))
     if node.role == "ce":
         _, behind = local(net, node, None)
         for dst, hop in behind.items():
             if hop.via not in defaults:
-                routes.add(node.name, MAIN_TABLE, dst, [hop])
+                routes.add(node.name, MAIN_TABLE, [dst], (hop,))
 
 
 def _defaults(net: Network, node: Node) -> Iterator[tuple[str, NextHop]]:
@@ -68,4 +68,4 @@ def global_routes(net: Network, routes: Routes, node: Node) -> None:
     """From a router the subnets behind customers that are connected to it outside any VRF."""
     _, behind = local(net, node, None)
     for dst, hop in behind.items():
-        routes.add(node.name, MAIN_TABLE, dst, [hop])
+        routes.add(node.name, MAIN_TABLE, [dst], (hop,))

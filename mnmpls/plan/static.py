@@ -17,7 +17,7 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
         dst = str(interface(destination(route)).network)
         hop = NextHop(route.via, route.port or port_towards(net, node, route), route.labels)
         if (table, dst) in seen:
-            routes.add(node.name, table, dst, [hop])
+            routes.add(node.name, table, [dst], (hop,))
         else:
             routes.replace(node.name, table, dst, hop)
         seen.add((table, dst))

@@ -12,7 +12,7 @@ from .core import Edges, outgoing, transport
 from .graph import Edge, Network, search
 from .instances import Flows, Instance, Key
 from .labels import Labels, Pinned
-from .routes import Routes, labelled, towards, version
+from .routes import Routes, labelled, merged, towards, version
 
 Ways = Sequence[tuple[Sequence[Edge], tuple[int, ...]]]
 """How an importer reaches an exporter's PE: edges, and the labels on a packet that leaves by them."""
@@ -25,7 +25,7 @@ def vpn_routes(
     edges that cannot carry a prefix because the link does not speak its IP version."""
     for instance in known.values():
         for prefix, hop in instance.behind.items():
-            routes.add(instance.node.name, instance.table, prefix, [hop])
+            routes.add(instance.node.name, instance.table, [prefix], (hop,))
     carried: dict[str, list[str]] = {}
     mute: list[tuple[Edge, str]] = []
     by_egress: dict[str, list[Key]] = {}
@@ -40,7 +40,7 @@ def vpn_routes(
             ingresses = dict.fromkeys(_planned_ingresses(egress, keys, wanted, by_hand))
             carried[egress] = transport(net, routes, egress, labels.transport[egress], ingresses, edges)
     for (node, vrf), label in labels.vpn.items():
-        routes.add_label(node, label, [NextHop("", vrf)])
+        routes.add_label(node, label, (NextHop("", vrf),))
     return carried, mute
 
 
@@ -56,19 +56,19 @@ def _import(
     net: Network, routes: Routes, importer: Instance, exporter: Instance, edges: Edges, labels: Labels, by_hand: Pinned
 ) -> list[tuple[Edge, str]]:
     node = importer.node.name
-    prefixes = [prefix for prefix in exporter.exports() if not importer.knows(prefix)]
+    news = {ip: [p for p in found if p not in importer.known] for ip, found in exporter.exports.items()}
     if node == exporter.node.name:
-        for prefix in prefixes:
+        for prefix in (prefix for found in news.values() for prefix in found):
             hop = exporter.near.get(prefix) or exporter.behind.get(prefix)
-            routes.add(node, importer.table, prefix, [hop] if hop else [])
+            routes.add(node, importer.table, [prefix], (hop,) if hop else ())
         return []
     ways = _ways(net, node, exporter.key, edges, labels, by_hand)
     mute: list[tuple[Edge, str]] = []
-    hops = {ip: [hop for way, pushed in ways for hop in towards(way, ip, pushed)] for ip in {*map(version, prefixes)}}
-    for prefix in prefixes:
-        routes.add(node, importer.table, prefix, hops[version(prefix)])
-        if not hops[version(prefix)]:
-            mute += [(edge, prefix) for way, _ in ways for edge in way]
+    for ip, prefixes in news.items():
+        hops = merged(towards(way, ip, pushed) for way, pushed in ways)
+        routes.add(node, importer.table, prefixes, hops)
+        if not hops:
+            mute += [(edge, prefix) for prefix in prefixes[:1] for way, _ in ways for edge in way]
     return mute
 
 
@@ -91,7 +91,7 @@ def pinned_lsps(lab: Lab, net: Network, routes: Routes) -> None:
     for lsp in lab.lsps:
         for node, after, label, swapped in _swaps(lsp):
             routes.add_label(node, label, labelled(_first(net, node, after), (swapped,)))
-        routes.add_label(lsp.path[-1], lsp.labels[-1], [NextHop("", lsp.vrf)])
+        routes.add_label(lsp.path[-1], lsp.labels[-1], (NextHop("", lsp.vrf),))
 
 
 def _swaps(lsp: Lsp) -> Iterator[tuple[str, str, int, int]]:
