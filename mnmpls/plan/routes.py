@@ -9,7 +9,6 @@ from ..model import StaticRoute
 from ..state import IPV6_METRIC, LabelRoute, NextHop, Record, Route
 from .graph import Edge, via
 
-
 Hops = tuple[NextHop, ...]
 """Sorted, each once. Routes of one kind share them: there are far more routes than ways."""
 
