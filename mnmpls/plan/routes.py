@@ -56,19 +56,18 @@ def version(dst: str) -> int:
 
 def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = ()) -> Hops:
     """A hop for each edge whose link speaks that IP version."""
-    found = ((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges)
-    return _hops(found, labels)
+    return _hops(((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges), labels)
 
 
 def labelled(edges: Iterable[Edge], labels: tuple[int, ...] = ()) -> Hops:
     """A hop for each edge, by whatever IP version its link speaks: a label does not care."""
-    found = ((via(mine, theirs, 4) or via(mine, theirs, 6), mine.name) for mine, theirs in edges)
-    return _hops(found, labels)
+    return _hops(((via(mine, theirs, 4) or via(mine, theirs, 6), mine.name) for mine, theirs in edges), labels)
 
 
 def _hops(ways: Iterable[tuple[str | None, str]], labels: tuple[int, ...]) -> Hops:
-    """Of vias and ports; as text sorts, so do their hops."""
-    return tuple(NextHop(address, name, labels) for address, name in sorted({w for w in ways if w[0] is not None}))
+    """Of gateways and ports; where there is no gateway there is no way."""
+    found = {(address, name) for address, name in ways if address is not None}
+    return tuple(NextHop(address, name, labels) for address, name in sorted(found))
 
 
 def destination(route: StaticRoute) -> str:
