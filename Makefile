@@ -18,6 +18,7 @@ setup:  ## what a fresh Debian 12 lacks: packages, a kernel for QEMU, mnmpls for
 
 demo: setup  ## bring the L3VPN lab up through Mininet and prove it
 	@$(SUDO) $(CHOSEN) /usr/bin/mn --custom topos/l3vpn.py --test prove
+	@echo "The mininet> prompt in this lab:  $(if $(SUDO),sudo )mn --custom topos/l3vpn.py"
 
 test: setup lint  ## every test, those for an MPLS kernel inside a guest where the host has none
 	$(SUDO) $(if $(CI),CI=$(CI)) $(CHOSEN) $(PYTHON) -m pytest

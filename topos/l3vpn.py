@@ -3,7 +3,7 @@
 Other sizes: --topo l3vpn,customers=3,sites=4,hosts=2,core=2
 """
 
-from mnmpls.mn.custom import CLI, Mininet, cleanup, findController, tests  # noqa: F401  ours in the place of mn's
+from mnmpls.mn.custom import *  # noqa: F403  ours in the place of mn's
 from mnmpls.mn.links import MPLSLink
 from mnmpls.mn.nodes import CEHost, LabHost, LANBridge, MPLSRouter, PERouter
 from mnmpls.mn.topo import LabTopo
@@ -11,9 +11,9 @@ from mnmpls.plan.sizes import l3vpn
 
 
 class L3VPN(LabTopo):
-    def build(self, **sizes):
-        if sizes:
-            return self.add_lab(l3vpn(**sizes))
+    def build(self, *in_order, **sizes):
+        if in_order or sizes:
+            return self.add_lab(l3vpn(*in_order, **sizes))
         self.addHost("p", cls=MPLSRouter, loopback="none", platform_labels=10000)
         for n, far in ((1, 2), (2, 1)):
             vrfs = {f"vrf-pe{n}-c{c}": {"table": 10 * c, "rd": f"65000:{c}{n}", "rt": f"65000:{c}"} for c in (1, 2)}

@@ -14,7 +14,7 @@ from mininet.log import error, output
 
 from .. import checks
 from ..checks import reach, trace
-from ..errors import CheckFailed, MnmplsError
+from ..errors import CheckFailed, MnmplsError, nearest
 from ..state import LabelRoute, NextHop
 from .graph import Planned, plan_around
 from .net import namespaces, report
@@ -42,6 +42,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
 
     def do_vrf(self, line: str) -> None:
         """Show the VRFs. Usage: vrf [PE]"""
+        wanted = self._named(line, "pe")
         rows = [
             (
                 *(node.name, vrf.name, str(vrf.table), vrf.rd or "-", ",".join(vrf.imports), ",".join(vrf.exports)),
@@ -50,16 +51,17 @@ class CLI(stock.CLI):  # type: ignore[misc]
             for plan in self.mn.planned()
             for node in plan.lab.nodes
             for vrf in node.vrfs
-            if self._wanted(line, node.name)
+            if node.name in wanted
         ]
         output(_table(("PE", "VRF", "table", "RD", "import", "export", "ports"), rows))
 
     def do_lfib(self, line: str) -> None:
         """Show label forwarding as the kernel has it now. Usage: lfib [ROUTER]"""
         rows = []
+        wanted = self._named(line, "p", "pe")
         for plan in self.mn.planned():
             for name, namespace in namespaces(plan).items():
-                if plan.lab.node(name).role in ("p", "pe") and self._wanted(line, name):
+                if name in wanted:
                     found = sorted(each for each in namespace.observe() if isinstance(each, LabelRoute))
                     rows += [(name, str(each.label), *_operation(hop)) for each in found for hop in each.hops]
         output(_table(("router", "label in", "operation", "port", "next hop"), rows))
@@ -67,12 +69,10 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def do_trace(self, line: str) -> None:
         """Send one packet and show its way, with the label operation at each hop as captured on the wire.
         Usage: trace SRC DST"""
-        ends = line.split()
-        unknown = [end for end in ends if end not in self.mn]
-        if len(ends) != 2 or unknown:
-            error(f"*** no node {' '.join(unknown)}\n" if unknown else "usage: trace SRC DST\n")
+        if len(line.split()) != 2:
+            error("usage: trace SRC DST\n")
             return
-        src, dst = ends
+        src, dst = self._named(line)
         plan = plan_around(self.mn[src])
         self._warn_if_ambiguous(self.mn[src], self.mn[dst])
         output(trace.trace(plan.lab, plan.records, namespaces(plan), src, dst).text() + "\n")
@@ -90,11 +90,15 @@ class CLI(stock.CLI):  # type: ignore[misc]
 
     def do_xterm(self, line: str, term: str = "xterm") -> None:
         """Open a terminal in a window of your display for each node. Usage: xterm NODE..."""
-        unknown = [name for name in line.split() if name not in self.mn]
-        if unknown or not line.split():
-            error(f"*** no node {' '.join(unknown)}\n" if unknown else f"usage: {term} NODE...\n")
+        if not line.split():
+            error(f"usage: {term} NODE...\n")
             return
-        self.mn.openTerms([self.mn[name] for name in line.split()], term)
+        self.mn.openTerms([self.mn[name] for name in self._named(line)], term)
+
+    def do_x(self, line: str) -> None:
+        """Run an X11 program in a node through a tunnel. Usage: x NODE [COMMAND]"""
+        self._named(" ".join(line.split()[:1]))
+        super().do_x(line)
 
     def do_iperf(self, line: str) -> None:
         """TCP throughput between two nodes. Usage: iperf [NODE1 NODE2]"""
@@ -115,6 +119,18 @@ class CLI(stock.CLI):  # type: ignore[misc]
         node.sendCmd(" ".join((self.mn[word].IP() or word) if word in self.mn else word for word in words))
         self.waitForNode(node)
 
+    def waitForNode(self, node: Any) -> None:  # noqa: N802
+        """As stock at a terminal, whose keys go to the command. In a pipe or file, the next line is the next command:
+        stock would hand it to the node's shell."""
+        if self.isatty():
+            super().waitForNode(node)
+            return
+        while node.waiting:
+            try:
+                output(node.monitor())
+            except KeyboardInterrupt:
+                node.sendInt()
+
     def _warn_if_ambiguous(self, node: Any, meant: Any) -> None:
         plan = plan_around(node)
         reached = _who_has(plan, meant.IP(), node.name)
@@ -125,13 +141,22 @@ class CLI(stock.CLI):  # type: ignore[misc]
                 f"{meant.name} is in another VPN\n"
             )
 
-    def _wanted(self, line: str, name: str) -> bool:
-        return not line.split() or name in line.split()
+    def _named(self, line: str, *roles: str) -> list[str]:
+        """The nodes that ``line`` names; of those with one of these roles, if any are given: then nothing said means
+        all. Raises CheckFailed for a node that is not there or not one of them."""
+        known = [name for name in self.mn if not roles or getattr(self.mn[name], "role", "") in roles]
+        for name in line.split():
+            if name not in self.mn:
+                raise CheckFailed(f"there is no node {name!r}: {nearest(name, known)}")
+            if name not in known:
+                raise CheckFailed(f"{name} has none: this is for {', '.join(known) or 'routers, and there is none'}")
+        return line.split() or known
 
     def _complete_nodes(self, text: str, *_: Any) -> list[str]:
         return [name for name in self.mn if name.startswith(text)]
 
-    complete_vrf = complete_lfib = complete_trace = complete_xterm = complete_link = _complete_nodes
+    complete_vrf = complete_lfib = complete_trace = _complete_nodes
+    complete_xterm = complete_x = complete_link = complete_iperf = _complete_nodes
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
         """Commands, and nodes to send one to."""

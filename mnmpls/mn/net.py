@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
-import select
-import signal
-import subprocess
-import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -22,14 +16,13 @@ from ..checks import reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_kernel_for, ensure_root
 from ..phases import mark
+from . import iperf
 from .graph import Planned, lab_from_topo, plan_around
 from .links import MPLSLink
 from .nodes import PROCESSES
 
 LIVE: WeakSet[Mininet] = WeakSet()
 """The nets of this process that were not stopped yet."""
-
-_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)
 
 
 class Mininet(stock.Mininet):  # type: ignore[misc]
@@ -57,6 +50,22 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             ensure_kernel_for(lab_from_topo(self.topo))
         mark("Python and Mininet started, lab planned")
         super().build()
+
+    def buildFromTopo(self, topo: Any = None) -> None:  # noqa: N802
+        """As stock, without a word about switches and controllers where there are none."""
+        topo = topo or self.topo
+        if topo.switches():
+            super().buildFromTopo(topo)
+            return
+        info("*** Creating network\n*** Adding hosts:\n")
+        for name in topo.hosts():
+            self.addHost(name, **topo.nodeInfo(name))
+            info(f"{name} ")
+        info("\n*** Adding links:\n")
+        for a, b, params in topo.links(sort=True, withInfo=True):
+            self.addLink(**params)
+            info(f"({a}, {b}) ")
+        info("\n")
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
         """As stock, but a node of ours gets no address out of 10.0.0.0/8."""
@@ -189,19 +198,10 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         client's] figures, with the wanted bandwidth before them for UDP. Raises CheckFailed when it cannot be."""
         client, server = hosts or self._first_pair()
         output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
-        udp = ["-u"] if l4Type == "UDP" else []
-        common = ["iperf", "-p", str(port), *udp, *(["-f", fmt] if fmt else [])]
-        listener = server.popen([*common, "-s"], text=True)
-        try:
-            _wait_listening(listener.pid, port, udp=bool(udp))
-            bandwidth = ["-b", udpBw] if udp else []
-            run = client.popen([*common, "-t", str(seconds), "-c", server.IP(), *bandwidth], text=True)
-            said = _output_of(run, seconds + 15)
-            _wait_readable(listener)
-        finally:
-            listener.send_signal(signal.SIGINT)
-            heard = _output_of(listener, 5)
-        result = [*([udpBw] if udp else []), _bandwidth(heard), _bandwidth(said)]
+        udp = l4Type == "UDP"
+        options = [*(["-u"] if udp else []), *(["-f", fmt] if fmt else [])]
+        figures = iperf.measure(client, server, options, ["-b", udpBw] if udp else [], seconds, port)
+        result = [*([udpBw] if udp else []), *figures]
         output(f"*** Results: {result}\n")
         return result
 
@@ -232,40 +232,6 @@ def _raise_own_limits() -> None:
     """Room for a descriptor or three per node, in this process only: stock Mininet changes sysctls of the machine."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _wait_listening(pid: int, port: int, udp: bool, limit_s: float = 10) -> None:
-    """Until the process's network namespace shows a socket on ``port``. Raises CheckFailed after ``limit_s``."""
-    tables = [Path(f"/proc/{pid}/net/{kind}") for kind in (("udp", "udp6") if udp else ("tcp", "tcp6"))]
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        rows = [row.split() for table in tables if table.exists() for row in table.read_text().splitlines()[1:]]
-        if any(row[1].endswith(f":{port:04X}") and (udp or row[3] == _LISTEN) for row in rows):
-            return
-        time.sleep(0.02)
-    raise CheckFailed(f"iperf: the server did not open port {port} within {limit_s:.0f} s")
-
-
-def _wait_readable(server: subprocess.Popen[str], limit_s: float = 3) -> None:
-    """Until the server has written its report, which for UDP comes after the client's end; its banner is flushed with
-    it. Nothing within ``limit_s`` is found out when the output is read."""
-    assert server.stdout
-    select.select([server.stdout], [], [], limit_s)
-
-
-def _output_of(process: subprocess.Popen[str], limit_s: float) -> str:
-    try:
-        return process.communicate(timeout=limit_s)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.communicate()[0]
-
-
-def _bandwidth(text: str) -> str:
-    found = re.findall(r"[\d.]+ \w+/sec", text)
-    if not found:
-        raise CheckFailed("iperf measured nothing; it said:\n" + text)
-    return str(found[-1])
 
 
 def report(problem: MnmplsError) -> None:

@@ -116,6 +116,12 @@ class LabNode(Node):  # type: ignore[misc]
         self.shell_state = "over"
         self.namespace.close()
 
+    def __repr__(self) -> str:
+        """As stock (``dump``), but it starts no shell: ``pid=0`` says that the node has none yet."""
+        ports = ",".join(f"{port.name}:{port.IP()}" for port in self.intfList())
+        pid = self.pid if self.shell_state == "running" else 0
+        return f"<{type(self).__name__} {self.name}: {ports} pid={pid}> "
+
     # Set-up
 
     def config(self, **_params: Any) -> dict[str, Any]:

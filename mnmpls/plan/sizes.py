@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ..errors import LabError, Problem, nearest
 from ..model import Lab, Link, Node, Port, Vrf
 
+SIZES = {"customers": 2, "sites": 2, "hosts": 2, "core": 1}
 LARGEST = {"customers": 4000, "sites": 1000, "hosts": 200, "core": 1000}
 """More would leave the planner's address ranges or 15-byte names."""
 
 
-def l3vpn(customers: int = 2, sites: int = 2, hosts: int = 2, core: int = 1, **others: object) -> Lab:
-    """An L3VPN with every name planned: ``core`` P routers in a chain, one PE per site on them in turn, at each
-    PE a CE of every customer, behind each CE a bridge with ``hosts`` hosts. Raises LabError for impossible sizes."""
-    sizes: dict[str, object] = {"customers": customers, "sites": sites, "hosts": hosts, "core": core}
-    found = [*_unknown(others), *(p for name, size in sizes.items() for p in _size_problems(name, size))]
+def l3vpn(*in_order: object, **named: object) -> Lab:
+    """An L3VPN with every name planned. Sizes, by name or in this order: ``customers`` (2), ``sites`` (2), ``hosts``
+    (2), ``core`` (1). ``core`` P routers are in a chain, one PE per site on them in turn, at each PE a CE of every
+    customer, behind each CE a bridge with ``hosts`` hosts. Raises LabError for impossible sizes."""
+    given = dict(zip(SIZES, in_order, strict=False))
+    found = [*_surplus(in_order, named), *_unknown(named)]
+    found += [p for name, size in {**given, **named}.items() if name in SIZES for p in _size_problems(name, size)]
     if found:
         raise LabError(found)
+    sizes: dict[str, Any] = {**SIZES, **given, **named}
+    return _lab(**sizes)
+
+
+def _lab(customers: int, sites: int, hosts: int, core: int) -> Lab:
     cores = ["p"] if core == 1 else [f"p{i}" for i in range(1, core + 1)]
     nodes = [Node(name, "p") for name in cores]
     links = [Link(Port(a), Port(b)) for a, b in zip(cores, cores[1:], strict=False)]
@@ -51,6 +60,13 @@ def _size_problems(name: str, size: object) -> Iterator[Problem]:
         yield Problem(f"l3vpn.{name}", f"{size} is not possible: give {least} to {LARGEST[name]}")
 
 
-def _unknown(others: dict[str, object]) -> Iterator[Problem]:
-    for name in others:
+def _surplus(in_order: tuple[object, ...], named: dict[str, object]) -> Iterator[Problem]:
+    for name in [name for name in list(SIZES)[: len(in_order)] if name in named]:
+        yield Problem(f"l3vpn.{name}", f"given twice: as {named[name]!r} and by its place in {', '.join(SIZES)}")
+    if len(in_order) > len(SIZES):
+        yield Problem("l3vpn", f"{len(in_order)} sizes are too many: there are {', '.join(SIZES)}")
+
+
+def _unknown(named: dict[str, object]) -> Iterator[Problem]:
+    for name in [name for name in named if name not in SIZES]:
         yield Problem(f"l3vpn.{name}", f"there is no size of this name; {nearest(name, LARGEST)}")

@@ -242,7 +242,7 @@ ANSWERS = [
     "push 101",
     "Usage: trace SRC DST",
     "node br11 has no address",
-    "Iperf: testing UDP",
+    "*** Results: ['5M', '5.2",
     "there is no file /nowhere",
     "Unknown command: nonsense",
 ]

@@ -21,7 +21,7 @@ MN = ["/usr/bin/mn", "--custom", "topos/l3vpn.py"]
 
 # A lab that any kernel with namespaces can run: two routers without labels or VRFs.
 PLAIN = """
-from mnmpls.mn.custom import CLI, Mininet, cleanup, findController, tests
+from mnmpls.mn.custom import *
 from mnmpls.mn.links import MPLSLink
 from mnmpls.mn.nodes import CEHost
 from mininet.topo import Topo
@@ -168,6 +168,40 @@ def test_killed_guest_lab_leaves_nothing(nothing_left: None) -> None:
     child.kill(signal.SIGKILL)
     child.expect(pexpect.EOF)
     child.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--topo", "l3vpn,3,sites=x"], "l3vpn.sites: 'x' is not a whole number"),
+        (["--topo", "l3vpn,2,customers=3"], "l3vpn.customers: given twice"),
+        (["--topo", "l3vpn,1,2,3,4,5"], "5 sizes are too many"),
+        (["--topo", "l3vp"], "--topo: there is no 'l3vp': did you mean 'l3vpn'?"),
+        (["--test", "check+pingal"], "--test: there is no 'pingal': did you mean 'pingall'?"),
+    ],
+)
+def test_wrong_options_are_named_before_anything_is_made(options: list[str], text: str, nothing_left: None) -> None:
+    """Status 2, what is wrong and what is near; no kernel is chosen and no node made."""
+    done = mn(*options)
+    said = done.stdout + done.stderr
+    assert (done.returncode, text in said, "Creating network" in said) == (2, True, False), said
+    assert "Traceback" not in said
+
+
+def test_iperfudp_from_the_command_line(nothing_left: None) -> None:
+    """``--test iperfudp`` measures in a fresh lab, where nothing is known of any path's MTU yet."""
+    done = mn("--test", "iperfudp", "-v", "output")
+    said = done.stdout + done.stderr
+    assert (done.returncode, said.count("Mbits/sec")) == (0, 2), said
+
+
+def test_sizes_by_their_place(nothing_left: None) -> None:
+    """``--topo l3vpn,1,hosts=1`` has one customer at two sites with a host at each; no word about switches."""
+    done = mn("--topo", "l3vpn,1,hosts=1", "--test", "check")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "b1s1 b1s2 c1e1 c1e2 c1h1 c1h2 p pe1 pe2" in said
+    assert "switches" not in said
 
 
 def test_host_kernel_without_the_features_is_named(nothing_left: None) -> None:

@@ -52,6 +52,11 @@ def test_impossible_sizes(sizes: dict[str, int], text: str) -> None:
     assert str(raised.value).startswith(text)
 
 
+def test_sizes_by_place_and_by_name_are_the_same() -> None:
+    """The places are customers, sites, hosts, core."""
+    assert l3vpn(1, 3, hosts=1) == l3vpn(customers=1, sites=3, hosts=1) == l3vpn(1, 3, 1, 1)
+
+
 def test_unknown_ending_and_missing_file(tmp_path: Path) -> None:
     """A file that no reader knows, or that is not there, is a LabError and no traceback."""
     with pytest.raises(LabError, match=r"ends in one of \.yaml, \.yml, this one in \.doc"):

@@ -1,0 +1,101 @@
+"""The ``mininet>`` prompt in the lab of source 000: what it answers, and that looking starts nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mininet.log import setLogLevel
+
+from mnmpls.errors import CheckFailed
+from mnmpls.mn.cli import CLI
+from mnmpls.mn.net import Mininet
+from tests.kernel.test_mininet import forks, topo
+
+pytestmark = pytest.mark.kernel
+
+Say = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Mininet]:
+    setLogLevel("output")
+    made = Mininet(topo=topo())
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def say(net: Mininet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Say:
+    """Types lines at the prompt; gives what is printed."""
+
+    def typed(*lines: str) -> str:
+        script = tmp_path / "script"
+        script.write_text("".join(f"{line}\n" for line in lines))
+        caplog.clear()
+        with Path("/dev/null").open() as nobody:
+            CLI(net, stdin=nobody, script=str(script))
+        return "".join(caplog.messages)
+
+    return typed
+
+
+def test_dump_starts_nothing_and_keeps_its_form(net: Mininet, say: Say) -> None:
+    """One line a node as stock Mininet has it, pid=0 for a node without a process; reading a pid starts its shell."""
+    before = forks()
+    said = say("dump")
+    assert forks() == before
+    assert len(re.findall(r"^<\w+ (\w+): \S* pid=\d+> $", said, re.MULTILINE)) == len(net.hosts)
+    assert "<LabHost c1h1: c1h1-eth:88.1.1.1 pid=0> " in said
+    pid = net["c1h1"].pid
+    assert f"pid={pid}> " in say("dump")
+    assert Path(f"/proc/{pid}/ns/net").samefile(f"/proc/self/fd/{net['c1h1'].namespace.fd}")
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("vrf zzz", "*** there is no node 'zzz': there are pe1, pe2\n"),
+        ("vrf p", "*** p has none: this is for pe1, pe2\n"),
+        ("lfib pe11", "*** there is no node 'pe11': did you mean 'pe1'?\n"),
+        ("trace c1h1 c1h33", "*** there is no node 'c1h33': did you mean 'c1h3'?\n"),
+        ("trace c1h1", "usage: trace SRC DST\n"),
+        ("xterm c1h11", "*** there is no node 'c1h11': did you mean 'c1h1'?\n"),
+        ("x nowhere", "*** there is no node 'nowhere'"),
+        ("iperf c1h1 c2h3", "in another VPN; for c1h1, 88.2.1.3 is c1h3's address\n"),
+        ("iperf c1h1 c2h1", "in another VPN; for c1h1, 88.1.1.1 is its own address\n"),
+        ("iperf c1h1 br11", "*** iperf: br11 has no address\n"),
+    ],
+)
+def test_mistakes_are_answered(say: Say, line: str, answer: str) -> None:
+    """What is wrong, and what is near or known."""
+    assert answer in say(line)
+
+
+def test_vrf_of_one_node(say: Say) -> None:
+    """Only the rows of the node that was named."""
+    assert [row.split()[0] for row in say("vrf pe2").splitlines()] == ["PE", "pe2", "pe2"]
+
+
+def test_udp_is_measured_at_both_ends() -> None:
+    """In a fresh lab, where the first datagram that a label makes too long for a link would be lost; at a rate near
+    the one asked for."""
+    made = Mininet(topo=topo())
+    try:
+        wanted, *seen = made.iperf([made["c1h1"], made["c1h4"]], l4Type="UDP", udpBw="5M", fmt="k", seconds=1)
+    finally:
+        made.stop()
+    assert wanted == "5M"
+    assert [4000 < float(each.removesuffix(" Kbits/sec")) < 6000 for each in seen] == [True, True]
+
+
+def test_iperf_says_why_nothing_was_measured(net: Mininet) -> None:
+    """What iperf itself said is in the error: here, no route."""
+    net.configLinkStatus("pe1", "p", "down")
+    try:
+        with pytest.raises(CheckFailed, match=r"measured nothing; it said:\n(.*\n)*.*(unreachable|failed)"):
+            net.iperf([net["c1h1"], net["c1h3"]], seconds=1)
+    finally:
+        net.configLinkStatus("pe1", "p", "up")
