@@ -5,7 +5,8 @@
     ├── KernelRefused           1   the kernel refused a record: record, node, cause, remedy
     ├── MissingFeature          3   this kernel (or machine) lacks something the lab needs
     ├── GuestFailed           125   a guest kernel could not start, panicked, hung or ran out of room
-    └── CheckFailed             1   the lab is up but does not do what it should
+    ├── CheckFailed             1   the lab is up but does not do what it should
+    └── UsageError              2   the command as typed makes no sense
 """
 
 from __future__ import annotations
@@ -76,3 +77,9 @@ class GuestFailed(MnmplsError):
 
 class CheckFailed(MnmplsError):
     """A check found something else than what the lab intends."""
+
+
+class UsageError(MnmplsError):
+    """What was typed cannot be done as it stands; nothing was."""
+
+    exit_code = 2

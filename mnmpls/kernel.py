@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from . import messages
 from .errors import KernelRefused
@@ -20,6 +21,9 @@ __all__ = ["RTPROT_MNMPLS", "Namespace", "wire"]
 
 CLONE_NEWNET = 0x40000000
 _OWN_NAMESPACE = "/proc/thread-self/ns/net"
+
+_INDICES = count(1000)
+"""Of the interfaces that this process makes, far from those that the kernel counts out itself."""
 
 _FALLBACK_DEVICES = frozenset(
     ("tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0")
@@ -262,12 +266,26 @@ def wire(
     b_mac: str | None = None,
     mtu_bytes: int = 1500,
 ) -> None:
-    """A veth pair made at once in both namespaces with its final names. Raises KernelRefused."""
-    ends = (
-        messages.VethEnd(a_name, a.fd, a_mac or "", mtu_bytes),
-        messages.VethEnd(b_name, b.fd, b_mac or "", mtu_bytes),
-    )
-    a._ask(f"wire {a_name} - {b_name}", lambda: messages.veth_new(*ends))
+    """A veth pair made at once in both namespaces with its final names. Raises KernelRefused.
+
+    The ends get different indices: with the same one in both namespaces (the kernel counts from 2 in each), the kernel
+    takes a veth's coming up for not urgent and tells a bridge of it up to a second late (linkwatch_urgent_event in
+    net/core/link_watch.c).
+    """
+
+    def make(a_index: int, b_index: int) -> None:
+        ends = (
+            messages.VethEnd(a_name, a.fd, a_mac or "", mtu_bytes, a_index),
+            messages.VethEnd(b_name, b.fd, b_mac or "", mtu_bytes, b_index),
+        )
+        a._ask(f"wire {a_name} - {b_name}", lambda: messages.veth_new(*ends))
+
+    try:
+        make(next(_INDICES), next(_INDICES))
+    except KernelRefused as error:
+        if error.errno not in (errno.EBUSY, errno.EEXIST):
+            raise
+        make(0, 0)  # somebody else's interface has the index, or the name: then this is refused too
 
 
 def _take_link_locals_at_once() -> None:

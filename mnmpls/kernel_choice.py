@@ -33,6 +33,11 @@ def ensure_kernel_for(lab: Lab) -> None:
         ensure_kernel(records(complete(lab)))
 
 
+def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
+    """Where ``lab`` runs; ``kernel`` is auto or a kernel's name, MNMPLS_KERNEL unless given. Raises MissingFeature."""
+    return guests.choose(kernel or os.environ.get("MNMPLS_KERNEL", "auto"), host.features(records(complete(lab))))
+
+
 def ensure_root() -> None:
     """An ordinary user can have a lab too: as root of a guest."""
     if os.geteuid() != 0:

@@ -108,18 +108,19 @@ def link_dump() -> Message:
 
 @dataclass(frozen=True, slots=True)
 class VethEnd:
-    """``namespace`` is an open descriptor; ``mac`` empty lets the kernel choose."""
+    """``namespace`` is an open descriptor; ``mac`` empty and ``index`` 0 let the kernel choose."""
 
     name: str
     namespace: int
     mac: str
     mtu_bytes: int
+    index: int = 0
 
 
 def veth_new(a: VethEnd, b: VethEnd) -> Message:
     """Both ends where they belong, in one message."""
-    peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, 0, 0, 0), _veth_end(b))
-    body = _IFINFO.pack(0, 0, 0, 0, 0) + _veth_end(a) + _link_info("veth", peer)
+    peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, b.index, 0, 0), _veth_end(b))
+    body = _IFINFO.pack(0, 0, a.index, 0, 0) + _veth_end(a) + _link_info("veth", peer)
     return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 

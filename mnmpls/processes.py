@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWNET, _CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _MS_REC, _MS_SLAVE, _MS_NOSUID_NODEV_NOEXEC = 0x4000, 1 << 19, 0x2 | 0x4 | 0x8
 
 # The init ignores SIGCHLD, which makes the kernel reap the orphans that it adopts (wait(2), NOTES).
@@ -49,6 +51,18 @@ class Processes:
         self._init: subprocess.Popen[bytes] | None = None
         self._fd = -1
 
+    @classmethod
+    def joined(cls, path: str) -> Processes:
+        """Those of another process's lab; ``path`` is what it gave as its own. Raises OSError when the lab is gone."""
+        joined = cls()
+        joined._fd = os.open(path, os.O_RDONLY)
+        return joined
+
+    def path(self) -> str:
+        """Where other processes find the namespace: see ``joined``."""
+        self._start()
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
     def spawn(
         self, argv: list[str], netns: int, mount_namespace_of: int | None = None, **how: Any
     ) -> subprocess.Popen[Any]:
@@ -70,10 +84,11 @@ class Processes:
             return subprocess.Popen(argv, preexec_fn=enter, **how)
 
     def end(self) -> None:
-        """Kill everything that was spawned, and wait until the kernel has done so."""
+        """Kill everything that was spawned, and wait until the kernel has done so; a joined namespace lives on."""
         if self._init:
             self._init.kill()
             self._init.wait()
+        if self._fd >= 0:
             os.close(self._fd)
         self._init, self._fd = None, -1
 
@@ -102,7 +117,7 @@ class Processes:
             os.close(own)
 
     def _start(self) -> None:
-        if self._init and self._init.poll() is None:
+        if self._fd >= 0 and (not self._init or self._init.poll() is None):
             return
         self._init = subprocess.Popen(
             _INIT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
@@ -123,3 +138,8 @@ class Processes:
                 return fd
             os.close(fd)
         raise OSError(init.returncode, "the init of the lab's PID namespace did not start")
+
+
+def die_with_parent() -> None:
+    """For a child between fork and exec: it is killed when the thread that started it ends (PR_SET_PDEATHSIG)."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))

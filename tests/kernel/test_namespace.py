@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mnmpls.apply import apply
+from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
 from mnmpls.state import IPV6_METRIC, MAIN_TABLE, Address, NextHop, Port, Record, Route, Sysctl
 from tests.kernel.scene import Scene
@@ -130,3 +131,30 @@ def chain(scene: Scene) -> Iterator[tuple[Scene, Namespace]]:
 
 def _way(dst: str, via: str, port: str) -> Route:
     return Route(MAIN_TABLE, dst, (NextHop(via, port),), metric=IPV6_METRIC)
+
+
+def test_the_ends_of_a_wire_have_different_indices() -> None:
+    """Else the kernel would tell a bridge up to a second late that its port can forward."""
+    ours, theirs = Namespace.create(), Namespace.create()
+    with closing(ours), closing(theirs):
+        wire(ours, "a", theirs, "b")
+        with ours.entered():
+            near = socket.if_nametoindex("a")
+        with theirs.entered():
+            assert socket.if_nametoindex("b") != near
+
+
+def test_a_wire_finds_indices_that_nobody_has() -> None:
+    """Interfaces of others under the indices that would be next do not stand in its way; a taken name does."""
+    ours, theirs = Namespace.create(), Namespace.create()
+    with closing(ours), closing(theirs):
+        wire(ours, "a", theirs, "b")
+        with ours.entered():
+            index = socket.if_nametoindex("a")
+            for number in range(index, index + 8):
+                words = ["ip", "link", "add", f"x{number}", "index", str(number), "type", "veth", "peer", f"y{number}"]
+                subprocess.run(words, check=number != index, capture_output=True)
+        wire(ours, "c", theirs, "d")
+        assert "c" in ours.ports() and "d" in theirs.ports()
+        with pytest.raises(KernelRefused, match="c"):
+            wire(ours, "c", theirs, "e")

@@ -1,0 +1,65 @@
+"""The command ``mnmpls``. Errors become a message and an exit status here, and nowhere else."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+
+from ..errors import MnmplsError
+from .parser import parse
+
+ROOMS = {
+    "guest": "guest",
+    **dict.fromkeys(("up", "down", "list", "exec", "apply"), "labs"),
+    **dict.fromkeys(("check", "trace", "drift"), "watch"),
+}
+"""Which module has which verb: a start takes in what it needs, which in an emulated kernel is half of its time."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        with _limit(getattr(options, "timeout", 0)):
+            return _run(options)
+    except MnmplsError as error:
+        print(f"mnmpls: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # `mnmpls list | head`: Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+
+
+def _run(options: argparse.Namespace) -> int:
+    room = import_module(f".{ROOMS[options.verb]}", __name__)
+    status: int = getattr(room, f"verb_{options.verb}")(options)
+    sys.stdout.flush()
+    return status
+
+
+class TookTooLong(MnmplsError):
+    """The verb's time is up."""
+
+    exit_code = 124  # as timeout(1) says it
+
+
+@contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """What is inside ends after so many seconds (0: no limit) with TookTooLong."""
+
+    def ring(*_: object) -> None:
+        raise TookTooLong(f"not done after {seconds:g} s, so it was ended; --timeout gives more time")
+
+    former = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)

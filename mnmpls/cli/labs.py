@@ -1,0 +1,184 @@
+"""The verbs that start and end labs and use their nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+
+from .. import kernel_choice, live, registry
+from ..errors import CheckFailed, MissingFeature, MnmplsError, UsageError
+from ..model import Lab
+from ..netns import RunningNode
+from ..plan import complete
+from ..processes import die_with_parent
+from ..sources import data, load
+from .naming import name_of
+from .table import table
+
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
+
+
+def verb_up(options: Namespace) -> int:
+    began = time.monotonic()
+    lab = complete(load(options.file))
+    lab = replace(lab, name=options.name or lab.name)
+    exec_lines = _exec_allowed(lab, options.allow_exec)
+    choice = kernel_choice.choice_for(lab, options.kernel)
+    if choice.name != "host":
+        raise MissingFeature(choice.why)
+    with registry.claim(lab.name) as listener:
+        what = live.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
+
+        def say(problem: str) -> None:
+            _say_up(lab, problem, options, time.monotonic() - began)
+
+        if options.foreground:
+            live.hold(lab, lab.name, listener, what, say)
+            return 0
+        problem = live.start(lab, lab.name, listener, what)
+    say(problem)
+    return 1 if problem else 0
+
+
+def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
+    if options.json:
+        told = {"name": lab.name, "nodes": len(lab.nodes), "works": not problem if options.wait else None}
+        print(json.dumps({**told, "problem": problem, "seconds": round(seconds, 3)}), flush=True)
+    elif problem:
+        print(f"mnmpls: {lab.name} is up, but {problem}", file=sys.stderr, flush=True)
+    else:
+        proven = "; everybody reaches whom the lab means to, and nobody else" if options.wait else ""
+        print(f"{lab.name}: {len(lab.nodes)} nodes are up after {seconds:.1f} s{proven}", flush=True)
+
+
+def _exec_allowed(lab: Lab, allowed: bool) -> bool:
+    """Shows the command lines in the lab file, and whether they may be run: with --allow-exec, or if the person at
+    the terminal says so. Raises CheckFailed otherwise: half a lab is no lab."""
+    lines = [f"  {node.name}: {line}" for node in lab.nodes for line in node.exec]
+    if not lines:
+        return False
+    print("this lab wants to run in its nodes, as root of this machine:", *lines, sep="\n", file=sys.stderr, flush=True)
+    if not allowed and sys.stdin.isatty() and sys.stderr.isatty():
+        print("run them? [y/N] ", end="", file=sys.stderr, flush=True)
+        allowed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not allowed:
+        raise CheckFailed("nothing was started: the exec: lines above are run only with --allow-exec")
+    return True
+
+
+def verb_down(options: Namespace) -> int:
+    names = registry.names() if options.all else [name_of(each) for each in options.lab]
+    if not names and not options.all:
+        raise UsageError("down: which lab? Say its name or --all; `mnmpls list` shows those that run")
+    for name in names:
+        about = live.about(name)
+        if about.runtime == "mininet":
+            if not options.all:
+                raise UsageError(f"lab {name!r} belongs to mn (process {about.pid}): end it at its prompt, with exit")
+            continue
+        _end(about, options.timeout or 60)
+        print(f"{name} is down")
+    return 0
+
+
+def _end(about: live.About, limit_s: float) -> None:
+    """Ask the owner to end; if it does not, the kernel ends it, and all of the lab with it."""
+    try:
+        owner = os.pidfd_open(about.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if about.runtime == live.GUEST:
+            signal.pidfd_send_signal(owner, signal.SIGTERM)
+        else:
+            with suppress(MnmplsError):
+                registry.ask(about.name, {"down": True}, limit_s / 2)
+        if not select.select([owner], [], [], limit_s / 2)[0]:
+            signal.pidfd_send_signal(owner, signal.SIGKILL)
+            select.select([owner], [], [], limit_s / 2)
+    finally:
+        os.close(owner)
+
+
+def verb_list(options: Namespace) -> int:
+    running, silent = live.labs()
+    if options.json:
+        print(json.dumps([asdict(each) for each in running]))
+    elif running:
+        rows = [
+            (each.name, str(each.nodes), each.runtime, each.kernel, _ago(each.since), str(each.pid), each.file)
+            for each in running
+        ]
+        print(table(("NAME", "NODES", "RUNTIME", "KERNEL", "UP", "PID", "FILE"), rows))
+    else:
+        print("no lab runs here", file=sys.stderr)
+    for problem in silent:
+        print(f"mnmpls: {problem}", file=sys.stderr)
+    return 1 if silent else 0
+
+
+def _ago(since: float) -> str:
+    seconds = int(max(0, time.time() - since))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds % 60:02}s"
+
+
+def verb_exec(options: Namespace) -> int:
+    if not options.command:
+        raise UsageError("exec: no command given (mnmpls exec LAB NODE -- CMD …)")
+    name = name_of(options.lab)
+    with live.join(name) as lab:
+        return _run_attached(lab.node(options.node), options.command)
+
+
+def _run_attached(node: RunningNode, argv: Sequence[str]) -> int:
+    """With our terminal and our streams themselves, so that nothing has to be carried to and fro. Ctrl-C and its like
+    reach the command by the terminal; what others send to us is passed on. It dies with us, and with its lab."""
+    process: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: object) -> None:
+        if process and number in (signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        process = node.popen(argv, start_new_session=False, preexec_fn=die_with_parent)
+        status = process.wait()
+    except OSError as error:
+        print(f"mnmpls: {node.name}: {argv[0]}: {error.strerror}", file=sys.stderr)
+        return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUNNABLE
+    finally:
+        if process and process.poll() is None:
+            process.kill()
+            process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
+def verb_apply(options: Namespace) -> int:
+    name = name_of(options.lab)
+    about = live.about(name)
+    file = options.file or about.file
+    if not file:
+        raise UsageError(f"lab {name!r} was not started from a file: say which file it shall be like")
+    lab = replace(complete(load(file)), name=name)
+    done = registry.ask(name, {"apply": data(lab)}, options.timeout or 1e6)["nodes"]
+    if options.json:
+        print(json.dumps(done))
+        return 0
+    for node, work in done.items():
+        for sign, lines in (("-", work["removed"]), ("+", work["written"])):
+            print(*(f"{node}: {sign} {line}" for line in lines), sep="\n", end="\n" if lines else "")
+    print(f"{name} is as {file} says" + ("" if done else "; there was nothing to do"))
+    return 0

@@ -1,0 +1,28 @@
+"""From what was typed for LAB to a running lab, and on into the guest that it runs in."""
+
+from __future__ import annotations
+
+import os
+
+from .. import live, registry
+
+
+def name_of(given: str) -> str:
+    """The name of a running lab, from its name or its file's. Raises NotRunning."""
+    running = registry.names()
+    if given in running:
+        return given
+    if "/" in given or os.path.exists(given):
+        file = os.path.realpath(given)
+        same = [each.name for each in live.labs()[0] if each.file == file]
+        if len(same) == 1:
+            return same[0]
+        if same:
+            raise registry.NotRunning(f"{given} runs under several names: {', '.join(same)}; say which")
+        raise registry.NotRunning(f"no lab of the file {given} runs here; `mnmpls up {given}` starts it")
+    there = f"running: {', '.join(running)}" if running else "no lab runs here"
+    raise registry.NotRunning(f"there is no running lab {given!r}; {there}")
+
+
+def in_guest(name: str) -> bool:
+    return live.about(name).runtime == live.GUEST

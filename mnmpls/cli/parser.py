@@ -1,0 +1,105 @@
+"""What can be typed after ``mnmpls``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from ..guests import GUESTS, KERNELS
+
+GUEST_ABOUT = (
+    "it sees this machine's files; the current folder is written through to the host, all else that is written is "
+    "lost with the guest and named at its end. Its exit status is the command's, or 125 when the guest fails."
+)
+LIMIT_S = 120.0
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options, and ``words``, all that was typed; what stands after ``--`` is ``command``. Ends the process when
+    it cannot be understood."""
+    words = list(argv)
+    cut = words.index("--") if "--" in words else len(words)
+    options = parser().parse_args(words[:cut])
+    options.words = words
+    if cut < len(words):
+        options.command = [*getattr(options, "command", []), *words[cut + 1 :]]
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="mnmpls", description="MPLS and VRF labs on any Linux machine.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _labs(verbs)
+    _watching(verbs)
+    _guest(verbs)
+    return top
+
+
+def _labs(verbs: Any) -> None:
+    up = _verb(verbs, "up", "start a lab and return when it works", json=True)
+    up.add_argument("file", metavar="FILE", help="the lab file")
+    up.add_argument("--name", help="the lab's name while it runs (else the file's)")
+    up.add_argument("--foreground", action="store_true", help="stay, and end the lab with Ctrl-C")
+    up.add_argument(
+        "--wait", type=_seconds, default=30.0, metavar="S", help="reachability may take S seconds (30); 0: do not look"
+    )
+    up.add_argument("--allow-exec", action="store_true", help="run the exec: lines of the lab's nodes")
+    up.add_argument("--netns", action="store_true", help="show the nodes to `ip netns`, as LAB-NODE")
+    up.add_argument("--kernel", choices=("auto", *KERNELS), help="where (else MNMPLS_KERNEL; auto: here if it can be)")
+    down = _verb(verbs, "down", "end a lab and all that it had")
+    down.add_argument("lab", metavar="LAB", nargs="*", help="the lab's name, or its file")
+    down.add_argument("--all", action="store_true", help="every lab of mnmpls up")
+    _verb(verbs, "list", "the labs that run here", json=True)
+    run = _verb(verbs, "exec", "run a command in a node: mnmpls exec LAB NODE -- CMD …", limit=0)
+    _lab(run)
+    run.add_argument("node", metavar="NODE")
+    run.add_argument("command", metavar="CMD", nargs="*", help="the command and its arguments, after --")
+    again = _verb(verbs, "apply", "make a running lab into what its file says now", json=True)
+    _lab(again)
+    again.add_argument("file", metavar="FILE", nargs="?", help="another file than the one it was started from")
+
+
+def _watching(verbs: Any) -> None:
+    check = _verb(verbs, "check", "prove a lab: reachability, isolation, labels, MTU, drift", json=True)
+    _lab(check)
+    check.add_argument("--junit", action="store_true", help="as JUnit XML")
+    _lab(_verb(verbs, "drift", "what in the nodes' kernels differs from the plan", json=True))
+    trace = _verb(verbs, "trace", "follow one packet and its labels on the wire", json=True)
+    _lab(trace)
+    trace.add_argument("src", metavar="SRC")
+    trace.add_argument("dst", metavar="DST")
+
+
+def _guest(verbs: Any) -> None:
+    guest = verbs.add_parser("guest", help="run something in a guest kernel that has MPLS and VRFs")
+    actions = guest.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, text in (("run", "run a command"), ("shell", "open a shell")):
+        one = actions.add_parser(action, help=text, description=f"{text.capitalize()} in a guest kernel: {GUEST_ABOUT}")
+        kernels = ("auto", *GUESTS)
+        one.add_argument("--kernel", default="auto", choices=kernels, help="which guest (auto: the first that starts)")
+        one.add_argument(
+            "-w", dest="writable", action="append", default=[], metavar="DIR", help="one more folder to write into"
+        )
+        if action == "run":
+            one.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments, after --")
+
+
+def _verb(verbs: Any, name: str, text: str, json: bool = False, limit: float = LIMIT_S) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    if json:
+        verb.add_argument("--json", action="store_true", help="for programs")
+    usual = f"{limit:g}" if limit else "none"
+    verb.add_argument("--timeout", type=_seconds, default=limit, metavar="S", help=f"end after S seconds ({usual})")
+    return verb
+
+
+def _lab(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("lab", metavar="LAB", help="the lab's name, or its file")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1e6:
+        raise ValueError(text)
+    return value

@@ -1,0 +1,21 @@
+"""Labs that outlive the command that started them: one process holds each, others find it by name and join in."""
+
+from __future__ import annotations
+
+from .holder import Options, hold, start
+from .joining import GUEST, About, about, join, labs
+from .serving import Served, answers_of, serve_beside
+
+__all__ = [
+    "GUEST",
+    "About",
+    "Options",
+    "Served",
+    "about",
+    "answers_of",
+    "hold",
+    "join",
+    "labs",
+    "serve_beside",
+    "start",
+]

@@ -1,0 +1,178 @@
+"""The one process that owns a lab started by ``mnmpls up``: while it lives the lab lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from .. import registry
+from ..errors import CheckFailed, MnmplsError
+from ..model import Lab
+from ..netns import RunningLab
+from ..sources import from_data
+from .ipnetns import Published
+from .serving import Served, answer, answers_of
+
+_AGAIN_S = 0.2
+_SHOWN = 10
+_WATCH_S = 5.0
+LINE_S = 60.0
+"""An ``exec`` line may take this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``wait_s``: how long reachability may take, 0 not to look. ``exec_lines``: run the nodes' own command lines.
+    ``netns``: show the nodes to ip(8)."""
+
+    file: str = ""
+    wait_s: float = 30.0
+    exec_lines: bool = False
+    netns: bool = False
+
+
+class Holder:
+    """A lab that is up, with its name and everything that was made for it."""
+
+    def __init__(self, lab: Lab, name: str, listener: socket.socket, options: Options) -> None:
+        self.options, self.listener, self.ending = options, listener, False
+        self.running = RunningLab(lab)
+        try:
+            self.published = Published(name, self.running.namespaces) if options.netns else None
+            if options.exec_lines:
+                run_lines(self.running)
+            self.answers = answers_of(name, "namespaces", options.file, self._parts)
+            self.answers.update(apply=self._change, down=self._down)
+        except BaseException:
+            self.running.close()
+            raise
+
+    def _parts(self) -> list[Served]:
+        return [self.running]
+
+    def _change(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        done = self.running.change(from_data(request["apply"]))
+        if self.published:
+            self.published.show(self.running.namespaces)
+        return {
+            "nodes": {
+                node: {"removed": list(map(str, work.remove)), "written": list(map(str, work.write))}
+                for node, work in done.items()
+                if work
+            }
+        }
+
+    def _down(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        self.ending = True
+        self.close()
+        return {}
+
+    def serve(self) -> None:
+        """Until somebody takes the lab down. A signal may end this process at any time: the kernel clears up."""
+        with self.listener:
+            while not self.ending:
+                if select.select([self.listener], [], [], _WATCH_S)[0]:
+                    answer(self.listener, self.answers)
+                if self.published:
+                    self.published.keep()
+
+    def close(self) -> None:
+        if self.published:
+            self.published.close()
+        self.running.close()
+
+
+def await_reach(running: RunningLab, limit_s: float) -> str:
+    """Until everybody answers who should and nobody else: nothing then, after ``limit_s`` what is wrong."""
+    until = time.monotonic() + limit_s
+    while limit_s > 0:
+        wrong = [each for each in running.probe() if not each.ok]
+        if not wrong:
+            break
+        if time.monotonic() > until:
+            shown = "".join(f"\n  {each.why}" for each in wrong[:_SHOWN])
+            more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            return f"not as intended after {limit_s:g} s:{shown}{more}"
+        time.sleep(_AGAIN_S)
+    return ""
+
+
+def run_lines(running: RunningLab) -> None:
+    """Each node's ``exec`` lines, in order, with our own output. Raises CheckFailed for one that fails."""
+    for node in running.lab.nodes:
+        for line in node.exec:
+            print(f"{node.name}: {line}", file=sys.stderr, flush=True)
+            try:
+                done = running[node.name].run(shlex.split(line), timeout_s=LINE_S, stdout=None, stderr=None)
+            except OSError as error:
+                raise CheckFailed(f"{node.name}: exec: {line}: {error.strerror}") from error
+            except subprocess.TimeoutExpired as error:
+                text = f"{node.name}: exec: {line}: still running after {LINE_S:g} s, so it was ended"
+                raise CheckFailed(text) from error
+            if done.returncode:
+                raise CheckFailed(f"{node.name}: exec: {line}: ended with status {done.returncode}")
+
+
+def hold(lab: Lab, name: str, listener: socket.socket, options: Options, ready: Callable[[str], None]) -> None:
+    """Bring the lab up in this process, call ``ready`` when it is (with why it does not work, or nothing if it does),
+    and hold it until its end. Raises what RunningLab raises; nothing is left then."""
+    with closing(Holder(lab, name, listener, options)) as holder:
+        ready(await_reach(holder.running, options.wait_s))
+        holder.serve()
+
+
+def start(lab: Lab, name: str, listener: socket.socket, options: Options) -> str:
+    """The same in a process of its own that outlives this one. Returns what ``ready`` was given; raises MnmplsError
+    when the lab did not come up."""
+    hear, tell = os.pipe2(os.O_CLOEXEC)
+    holder = os.fork()
+    if holder == 0:
+        os.close(hear)
+        _be_holder(lab, name, listener, options, tell)
+    os.close(tell)
+    listener.close()
+    try:
+        with open(hear, encoding="utf-8") as heard:
+            said = json.loads(heard.read() or '{"error": "the holder of the lab ended without a word"}')
+    except BaseException:
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+        raise
+    if "error" in said:
+        raise registry.remote(said)
+    return str(said["ready"])
+
+
+def _be_holder(lab: Lab, name: str, listener: socket.socket, options: Options, tell: int) -> NoReturn:
+    def say(what: Mapping[str, Any]) -> None:
+        with suppress(OSError), open(tell, "w", encoding="utf-8") as line:
+            json.dump(what, line)
+
+    def ready(problem: str) -> None:
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(quiet, stream)
+        os.close(quiet)
+        say({"ready": problem})
+
+    status = 1
+    try:
+        os.setsid()
+        os.chdir("/")
+        hold(lab, name, listener, options, ready)
+        status = 0
+    except MnmplsError as error:
+        say(registry.problem(error))
+    finally:
+        os._exit(status)

@@ -1,0 +1,87 @@
+"""What the owner of a lab tells those who ask for it (see registry.py for how they ask)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from .. import registry
+from ..errors import MnmplsError
+from ..kernel import Namespace
+from ..model import Lab
+from ..processes import Processes
+from ..sources import data
+
+Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
+_ANSWER_S = 2.0
+
+
+class Served(Protocol):
+    """A lab as its owner has it, with the descriptors of its nodes."""
+
+    @property
+    def lab(self) -> Lab: ...
+    @property
+    def namespaces(self) -> Mapping[str, Namespace]: ...
+    @property
+    def processes(self) -> Processes: ...
+
+
+def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Served]]) -> dict[str, Answer]:
+    """The questions that each owner answers. ``parts`` gives the connected labs under this name, one but for ``mn``."""
+    since = time.time()
+
+    def about(_: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": name, "runtime": runtime, "file": file, "pid": os.getpid(), "since": since,
+            "kernel": f"{os.environ.get('MNMPLS_GUEST') or 'host'}, Linux {platform.release()}",
+            "nodes": sum(len(part.namespaces) for part in parts()),
+        }  # fmt: skip
+
+    return {"about": about, "lab": lambda _: {"parts": [_part(part) for part in parts()]}}
+
+
+def _part(part: Served) -> dict[str, Any]:
+    paths = {name: f"/proc/{os.getpid()}/fd/{namespace.fd}" for name, namespace in part.namespaces.items()}
+    return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path()}
+
+
+def answer(listener: socket.socket, answers: Mapping[str, Answer]) -> None:
+    """Take one caller and answer; whoever is not of our user or root, or is slow, gets nothing."""
+    caller, _ = listener.accept()
+    with caller, suppress(OSError):
+        caller.settimeout(_ANSWER_S)
+        if registry.peer(caller)[1] not in (0, os.geteuid()):
+            return
+        caller.sendall(json.dumps(_reply(caller, answers)).encode() + b"\n")
+
+
+def _reply(caller: socket.socket, answers: Mapping[str, Answer]) -> dict[str, Any]:
+    try:
+        request = json.loads(registry.read_line(caller))
+        asked = next((each for each in answers if request.get(each)), "")
+        if not asked:
+            return {"error": f"this lab answers {', '.join(answers)}; asked was {', '.join(request)}", "exit_code": 1}
+        return answers[asked](request)
+    except ValueError as error:
+        return {"error": f"not understood: {error}", "exit_code": 1}
+    except MnmplsError as error:
+        return registry.problem(error)
+
+
+def serve_beside(listener: socket.socket, answers: Mapping[str, Answer]) -> None:
+    """Answer from a thread of its own, until the socket is shut down or the process ends."""
+
+    def loop() -> None:
+        with suppress(OSError):
+            while True:
+                answer(listener, answers)
+
+    threading.Thread(target=loop, name="lab's door", daemon=True).start()

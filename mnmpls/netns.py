@@ -1,0 +1,165 @@
+"""Our own runtime: a lab as network namespaces and wires of this process, near the speed of bare netlink."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from . import checks
+from .apply import Difference, apply
+from .checks import reach, trace
+from .errors import LabError, Problem, nearest
+from .kernel import Namespace, wire
+from .model import Lab, Link, Port
+from .plan import complete, records
+from .processes import Processes
+from .state import Record
+
+_Wire = tuple[Port, Port]
+
+
+class NoSuchNode(LabError):
+    """A name that no node of the lab has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__([Problem("", text)])
+
+
+class RunningNode:
+    """One node of a running lab."""
+
+    def __init__(self, name: str, namespace: Namespace, processes: Processes) -> None:
+        self.name, self.namespace, self._processes = name, namespace, processes
+
+    def popen(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[Any]:
+        """Start ``argv`` in the node; ``how`` is subprocess.Popen's. It ends with the lab. Raises OSError as Popen."""
+        return self._processes.spawn(list(argv), self.namespace.fd, **how)
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float | None = None, check: bool = False, **how: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``argv`` in the node to its end; its output as text. Raises subprocess.TimeoutExpired when it takes
+        longer than ``timeout_s`` (it is killed then) and, with ``check``, CalledProcessError for a status but 0."""
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True, **how}
+        with self.popen(argv, **how) as process:
+            try:
+                out, err = process.communicate(timeout=timeout_s)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+        if check:
+            done.check_returncode()
+        return done
+
+
+class LabNodes(Mapping[str, RunningNode]):
+    """A lab's running nodes by name, whoever made them, and what can be asked of the whole."""
+
+    def __init__(self, lab: Lab, processes: Processes, namespaces: Mapping[str, Namespace]) -> None:
+        """Raises LabError for a lab that is wrong."""
+        self.lab = complete(lab)
+        self.records: Mapping[str, frozenset[Record]] = records(self.lab)
+        self.processes = processes
+        self._nodes = {name: RunningNode(name, namespace, processes) for name, namespace in namespaces.items()}
+
+    def __getitem__(self, name: str) -> RunningNode:
+        if name not in self._nodes:
+            raise NoSuchNode(f"lab {self.lab.name} has no node {name!r}; {nearest(name, tuple(self._nodes))}")
+        return self._nodes[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._nodes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    @property
+    def namespaces(self) -> dict[str, Namespace]:
+        return {name: node.namespace for name, node in self._nodes.items()}
+
+    def check(self) -> checks.Report:
+        """Reachability, isolation, labels on the wire, drift: see mnmpls.checks."""
+        return checks.check(self.lab, self.records, self.namespaces)
+
+    def probe(self) -> tuple[reach.Result, ...]:
+        """Who answers whom."""
+        return reach.probe(self.lab, self.namespaces)
+
+    def trace(self, src: str, dst: str) -> trace.Trace:
+        """One packet's way from ``src`` to ``dst`` and back, as captured, beside what the records say."""
+        for name in (src, dst):
+            self[name]
+        return trace.trace(self.lab, self.records, self.namespaces, src, dst)
+
+    def close(self) -> None:
+        """Let go of the nodes; a lab of this process's own is gone then. Harmless when done before."""
+        self.processes.end()
+        for node in self._nodes.values():
+            node.namespace.close()
+        self._nodes.clear()
+
+
+class RunningLab(LabNodes):
+    """A lab that this process has. It ends with ``close``, with the ``with`` block, or with this process, however that
+    comes: namespaces are held by descriptors, processes by a PID namespace (see processes.py)."""
+
+    def __init__(self, lab: Lab) -> None:
+        """Bring it up. Raises LabError before anything is made, KernelRefused when nothing is left of it."""
+        super().__init__(lab, Processes(), {})
+        try:
+            self._grow()
+            self._apply()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> RunningLab:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def change(self, lab: Lab) -> dict[str, Difference]:
+        """Make the running lab into ``lab``: only the difference is made, and what is not in it any more goes.
+
+        Raises LabError before anything was changed, KernelRefused in the middle of it.
+        """
+        wanted = complete(lab)
+        planned = records(wanted)
+        former, self.lab, self.records = self.lab, wanted, planned
+        made, kept = set(map(_wire, former.links)), set(map(_wire, wanted.links))
+        for a, _ in made - kept:
+            namespace = self._nodes[a.node].namespace
+            if a.name in namespace.ports():
+                namespace.delete_port(a.name)
+        for name in [name for name in self._nodes if name not in planned]:
+            self._nodes.pop(name).namespace.close()
+        self._grow(made & kept)
+        return self._apply()
+
+    def _grow(self, made: frozenset[_Wire] | set[_Wire] = frozenset()) -> None:
+        """The nodes and wires that are not there yet."""
+        for node in self.lab.nodes:
+            if node.name not in self._nodes:
+                self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes)
+        for a, b in map(_wire, self.lab.links):
+            if (a, b) not in made:
+                ends = self._nodes[a.node].namespace, self._nodes[b.node].namespace
+                wire(ends[0], a.name, ends[1], b.name, a_mac=a.mac, b_mac=b.mac)
+
+    def _apply(self) -> dict[str, Difference]:
+        return {name: apply(self.records[name], node.namespace, name) for name, node in self._nodes.items()}
+
+
+def _wire(link: Link) -> _Wire:
+    """What of a link cannot be changed once it is made; the rest are records."""
+    a, b = (Port(port.node, port.name, mac=port.mac) for port in link.ports)
+    return a, b
