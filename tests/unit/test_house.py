@@ -32,9 +32,10 @@ BELOW = {
     "phases": set[str](),
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases"},
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes"},
-    "live": VOCABULARY | {"sources", "plan", "kernel", "checks", "processes", "netns"},
-    "mn": VOCABULARY | BELOW_RUNTIMES | {"live"},
-    "cli": VOCABULARY | BELOW_RUNTIMES | {"netns", "live", "export"},
+    "registry": VOCABULARY,
+    "live": VOCABULARY | {"sources", "kernel", "processes", "netns", "registry"},
+    "mn": VOCABULARY | BELOW_RUNTIMES | {"registry", "live"},
+    "cli": VOCABULARY | BELOW_RUNTIMES | {"registry", "netns", "live", "export"},
     "__main__": {"cli"},
     "__init__": VOCABULARY,
 }
