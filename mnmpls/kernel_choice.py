@@ -57,4 +57,4 @@ def _again_in(choice: guests.Choice) -> NoReturn:
             f"{choice.why}; and an interactive Python or pytest cannot be moved into a guest: "
             f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
         )
-    raise SystemExit(guests.run(choice.name, sys.orig_argv, {guests.WHY: choice.why, **hand_over()}))
+    raise SystemExit(guests.run(choice, sys.orig_argv, {guests.WHY: choice.why, **hand_over()}))

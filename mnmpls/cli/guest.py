@@ -13,4 +13,4 @@ def verb_guest(options: Namespace) -> int:
     argv = [os.environ.get("SHELL") or "/bin/sh"] if options.action == "shell" else options.command
     if not argv:
         raise UsageError("guest run: no command given (mnmpls guest run -- CMD …)")
-    return guests.run(options.kernel, argv, writable=(os.getcwd(), *options.writable))
+    return guests.run(guests.choose_guest(options.kernel), argv, writable=(os.getcwd(), *options.writable))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,11 @@ def _guest(verbs: Any) -> None:
     for action, text in (("run", "run a command"), ("shell", "open a shell")):
         one = actions.add_parser(action, help=text, description=f"{text.capitalize()} in a guest kernel: {GUEST_ABOUT}")
         kernels = ("auto", *GUESTS)
-        one.add_argument("--kernel", default="auto", choices=kernels, help="which guest (auto: the first that starts)")
+        asked = os.environ.get("MNMPLS_KERNEL", "")
+        one.add_argument(
+            "--kernel", default=asked if asked in GUESTS else "auto", choices=kernels,
+            help="which guest (auto: the first that starts); MNMPLS_KERNEL if that names one",
+        )
         one.add_argument(
             "-w", dest="writable", action="append", default=[], metavar="DIR", help="one more folder to write into"
         )

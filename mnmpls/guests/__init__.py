@@ -57,43 +57,55 @@ def setting(name: str, otherwise: int) -> int:
 
 @dataclass(frozen=True)
 class Choice:
-    """``name`` is one of KERNELS, ``why`` a sentence for the user."""
+    """``guests`` in the order in which they are tried, none for this machine's own kernel; ``why`` is a sentence for
+    the user."""
 
-    name: str
+    guests: tuple[str, ...]
     why: str
+
+    @property
+    def name(self) -> str:
+        """One of KERNELS: the first choice."""
+        return self.guests[0] if self.guests else "host"
 
 
 def choose(kernel: str, features: Iterable[str]) -> Choice:
     """Where a lab with these needs runs. ``kernel`` is auto or one of KERNELS: auto is this machine's own if a trial
-    shows all features, else the first guest that has them and can start; run() goes on to the next if it does not.
-    Raises MissingFeature, naming all that is missing."""
+    shows all features, else the guests that have them. Raises MissingFeature, naming all that is missing."""
     wanted = frozenset(features)
     if kernel not in ("auto", *KERNELS):
         raise MissingFeature(f"there is no kernel {kernel!r}: choose one of auto, {', '.join(KERNELS)}")
     if kernel in GUESTS:
-        problem = unfit(GUESTS[kernel], wanted)
-        if problem:
-            raise MissingFeature(f"kernel {kernel} was asked for, but {problem}")
-        return Choice(kernel, f"kernel {kernel} was asked for")
+        return choose_guest(kernel, wanted)
     lacking = host.missing(wanted)
     if not lacking:
-        return Choice("host", "this kernel has all that is needed")
+        return Choice((), "this kernel has all that is needed")
     why = host.describe(lacking)
     if kernel == "host":
         raise MissingFeature(
             f"kernel host was asked for, but {why}\n  what to do: load or install the modules, or leave the choice to "
             "MNMPLS_KERNEL=auto, which takes a guest kernel"
         )
-    return Choice(first_fit(why, wanted), why)
+    return Choice(fit(why, wanted), why)
 
 
-def first_fit(why: str, wanted: frozenset[str]) -> str:
+def choose_guest(kernel: str, wanted: frozenset[str] = frozenset()) -> Choice:
+    """The same among the guests alone. One that is named is the only one."""
+    if kernel == "auto":
+        why = "a guest was asked for"
+        return Choice(fit(why, wanted), why)
+    problem = unfit(GUESTS[kernel], wanted)
+    if problem:
+        raise MissingFeature(f"kernel {kernel} was asked for, but {problem}")
+    return Choice((kernel,), f"kernel {kernel} was asked for")
+
+
+def fit(why: str, wanted: frozenset[str]) -> tuple[str, ...]:
     problems = {name: unfit(backend, wanted) for name, backend in GUESTS.items()}
-    for name, problem in problems.items():
-        if not problem:
-            return name
-    reasons = "".join(f"\n  {problem}" for problem in problems.values())
-    raise MissingFeature(f"{why}, and no guest kernel can start:{reasons}")
+    if all(problems.values()):
+        reasons = "".join(f"\n  {problem}" for problem in problems.values())
+        raise MissingFeature(f"{why}, and no guest kernel can start:{reasons}")
+    return tuple(name for name, problem in problems.items() if not problem)
 
 
 def unfit(backend: Backend, wanted: frozenset[str]) -> str:
@@ -106,30 +118,22 @@ def unfit(backend: Backend, wanted: frozenset[str]) -> str:
 
 
 def run(
-    name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None
+    choice: Choice, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None
 ) -> int:
-    """Run a command in guest ``name``; gives its exit status. Standard streams and terminal are as on the host.
-    ``env`` is added to our own environment. ``writable`` are the folders it writes through, the current one unless
-    given. ``auto`` is the first guest that comes up; so is a named one that does not, where MNMPLS_KERNEL leaves
-    the choice to us. Raises GuestFailed when no guest comes up or the one chosen does not live."""
-    free = name == "auto" or os.environ.get("MNMPLS_KERNEL", "auto") == "auto"
-    first = "uml" if name == "auto" else name
-    names = [first, *(each for each in GUESTS if each != first and free)]
-    for number, each in enumerate(names):
+    """Run a command in the first guest of the choice that comes up; gives its exit status. Standard streams and
+    terminal are as on the host. ``env`` is added to our own environment. ``writable`` are the folders it writes
+    through, the current one unless given. Raises GuestFailed when no guest comes up or one does not live."""
+    folders = [os.getcwd()] if writable is None else writable
+    for name, following in zip(choice.guests, choice.guests[1:], strict=False):
         try:
-            return run_one(each, argv, {**os.environ, **(env or {})}, [os.getcwd()] if writable is None else writable)
+            return run_one(name, argv, {**os.environ, **(env or {})}, folders)
         except NotUp as error:
-            if number + 1 == len(names):
-                raise
-            print(f"mnmpls: {error}\nmnmpls: trying {GUESTS[names[number + 1]].title}", file=sys.stderr, flush=True)
-    raise AssertionError("a list of names is never empty")
+            print(f"mnmpls: {error}\nmnmpls: trying {GUESTS[following].title}", file=sys.stderr, flush=True)
+    return run_one(choice.guests[-1], argv, {**os.environ, **(env or {})}, folders)
 
 
 def run_one(name: str, argv: Sequence[str], env: Mapping[str, str], writable: Sequence[str]) -> int:
     backend = GUESTS[name]
-    problem = unfit(backend, frozenset())
-    if problem:
-        raise NotUp(problem)
     folders = tuple(dict.fromkeys(map(folder, writable)))
     window = terminal.size() if terminal.is_terminal() else None
     command = Command(tuple(argv), guest_environment(name, env), os.getcwd(), window, not os.isatty(2))

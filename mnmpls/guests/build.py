@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Sequence
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+AGENT = f'"{HERE}/agent.py"'
+"""As a word of a kernel's command line, which may have blanks (lib/cmdline.c, next_arg)."""
 
 
 def built(source: str, name: str, options: Sequence[str]) -> str:

@@ -3,6 +3,10 @@
 The chain is setpriv (dies with us) > unshare (takes the namespace's first process with it) > sh > the kernel. The
 end of sh, the first process of a PID namespace, is the end of all in it (pid_namespaces(7)). sh also reads a pipe that
 only we hold open: its end of file says that we are gone, whatever happened to the rest of the chain.
+
+The kernel acts on the host's files with our own rights, with sudo root's: the command that it runs would have them on
+the host too (it may read what root reads, and what it makes in the current folder is root's). SUDO_UID is therefore
+not looked at: with the user's rights alone the same command would do less in a guest than on the host.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ guest=$!
 exec 4<&-
 wait $guest
 status=$?
-kill -KILL -$guest
+kill -KILL -$guest 2>/dev/null
 set -- "$scratch"; {remove}
 exit $status
 """
@@ -102,7 +106,7 @@ def roomy_folder(memory_mib: int) -> str:
     """A folder with room for the guest's whole memory, from which code may run (UML maps its memory executable)."""
     seen = []
     for folder in (os.environ.get("TMPDIR", ""), "/dev/shm", "/tmp", "/var/tmp"):
-        if not folder or not os.access(folder, os.W_OK | os.X_OK):
+        if len(folder.split()) != 1 or not os.access(folder, os.W_OK | os.X_OK):  # UML knows no quotes in uml_dir=
             continue
         room = os.statvfs(folder)
         free_mib = room.f_bavail * room.f_frsize // 2**20

@@ -17,10 +17,8 @@ from dataclasses import replace
 
 from mnmpls.guests import protocol
 from mnmpls.guests.cage import PATH, Cage, choose_cage, command, groups
-from mnmpls.guests.machine import SPOOL, Backend, Boot
+from mnmpls.guests.machine import LOWEST_FD, SPOOL, Backend, Boot
 
-LINE_FD = 64
-"""The line's descriptor is at least this, out of the way of those that the cage's shell uses."""
 GRACE_S = 3.0
 CHUNK = 16384
 CONSOLE_BYTES = 1 << 15
@@ -42,7 +40,7 @@ class Guest:
         self.alive_end, self.alive = os.pipe2(os.O_CLOEXEC)
         self.console_end, console = os.pipe2(os.O_CLOEXEC)
         folders = (*writable, self.cage.scratch) if backend.spools else tuple(writable)
-        line_fd = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, LINE_FD)
+        line_fd = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, LOWEST_FD)
         theirs.close()
         try:
             self.machine = backend.machine(Boot(line_fd, self.cage.scratch, memory_mib, folders))

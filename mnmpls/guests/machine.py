@@ -27,6 +27,10 @@ SPOOL = "/run/mnmpls-host"
 """Where the guest sees ``boot.scratch``, see ``Backend.spools``."""
 
 
+LOWEST_FD = 80
+"""Descriptors that a kernel inherits are at least this, out of the way of those that the cage's shell uses."""
+
+
 @dataclass(frozen=True)
 class Boot:
     """One start, as the runner wants it: see the module's text for ``line_fd`` and ``scratch``. ``writable`` are

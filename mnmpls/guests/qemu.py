@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from mnmpls.guests import qemu_initramfs
-from mnmpls.guests.build import HERE, built
-from mnmpls.guests.machine import Backend, Boot, Door, Machine
+from mnmpls.guests.build import AGENT, built
+from mnmpls.guests.machine import LOWEST_FD, Backend, Boot, Door, Machine
 
 EMULATOR = "qemu-system-x86_64"
 PYTHON = "/usr/bin/python3"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 LINE = "/dev/vport0p1"
-LOWEST_FD = 80
 
 TREES = ("/usr/local/lib/mnmpls/linux", "")
 """Where boot/ and lib/modules/ may be: what `make setup` unpacked, then what the machine itself boots from."""
@@ -119,7 +118,7 @@ def command_line(kernel: Kernel) -> str:
     """Words of the kernel's own, then those for the first process: environment, and after ``--`` its arguments."""
     return " ".join((
         "console=ttyS0", "quiet", "panic=-1", "reboot=t", "mitigations=off",
-        f"LINE={LINE}", f"MODULES={kernel.modules}", "--", PYTHON, "-I", "-S", f"{HERE}/agent.py",
+        f"LINE={LINE}", f"MODULES={kernel.modules}", "--", PYTHON, "-I", "-S", AGENT,
     ))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from functools import cache
 
-from mnmpls.guests.build import HERE, built
-from mnmpls.guests.machine import Backend, Boot, Door, Machine
+from mnmpls.guests.build import AGENT, built
+from mnmpls.guests.machine import LOWEST_FD, Backend, Boot, Door, Machine
 
 KERNEL = "linux.uml"
 MODULES = "/usr/lib/uml/modules"
@@ -17,8 +18,13 @@ LINE_BYTES = 2048
 throttles the line (arch/um/drivers/line.c)."""
 
 
+def kernel() -> str | None:
+    """The kernel's path: the user's own build goes before Debian's."""
+    return shutil.which(KERNEL, path=f"{os.environ.get('PATH', '')}:/usr/bin")
+
+
 def problem() -> str:
-    if not shutil.which(KERNEL, path=f"{os.environ.get('PATH', '')}:/usr/bin"):
+    if not kernel():
         return f"{KERNEL} is not installed (apt-get install user-mode-linux)"
     if not os.path.isdir(MODULES):
         return f"{MODULES} is missing (apt-get install --reinstall user-mode-linux)"
@@ -26,35 +32,46 @@ def problem() -> str:
 
 
 @cache
-def shim() -> str:
-    """The library that UML needs on CPUs with AMX (fpshim.c), or empty."""
-    return built("fpshim.c", "fpshim.so", ("-shared", "-fPIC"))
+def shim() -> int | None:
+    """A descriptor of the library that UML needs on CPUs with AMX (fpshim.c), if it can be had. By its path it could
+    not be preloaded from a folder with a blank or a colon (ld.so(8))."""
+    path = built("fpshim.c", "fpshim.so", ("-shared", "-fPIC"))
+    if not path:
+        return None
+    with open(path, "rb") as file:
+        return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, LOWEST_FD)
 
 
 def machine(boot: Boot) -> Machine:
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": boot.scratch}
-    if shim():
-        env["LD_PRELOAD"] = shim()
+    inherited: tuple[int, ...] = ()
+    if (library := shim()) is not None:
+        env["LD_PRELOAD"] = f"/proc/self/fd/{library}"
+        inherited = (library,)
     argv = (
-        KERNEL, f"mem={boot.memory_mib}M", "rootfstype=hostfs", "rootflags=/", "ro", f"uml_dir={boot.scratch}/",
-        "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{boot.line_fd}", "panic=0", "quiet",
-        "LINE=/dev/ttyS0", f"MODULES={MODULES}",
-        f"init={PYTHON}", "--", "-I", "-S", f"{HERE}/agent.py",
+        kernel() or KERNEL, f"mem={boot.memory_mib}M", "rootfstype=hostfs", "rootflags=/", "ro",
+        f"uml_dir={boot.scratch}/", "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{boot.line_fd}",
+        "panic=0", "quiet", "LINE=/dev/ttyS0", f"MODULES={MODULES}",
+        f"init={PYTHON}", "--", "-I", "-S", AGENT,
     )
     # hostfs takes its option as the host's folder, commas and all (fs/hostfs/hostfs_kern.c, hostfs_fill_sb_common)
     doors = tuple(Door(path, "hostfs", "none", path) for path in boot.writable)
-    return Machine(argv, env, doors)
+    return Machine(argv, env, doors, inherited)
 
 
 def explain(console: str) -> str:
     return next((cause for sign, cause in SIGNS.items() if sign in console), "")
 
 
+LITTLE = "the guest has too little memory\n  what to do: give it more with MNMPLS_MEMORY_MIB"
+
 SIGNS = {
     "ptrace set fp regs failed": (
         "this CPU has more state (AMX) than UML's kernel knows, and fpshim.so, which helps, is not built\n"
         "  what to do: apt-get install gcc libc6-dev and try again"
     ),
+    "Too few physical memory": LITTLE,
+    "Failed to allocate": LITTLE,
     "likely just ran out of space": (
         "the guest's memory no longer fits into the host's\n"
         "  what to do: free memory, or set TMPDIR to a folder with room"
