@@ -12,7 +12,7 @@ from ..state import Record, Sysctl
 from .capture import tap
 from .reach import Result, matrix, probe
 from .trace import Trace, trace_on
-from .vpn import END_POINTS, Site, reach_each_other, sites
+from .vpn import END_POINTS, Call, Site, address, call, reach_each_other, sites
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -76,23 +76,25 @@ def _traces(
     lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]
 ) -> Iterator[Finding]:
     with tap({node.name: namespaces[node.name] for node in lab.nodes}) as open_tap:
-        for src, dst in pairs(lab):
-            one = trace_on(open_tap, lab, records, namespaces, src, dst)
+        for there, dst in calls(lab):
+            one = trace_on(open_tap, lab, records, namespaces, there, dst)
             yield Finding("trace", one.ok and one.answered, one.text(), one)
 
 
-def pairs(lab: Lab) -> Iterator[tuple[str, str]]:
-    """One pair of end points, hosts if there are any, for each two sites that reach each other. A trace shows the
-    way back too, so each two are taken once."""
+def calls(lab: Lab) -> Iterator[tuple[Call, str]]:
+    """What is traced, and the name of who is called: between each two sites that reach each other, in each IP version
+    that both speak, one pair of end points, hosts if there are any. A trace shows the way back too, so each two are
+    taken once."""
     all_sites = sites(lab)
     for i, near in enumerate(all_sites):
-        for far in all_sites[i + 1 :]:
-            src, dst = _end(lab, near), _end(lab, far)
-            if src and dst and reach_each_other(near, far):
-                yield src, dst
+        for far in (far for far in all_sites[i + 1 :] if reach_each_other(near, far)):
+            for version in (4, 6):
+                src, dst = _end(lab, near, version), _end(lab, far, version)
+                if src and dst:
+                    yield call(lab, src, dst, version), dst
 
 
-def _end(lab: Lab, site: Site) -> str | None:
+def _end(lab: Lab, site: Site, version: int) -> str | None:
     roles = {node.name: node.role for node in lab.nodes}
     ends = sorted((name for name in site.nodes if roles[name] in END_POINTS), key=lambda name: roles[name] != "host")
-    return ends[0] if ends else None
+    return next((name for name in ends if address(lab, name, version)), None)

@@ -14,8 +14,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ..model import Lab
-from .packets import RUN_BYTES, Packet, decode, echo_request, number
+from .packets import RUN_BYTES, Packet, decode, echo_request, kind_of, number
 from .predict import Hop, operation
+from .vpn import Call
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -41,6 +42,14 @@ class Sighting:
     packet: Packet
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of one probe: all sightings, and whether the asker's own socket got the answer."""
+
+    sightings: tuple[Sighting, ...]
+    answered: bool
+
+
 class Tap:
     """Packet sockets in all namespaces, and raw sockets to send probes with."""
 
@@ -59,28 +68,52 @@ class Tap:
         one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         return one
 
-    def probe(self, src: str, target: str, deadline_s: float) -> tuple[Sighting, ...]:
-        """Sends one echo request from ``src`` and gives all sightings of it, in the kernel's time order."""
+    def probe(self, call: Call, deadline_s: float) -> Seen:
+        """Sends one echo request and gives all that was seen of it, in the kernel's time order."""
         self._count += 1
-        self._send(src, target)
-        end, found = time.monotonic() + deadline_s, list[Sighting]()
+        with self._sender(call) as sender:
+            try:
+                sender.sendto(self._request(call), (call.address, 0))
+            except OSError:
+                return Seen((), False)  # no route here: the comparison is to say so
+            found = tuple(sorted(self._follow(call.src, deadline_s), key=lambda one: one.time_ns))
+            return Seen(found, self._answered(sender))
+
+    def _request(self, call: Call) -> bytes:
+        cookie = self._run + self._count.to_bytes(8, "big")
+        return echo_request(ip_address(call.address).version, cookie, self._count)
+
+    def _follow(self, src: str, deadline_s: float) -> Iterator[Sighting]:
+        end = time.monotonic() + deadline_s
         while (left_s := end - time.monotonic()) > 0:
             for one in self._read(left_s):
-                found.append(one)
+                yield one
                 if one.packet.kind != "request" and one.node == src and not one.out:
                     end = min(end, time.monotonic() + _SETTLE_S)
-        return tuple(sorted(found, key=lambda one: one.time_ns))
 
-    def _send(self, src: str, target: str) -> None:
-        version = ip_address(target).version
+    @contextmanager
+    def _sender(self, call: Call) -> Iterator[socket.socket]:
+        """A raw socket where the probe is sent from: in the node's VRF, if it has one."""
         kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
-        packet = echo_request(version, self._run + self._count.to_bytes(8, "big"), self._count)
-        family, protocol = kinds[version]
-        with self._namespaces[src].socket(family, socket.SOCK_RAW, protocol) as one:
+        family, protocol = kinds[ip_address(call.address).version]
+        with self._namespaces[call.src].socket(family, socket.SOCK_RAW, protocol) as one:
+            if call.vrf:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, call.vrf.encode())
+                one.bind((call.source, 0))
+            one.setblocking(False)
+            yield one
+
+    def _answered(self, sender: socket.socket) -> bool:
+        """Whether the answer was not only seen on the wire, but delivered to who had asked."""
+        version = 4 if sender.family == socket.AF_INET else 6
+        while True:
             try:
-                one.sendto(packet, (target, 0))
-            except OSError:
-                return  # no route here: then nothing is seen, which is what the comparison is to say
+                data = sender.recv(2048)
+            except BlockingIOError:
+                return False
+            at = (data[0] & 15) * 4 if version == 4 else 0  # an IPv4 header comes along, an IPv6 one does not (raw(7))
+            if number(data, self._run) == self._count and kind_of(version, data[at]) == "reply":
+                return True
 
     def _read(self, timeout_s: float) -> Iterator[Sighting]:
         for key, _ in self._selector.select(timeout_s):
@@ -121,22 +154,31 @@ def way(lab: Lab, sightings: Iterable[Sighting], kind: str, start: str) -> tuple
     peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
     ends = {(far.node, far.name) for far in peers.values()}
     frames = [one for one in frames if (one.node, one.port) in ends]
-    return _follow(start, None, frames, {key: (far.node, far.name) for key, far in peers.items()})
+    wires = _Wires(
+        {key: (far.node, far.name) for key, far in peers.items()},
+        frozenset(node.name for node in lab.nodes if node.role == "bridge"),
+    )
+    return _follow(start, None, frames, wires)
 
 
-def _follow(
-    node: str, arrived: Sighting | None, frames: list[Sighting], peers: Mapping[tuple[str, str], tuple[str, str]]
-) -> tuple[Hop, ...]:
+@dataclass(frozen=True, slots=True)
+class _Wires:
+    peers: Mapping[tuple[str, str], tuple[str, str]]
+    bridges: frozenset[str]
+
+
+def _follow(node: str, arrived: Sighting | None, frames: list[Sighting], wires: _Wires) -> tuple[Hop, ...]:
     labels_in = arrived.packet.labels if arrived else ()
     in_port = arrived.port if arrived else ""
     best: tuple[Hop, ...] = (Hop(node, "deliver", in_port, labels_in),)
     for left in [one for one in frames if one.node == node and one.out]:
-        peer = peers[node, left.port]
+        peer = wires.peers[node, left.port]
         labels = left.packet.labels
-        hop = Hop(node, operation(labels_in, labels), in_port, labels_in, left.port, labels, peer[0])
+        did = "forward" if node in wires.bridges else operation(labels_in, labels)
+        hop = Hop(node, did, in_port, labels_in, left.port, labels, peer[0])
         rest = [one for one in frames if one is not left]
         landed = next((one for one in rest if (one.node, one.port) == peer and not one.out), None)
-        further = _follow(peer[0], landed, [one for one in rest if one is not landed], peers) if landed else ()
+        further = _follow(peer[0], landed, [one for one in rest if one is not landed], wires) if landed else ()
         if len(further) + 1 > len(best) or best[0].operation == "deliver":
             best = (hop, *further)
     return best

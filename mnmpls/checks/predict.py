@@ -12,10 +12,9 @@ from functools import cached_property
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import islice
 
-from ..errors import CheckFailed
 from ..model import Lab
 from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
-from .vpn import address
+from .vpn import call
 
 MAX_HOPS = 64
 """The initial TTL of what Linux sends: a longer way is a loop."""
@@ -28,7 +27,8 @@ MAX_WAYS = 64
 class Hop:
     """What one node does: ``operation`` is push, swap, pop, forward, deliver or drop. ``labels_in`` came in on
     ``in_port`` (empty: made here), ``labels_out`` leave on ``out_port`` towards ``peer``, outermost first. ``vrf``
-    is the VRF into which labels were popped; ``reason`` says why it was dropped."""
+    is the VRF into which labels were popped; ``reason`` says why it was dropped; ``others`` are the next hops that
+    were as good as ``peer``."""
 
     node: str
     operation: str
@@ -39,6 +39,7 @@ class Hop:
     peer: str = ""
     vrf: str = ""
     reason: str = ""
+    others: tuple[str, ...] = ()
 
 
 def operation(labels_in: tuple[int, ...], labels_out: tuple[int, ...]) -> str:
@@ -56,21 +57,22 @@ def predict(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, dst: s
     return predictions(lab, records, src, dst)[0]
 
 
-def predictions(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, dst: str) -> tuple[tuple[Hop, ...], ...]:
-    """Every way that the records allow, MAX_WAYS at most."""
+def predictions(
+    lab: Lab, records: Mapping[str, frozenset[Record]], src: str, dst: str, vrf: str | None = None
+) -> tuple[tuple[Hop, ...], ...]:
+    """Every way that the records allow, MAX_WAYS at most. ``vrf`` is the VRF device of ``src`` from which the packet
+    is sent, empty for none; left out, it is the one that reaches ``dst`` (see `call`)."""
     world = _World(lab, {name: _View(name, found) for name, found in records.items()})
-    start = _Packet(src, "", (), target(lab, dst))
+    meant = call(lab, src, dst)
+    start = _Packet(src, "", (), meant.address, origin=meant.vrf if vrf is None else vrf)
     return tuple(islice(_ways(world, start, MAX_HOPS), MAX_WAYS))
 
 
-def target(lab: Lab, dst: str) -> str:
-    """The address meant by ``dst``, a node's name or an address."""
-    if any(node.name == dst for node in lab.nodes):
-        found = address(lab, dst) or address(lab, dst, 6)
-        if found is None:
-            raise CheckFailed(f"node {dst} has no address, so nothing can be sent to it")
-        return found
-    return str(ip_address(dst))
+def vrf_at(records: frozenset[Record], hop: Hop) -> str:
+    """The VRF device in which a hop took a packet in: it popped labels into it, or the port is a member."""
+    view = _View(hop.node, records)
+    master = view.members.get(hop.in_port, "")
+    return hop.vrf or (master if master in view.vrfs else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class _Packet:
     in_port: str
     labels: tuple[int, ...]
     dst: str
-    bridged: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ def _across(world: _World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tupl
 
 def _decide(view: _View, packet: _Packet) -> Iterator[_Step]:
     if not packet.labels:
-        yield from _route(view, packet, view.table_of(packet.in_port), "")
+        yield from _route(view, packet, view.table_of(packet.in_port or packet.origin), "")
     elif view.sysctls.get(f"net.mpls.conf.{packet.in_port}.input") != "1":
         key = f"net.mpls.conf.{packet.in_port}.input"
         yield _Step(reason=f"labels are not accepted on {packet.in_port}: {key} is not 1")

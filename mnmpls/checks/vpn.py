@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 
+from ..errors import CheckFailed
 from ..model import NO_LOOPBACK, Lab, Port, Vrf
 
 END_POINTS = ("ce", "host")
@@ -91,7 +92,7 @@ def addresses(lab: Lab, node: str) -> tuple[str, ...]:
 
 def address(lab: Lab, node: str, version: int = 4) -> str | None:
     """The address by which checks call a node, or None if it has none of this IP version."""
-    return next((text for text in addresses(lab, node) if ip_address(text).version == version), None)
+    return _of_version(addresses(lab, node), version)
 
 
 def owners(lab: Lab) -> dict[tuple[str, str], str]:
@@ -103,3 +104,69 @@ def owners(lab: Lab) -> dict[tuple[str, str], str]:
             for text in have[name]:
                 found.setdefault((src, text), name)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How ``src`` calls another node: by ``address``, from its VRF device ``vrf`` with the address ``source`` (both
+    empty: from its main table, with whatever address its kernel takes)."""
+
+    src: str
+    address: str
+    vrf: str = ""
+    source: str = ""
+
+
+def call(lab: Lab, src: str, dst: str, version: int | None = None) -> Call:
+    """How ``src`` is to call ``dst``, a node's name or an address. A provider's edge is in several places at once: it
+    calls, and is called, outside all VRFs where both ends are there, else in the VRF to which the other end is
+    attached or which reaches it. Raises CheckFailed for nodes without an address, ValueError for a dst that is
+    neither."""
+    if not any(node.name == dst for node in lab.nodes):
+        return Call(src, str(ip_address(dst)))
+    if src == dst:
+        return Call(src, _any_address(lab, dst, version))
+    met = [(mine, theirs) for mine in _places(lab, src) for theirs in _places(lab, dst) if mine.reaches(theirs)]
+    for mine, theirs in sorted(met, key=lambda both: not set(both[0].site.attached) & set(both[1].site.attached)):
+        for one in (4, 6) if version is None else (version,):
+            source, target = (_of_version(place.addresses, one) for place in (mine, theirs))
+            if source and target:
+                return Call(src, target, mine.vrf, source if mine.vrf else "")
+    return Call(src, _any_address(lab, dst, version))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a node is: in these VRFs (device ``vrf`` of its own, if it is a PE), with these addresses."""
+
+    site: Site
+    vrf: str
+    addresses: tuple[str, ...]
+
+    def reaches(self, other: _Place) -> bool:
+        return reach_each_other(self.site, other.site)
+
+
+def _places(lab: Lab, name: str) -> Iterator[_Place]:
+    """Outside all VRFs first."""
+    node = lab.node(name)
+    if node.role in CUSTOMER:
+        site = next(site for site in sites(lab) if name in site.nodes)
+        yield _Place(site, "", addresses(lab, name))
+        return
+    for vrf in (_GLOBAL, *node.vrfs):
+        cidrs = [cidr for cidr in node.loopbacks if cidr != NO_LOOPBACK and vrf == _GLOBAL]
+        cidrs += [cidr for port in lab.ports(name) if _vrf(lab, port) == vrf for cidr in port.addresses or ()]
+        yield _Place(Site((), ((name, vrf),)), vrf.name, tuple(str(ip_interface(cidr).ip) for cidr in cidrs))
+
+
+def _of_version(texts: tuple[str, ...], version: int) -> str | None:
+    return next((text for text in texts if ip_address(text).version == version), None)
+
+
+def _any_address(lab: Lab, name: str, version: int | None) -> str:
+    for one in (4, 6) if version is None else (version,):
+        if found := address(lab, name, one):
+            return found
+    which = f"IPv{version} address" if version else "address"
+    raise CheckFailed(f"node {name} has no {which}, so nothing can be sent to it")

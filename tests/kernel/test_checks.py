@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,59 +10,19 @@ import pytest
 from mnmpls.apply import apply
 from mnmpls.checks import check
 from mnmpls.checks.reach import matrix, probe
-from mnmpls.checks.trace import Trace, predict, trace
-from mnmpls.kernel import Namespace, wire
-from mnmpls.model import Lab
-from mnmpls.plan import complete, l3vpn, records
+from mnmpls.checks.trace import predict
+from mnmpls.plan import l3vpn
 from mnmpls.sources import load
-from mnmpls.state import Record
+from tests.kernel.running import Running, running_lab
 
 pytestmark = pytest.mark.kernel
 
 YAML = Path(__file__).resolve().parents[2] / "topos" / "l3vpn.yml"
 
 
-@dataclass(frozen=True)
-class Running:
-    """A lab in namespaces of its own."""
-
-    lab: Lab
-    records: dict[str, frozenset[Record]]
-    namespaces: dict[str, Namespace]
-
-    def trace(self, src: str, dst: str) -> Trace:
-        return trace(self.lab, self.records, self.namespaces, src, dst)
-
-    def failures(self) -> list[str]:
-        return [one.why for one in probe(self.lab, self.namespaces, hosts_only=True) if not one.ok]
-
-    def ip(self, node: str, *words: str) -> None:
-        with self.namespaces[node].entered():
-            subprocess.run(["ip", *words], check=True)
-
-    def set(self, node: str, key: str, value: str) -> None:
-        with self.namespaces[node].entered():
-            Path("/proc/sys", *key.split(".")).write_text(value, encoding="ascii")
-
-
-@contextmanager
-def _running(lab: Lab) -> Iterator[Running]:
-    lab = complete(lab)
-    plan = records(lab)
-    with ExitStack() as stack:
-        namespaces = {node.name: Namespace.create() for node in lab.nodes}
-        for one in namespaces.values():
-            stack.callback(one.close)
-        for link in lab.links:
-            wire(namespaces[link.a.node], link.a.name, namespaces[link.b.node], link.b.name)
-        for node, one in namespaces.items():
-            apply(plan[node], one, node)
-        yield Running(lab, dict(plan), namespaces)
-
-
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Running]:
-    with _running(load(str(YAML))) as lab:
+    with running_lab(load(str(YAML))) as lab:
         yield lab
 
 
@@ -118,9 +75,7 @@ def test_a_lost_label_route_is_named(running: Running) -> None:
     """Without its entry for 101, p is named as the node where the packet ends, and the label as the cause."""
     running.ip("p", "-f", "mpls", "route", "del", "101")
     found = running.trace("c1h1", "c1h3")
-    assert found.differences == (
-        "at p: expected swap 101 -> 111 > pe2, saw nothing left p: label 101 unknown at p",
-    )
+    assert found.differences == ("at p: expected swap 101 -> 111 > pe2, saw nothing left p: label 101 unknown at p",)
     assert "c1h1 -> c1h3 (88.2.1.3): the request was delivered to nobody; c1h3 was to answer" in running.failures()
     report = check(running.lab, running.records, running.namespaces)
     (drifted,) = (one.text for one in report.findings if one.kind == "drift" and not one.ok)
@@ -133,9 +88,7 @@ def test_a_lost_way_back_is_named(running: Running) -> None:
     found = running.trace("c1h1", "c1h3")
     assert found.delivered_to == "c1h3"
     assert not found.answered
-    assert found.differences == (
-        "at p: expected swap 102 -> 112 > pe1, saw nothing left p: label 102 unknown at p",
-    )
+    assert found.differences == ("at p: expected swap 102 -> 112 > pe1, saw nothing left p: label 102 unknown at p",)
     why = "c1h1 -> c1h3 (88.2.1.3): c1h3 received the request, but its answer never came back"
     assert why in running.failures()
 
@@ -178,6 +131,6 @@ def test_a_leak_into_another_customer_is_named(running: Running) -> None:
 @pytest.mark.parametrize(("customers", "sites", "hosts", "core"), [(2, 3, 1, 2), (1, 2, 2, 1)])
 def test_planned_sizes_hold_too(customers: int, sites: int, hosts: int, core: int) -> None:
     """Labs with planned labels (transport over VPN label, penultimate hop popping) pass the whole check."""
-    with _running(l3vpn(customers=customers, sites=sites, hosts=hosts, core=core)) as lab:
+    with running_lab(l3vpn(customers=customers, sites=sites, hosts=hosts, core=core)) as lab:
         report = check(lab.lab, lab.records, lab.namespaces)
         assert report.ok, report.text()

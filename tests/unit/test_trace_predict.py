@@ -165,6 +165,8 @@ def test_labels_above_the_changed_ones_are_told_apart() -> None:
     """With a transport label over a VPN label the text names only what changed."""
     assert words(Hop("p", "swap", "i", (16, 1000), "o", (17, 1000))) == "swap 16 -> 17"
     assert words(Hop("p", "pop", "i", (16, 1000), "o", (1000,))) == "pop 16"
+    assert words(Hop("p", "swap", "i", (111,), "o", (111,))) == "swap 111 -> 111"
+    assert words(Hop("p", "swap", "i", (16, 1000), "o", (16, 1000))) == "swap 16 -> 16"
     assert operation((), (16, 1000)) == "push"
 
 

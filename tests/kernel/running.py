@@ -1,0 +1,55 @@
+"""A lab that runs in namespaces of its own, to be checked and to be spoiled by hand."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnmpls.apply import apply
+from mnmpls.checks.reach import probe
+from mnmpls.checks.trace import Trace, trace
+from mnmpls.kernel import Namespace, wire
+from mnmpls.model import Lab
+from mnmpls.plan import complete, records
+from mnmpls.state import Record
+
+
+@dataclass(frozen=True)
+class Running:
+    """A lab in namespaces of its own."""
+
+    lab: Lab
+    records: dict[str, frozenset[Record]]
+    namespaces: dict[str, Namespace]
+
+    def trace(self, src: str, dst: str) -> Trace:
+        return trace(self.lab, self.records, self.namespaces, src, dst)
+
+    def failures(self) -> list[str]:
+        return [one.why for one in probe(self.lab, self.namespaces, hosts_only=True) if not one.ok]
+
+    def ip(self, node: str, *words: str) -> None:
+        with self.namespaces[node].entered():
+            subprocess.run(["ip", *words], check=True)
+
+    def set(self, node: str, key: str, value: str) -> None:
+        with self.namespaces[node].entered():
+            Path("/proc/sys", *key.split(".")).write_text(value, encoding="ascii")
+
+
+@contextmanager
+def running_lab(lab: Lab) -> Iterator[Running]:
+    lab = complete(lab)
+    plan = records(lab)
+    with ExitStack() as stack:
+        namespaces = {node.name: Namespace.create() for node in lab.nodes}
+        for one in namespaces.values():
+            stack.callback(one.close)
+        for link in lab.links:
+            wire(namespaces[link.a.node], link.a.name, namespaces[link.b.node], link.b.name)
+        for node, one in namespaces.items():
+            apply(plan[node], one, node)
+        yield Running(lab, dict(plan), namespaces)

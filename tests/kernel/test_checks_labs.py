@@ -1,0 +1,124 @@
+"""Checks of labs of other kinds: IPv6, both versions, equal ways, VRFs of one router; and of every pair of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from mnmpls.checks import check
+from mnmpls.checks.capture import tap
+from mnmpls.checks.reach import Result
+from mnmpls.checks.trace import Trace, trace_on
+from mnmpls.checks.vpn import call
+from mnmpls.errors import CheckFailed
+from mnmpls.model import Lab, Link, Node, Port, Vrf
+from mnmpls.sources import load
+from tests.kernel.running import Running, running_lab
+
+pytestmark = pytest.mark.kernel
+
+TOPOS = Path(__file__).resolve().parents[2] / "topos"
+
+
+@pytest.fixture(scope="module", params=["l3vpn", "l3vpn6", "dualstack", "multipath"])
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with running_lab(load(str(TOPOS / f"{request.param}.yml"))) as lab:
+        yield lab
+
+
+def _all_traces(running: Running) -> Iterator[Trace]:
+    """Between every two nodes, in both directions; bridges have no address to be asked at."""
+    lab = running.lab
+    with tap(running.namespaces) as open_tap:
+        for src, dst in permutations([node.name for node in lab.nodes], 2):
+            if lab.node(dst).role != "bridge":
+                there = call(lab, src, dst)
+                yield trace_on(open_tap, lab, running.records, running.namespaces, there, dst)
+
+
+def test_every_pair_of_nodes_goes_as_predicted(running: Running) -> None:
+    """Whoever sends to whomever, routers in and outside of their VRFs too: what was predicted to arrive is answered,
+    what was predicted to be dropped is seen to end at that hop, and nothing differs."""
+    found = list(_all_traces(running))
+    assert [one.text() for one in found if not one.ok] == []
+    assert [one.text() for one in found if one.answered != (one.request[-1].operation == "deliver")] == []
+    assert any(one.answered for one in found)
+
+
+def test_the_whole_check_holds(running: Running) -> None:
+    """Every lab of the collection passes, in each IP version that it speaks."""
+    report = check(running.lab, running.records, running.namespaces)
+    assert report.ok, report.text()
+    versions = {6 if ":" in str(one.detail.address) else 4 for one in report.findings if isinstance(one.detail, Trace)}
+    assert versions == {"l3vpn6": {6}, "dualstack": {4, 6}}.get(running.lab.name, {4})
+
+
+def test_a_provider_edge_is_called_where_the_caller_is() -> None:
+    """A customer reaches a PE at the address of its own VRF, and is reached from there, with the labels of that VRF
+    both ways; the core reaches it outside all VRFs."""
+    with running_lab(load(str(TOPOS / "l3vpn.yml"))) as lab:
+        far = lab.trace("c1h1", "pe2")
+        assert (far.address, far.vrf, far.delivered_to, far.answered) == ("3.1.1.1", "", "pe2", True)
+        assert [hop.labels_out for hop in far.request if hop.labels_out] == [(101,), (111,)]
+        assert [hop.labels_out for hop in far.reply if hop.labels_out] == [(102,), (112,)]
+        back = lab.trace("pe1", "c2h3")
+        assert (back.vrf, back.address, back.answered) == ("vrf-pe1-c2", "88.2.1.3", True)
+        assert [hop.labels_out for hop in back.request if hop.labels_out] == [(201,), (211,)]
+        assert lab.trace("p", "pe1").address == "2.1.1.1"
+        with pytest.raises(CheckFailed, match="br11 has no address"):
+            lab.trace("c1h1", "br11")
+
+
+def test_the_taken_one_of_equal_ways_is_told() -> None:
+    """Any of the equal next hops is right; the one that the flow took is shown, and the others beside it."""
+    with running_lab(load(str(TOPOS / "multipath.yml"))) as lab:
+        found = [lab.trace(src, dst) for src, dst in permutations(["h1", "h2", "h3", "h4"], 2)]
+    assert all(one.ok and one.answered for one in found), [one.text() for one in found]
+    pushed = [hop for one in found for hop in one.request if hop.operation == "push"]
+    assert {frozenset({hop.peer, *hop.others}) for hop in pushed} == {frozenset({"lan", "p1"}), frozenset({"p1", "p2"})}
+    lines = "\n".join(one.text() for one in found).splitlines()
+    assert any("push" in line and line.endswith(("(or p1)", "(or lan)", "(or p2)")) for line in lines)
+
+
+def test_labels_that_keep_their_value_are_swapped() -> None:
+    """A router that swaps a label to the same number is shown to swap, not to forward."""
+    with running_lab(load(str(TOPOS / "l3vpn.yml"))) as lab:
+        same = ("101", "via", "inet", "2.1.1.6")
+        lab.ip("p", "-f", "mpls", "route", "replace", "101", "as", *same)
+        (difference,) = lab.trace("c1h1", "c1h3").differences
+    assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw swap 101 -> 101 > pe2")
+
+
+def _extranet() -> Lab:
+    """red and blue at one PE import from each other; green at the same PE imports from nobody."""
+    vrfs = (
+        Vrf("red", imports=("65000:1", "65000:2"), exports=("65000:1",)),
+        Vrf("blue", imports=("65000:2", "65000:1"), exports=("65000:2",)),
+        Vrf("green", imports=("65000:3",), exports=("65000:3",)),
+    )
+    nodes, links = [Node("pe1", "pe", vrfs=vrfs)], []
+    for i, vrf in enumerate(vrfs, 1):
+        nodes += [Node(f"{vrf.name}-ce", "ce"), Node(f"{vrf.name}-h", "host")]
+        access, lan = f"172.16.{i}", f"10.{i}.0"
+        access6, lan6 = f"fd00:{i}:", f"fd01:{i}:"
+        ends = (f"{access}.1/30", f"{access6}:1/64"), (f"{access}.2/30", f"{access6}:2/64")
+        links.append(Link(Port("pe1", addresses=ends[0], vrf=vrf.name), Port(f"{vrf.name}-ce", addresses=ends[1])))
+        ends = (f"{lan}.254/24", f"{lan6}:254/64"), (f"{lan}.1/24", f"{lan6}:1/64")
+        links.append(Link(Port(f"{vrf.name}-ce", addresses=ends[0]), Port(f"{vrf.name}-h", addresses=ends[1])))
+    return Lab("extranet", tuple(nodes), tuple(links))
+
+
+def test_vrfs_of_one_router_import_from_each_other() -> None:
+    """Two VRFs of one PE that import from each other reach each other in both IP versions without a label, and a
+    third one at the same PE is reached by neither."""
+    with running_lab(_extranet()) as lab:
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok, report.text()
+        results = [one.detail for one in report.findings if isinstance(one.detail, Result)]
+        reached = {(one.src, one.dst) for one in results if one.who == one.dst}
+        assert {("red-h", "blue-h"), ("blue-h", "red-ce")} <= reached
+        assert not any("green" in src and "green" not in dst for src, dst in reached)
+        assert [one.text() for one in _all_traces(lab) if not one.ok] == []
