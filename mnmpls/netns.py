@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 from . import checks
 from .apply import Difference, apply
 from .checks import reach, trace
-from .errors import LabError, Problem, nearest
+from .errors import CheckFailed, LabError, Problem, nearest
 from .kernel import Namespace, wire
 from .model import Lab, Link, Port
 from .plan import complete, records
 from .processes import Processes
 from .state import Record
 
+LINE_S = 60.0
+"""How long a node's ``exec`` line may take."""
+
+_AGAIN_S = 0.2
+_SHOWN = 10
 _Wire = tuple[Port, Port]
 
 
@@ -112,12 +121,17 @@ class RunningLab(LabNodes):
     def __init__(self, lab: Lab) -> None:
         """Bring it up. Raises LabError before anything is made, KernelRefused when nothing is left of it."""
         super().__init__(lab, Processes(), {})
+        self.beside = ExitStack()  # what goes with the lab
         try:
             self._grow()
             self._apply()
         except BaseException:
             self.close()
             raise
+
+    def close(self) -> None:
+        super().close()
+        self.beside.close()
 
     def __enter__(self) -> RunningLab:
         return self
@@ -144,6 +158,41 @@ class RunningLab(LabNodes):
             self._nodes.pop(name).namespace.close()
         self._grow(made & kept)
         return self._apply()
+
+    def await_reach(self, limit_s: float) -> str:
+        """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a
+        limit of 0 nobody is asked."""
+        until = time.monotonic() + limit_s
+        while limit_s > 0:
+            wrong = [each for each in self.probe() if not each.ok]
+            if not wrong:
+                break
+            if time.monotonic() > until:
+                shown = "".join(f"\n  {each.why}" for each in wrong[:_SHOWN])
+                more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+                return f"not as intended after {limit_s:g} s:{shown}{more}"
+            time.sleep(_AGAIN_S)
+        return ""
+
+    def run_lines(self) -> None:
+        """Each node's ``exec`` lines, in order, their output with our own. Raises CheckFailed for one that fails."""
+        for node in self.lab.nodes:
+            for line in node.exec:
+                print(f"{node.name}: {line}", file=sys.stderr, flush=True)
+                problem = self._run_line(self[node.name], line)
+                if problem:
+                    raise CheckFailed(f"{node.name}: exec: {line}: {problem}")
+
+    @staticmethod
+    def _run_line(node: RunningNode, line: str) -> str:
+        """What went wrong, empty for nothing. Split into words as a shell would, but never given to one."""
+        try:
+            done = node.run(shlex.split(line), timeout_s=LINE_S, stdout=None, stderr=None)
+        except OSError as error:
+            return error.strerror or str(error)
+        except subprocess.TimeoutExpired:
+            return f"still running after {LINE_S:g} s, so it was ended"
+        return f"ended with status {done.returncode}" if done.returncode else ""
 
     def _grow(self, made: frozenset[_Wire] | set[_Wire] = frozenset()) -> None:
         """The nodes and wires that are not there yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .holder import Options, hold, start
 from .joining import GUEST, About, about, join, labs
+from .owned import run
 from .serving import Served, answers_of, serve_beside
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "hold",
     "join",
     "labs",
+    "run",
     "serve_beside",
     "start",
 ]

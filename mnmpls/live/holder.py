@@ -5,30 +5,22 @@ from __future__ import annotations
 import json
 import os
 import select
-import shlex
 import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .. import registry
-from ..errors import CheckFailed, MnmplsError
+from ..errors import MnmplsError
 from ..model import Lab
 from ..netns import RunningLab
 from ..sources import from_data
 from .ipnetns import Published
 from .serving import Served, answer, answers_of
 
-_AGAIN_S = 0.2
-_SHOWN = 10
 _WATCH_S = 5.0
-LINE_S = 60.0
-"""An ``exec`` line may take this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +43,7 @@ class Holder:
         try:
             self.published = Published(name, self.running.namespaces) if options.netns else None
             if options.exec_lines:
-                run_lines(self.running)
+                self.running.run_lines()
             self.answers = answers_of(name, "namespaces", options.file, self._parts)
             self.answers.update(apply=self._change, down=self._down)
         except BaseException:
@@ -93,42 +85,11 @@ class Holder:
         self.running.close()
 
 
-def await_reach(running: RunningLab, limit_s: float) -> str:
-    """Until everybody answers who should and nobody else: nothing then, after ``limit_s`` what is wrong."""
-    until = time.monotonic() + limit_s
-    while limit_s > 0:
-        wrong = [each for each in running.probe() if not each.ok]
-        if not wrong:
-            break
-        if time.monotonic() > until:
-            shown = "".join(f"\n  {each.why}" for each in wrong[:_SHOWN])
-            more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-            return f"not as intended after {limit_s:g} s:{shown}{more}"
-        time.sleep(_AGAIN_S)
-    return ""
-
-
-def run_lines(running: RunningLab) -> None:
-    """Each node's ``exec`` lines, in order, with our own output. Raises CheckFailed for one that fails."""
-    for node in running.lab.nodes:
-        for line in node.exec:
-            print(f"{node.name}: {line}", file=sys.stderr, flush=True)
-            try:
-                done = running[node.name].run(shlex.split(line), timeout_s=LINE_S, stdout=None, stderr=None)
-            except OSError as error:
-                raise CheckFailed(f"{node.name}: exec: {line}: {error.strerror}") from error
-            except subprocess.TimeoutExpired as error:
-                text = f"{node.name}: exec: {line}: still running after {LINE_S:g} s, so it was ended"
-                raise CheckFailed(text) from error
-            if done.returncode:
-                raise CheckFailed(f"{node.name}: exec: {line}: ended with status {done.returncode}")
-
-
 def hold(lab: Lab, name: str, listener: socket.socket, options: Options, ready: Callable[[str], None]) -> None:
     """Bring the lab up in this process, call ``ready`` when it is (with why it does not work, or nothing if it does),
     and hold it until its end. Raises what RunningLab raises; nothing is left then."""
     with closing(Holder(lab, name, listener, options)) as holder:
-        ready(await_reach(holder.running, options.wait_s))
+        ready(holder.running.await_reach(options.wait_s))
         holder.serve()
 
 

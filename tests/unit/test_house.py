@@ -33,11 +33,11 @@ BELOW = {
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases"},
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes"},
     "registry": VOCABULARY,
-    "live": VOCABULARY | {"sources", "kernel", "processes", "netns", "registry"},
+    "live": VOCABULARY | {"sources", "kernel", "processes", "netns", "registry", "kernel_choice"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"registry", "live"},
     "cli": VOCABULARY | BELOW_RUNTIMES | {"registry", "netns", "live", "export"},
     "__main__": {"cli"},
-    "__init__": VOCABULARY,
+    "__init__": {"sources", "live"},
 }
 
 

@@ -1,0 +1,51 @@
+"""A lab of this Python process's own, which others on the machine can find while it lasts."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+from .. import registry
+from ..errors import CheckFailed
+from ..kernel_choice import ensure_kernel_for
+from ..model import Lab
+from ..netns import RunningLab
+from .serving import answers_of, serve_beside
+
+
+def run(lab: Lab, *, wait_s: float = 30.0, allow_exec: bool = False, file: str = "") -> RunningLab:
+    """``lab``, running and working; use it as a context manager, or ``close`` it. Where this kernel lacks what it
+    needs, the program that calls this is started once more in a guest kernel that has it, and ends with its status.
+
+    ``wait_s``: how long reachability may take, 0 not to look. The nodes' ``exec`` lines run only with ``allow_exec``.
+    ``mnmpls list`` shows the lab under its name, or the next free one. Raises LabError (nothing was made),
+    KernelRefused, MissingFeature, and CheckFailed for a lab that does not work; nothing is left then.
+    """
+    lines = [f"{node.name}: {line}" for node in lab.nodes for line in node.exec]
+    if lines and not allow_exec:
+        raise CheckFailed("the lab has command lines that run only with allow_exec=True:\n  " + "\n  ".join(lines))
+    ensure_kernel_for(lab)
+    running = RunningLab(lab)
+    try:
+        running.run_lines()
+        problem = running.await_reach(wait_s)
+        if problem:
+            raise CheckFailed(f"lab {lab.name}: {problem}")
+        offer(running, file)
+    except BaseException:
+        running.close()
+        raise
+    return running
+
+
+def offer(running: RunningLab, file: str) -> None:
+    name, listener = registry.claim_free(running.lab.name)
+    serve_beside(listener, answers_of(name, "python", file, lambda: [running]))
+    running.beside.callback(close, listener)
+
+
+def close(listener: socket.socket) -> None:
+    """Wakes the thread that waits on it, too."""
+    with suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
