@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .holder import Options, hold, start
 from .joining import GUEST, About, about, join, labs
-from .owned import run
+from .owned import close, run
 from .serving import Served, answers_of, serve_beside
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Served",
     "about",
     "answers_of",
+    "close",
     "hold",
     "join",
     "labs",

@@ -17,7 +17,7 @@ from ..checks import reach, trace
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..state import LabelRoute, NextHop
 from .graph import Planned, plan_around
-from .net import namespaces, report
+from .net import report
 
 
 class CLI(stock.CLI):  # type: ignore[misc]
@@ -60,7 +60,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
         rows = []
         wanted = self._named(line, "p", "pe")
         for plan in self.mn.planned():
-            for name, namespace in namespaces(plan).items():
+            for name, namespace in plan.namespaces.items():
                 if name in wanted:
                     found = sorted(each for each in namespace.observe() if isinstance(each, LabelRoute))
                     rows += [(name, str(each.label), *_operation(hop)) for each in found for hop in each.hops]
@@ -75,12 +75,12 @@ class CLI(stock.CLI):  # type: ignore[misc]
         src, dst = self._named(line)
         plan = plan_around(self.mn[src])
         self._warn_if_ambiguous(self.mn[src], self.mn[dst])
-        output(trace.trace(plan.lab, plan.records, namespaces(plan), src, dst).text() + "\n")
+        output(trace.trace(plan.lab, plan.records, plan.namespaces, src, dst).text() + "\n")
 
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
         for plan in self.mn.planned():
-            output(checks.check(plan.lab, plan.records, namespaces(plan)).text() + "\n")
+            output(checks.check(plan.lab, plan.records, plan.namespaces).text() + "\n")
 
     def do_source(self, line: str) -> None:
         """Read commands from a file. Usage: source FILE"""

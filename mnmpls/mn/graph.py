@@ -32,6 +32,16 @@ class Planned:
     records: Mapping[str, frozenset[Record]]
     nodes: Mapping[str, Any]
 
+    @property
+    def namespaces(self) -> dict[str, Any]:
+        """Of its nodes that are ours."""
+        return {name: node.namespace for name, node in self.nodes.items() if hasattr(node, "namespace")}
+
+
+def lab_name(topo: Any) -> str:
+    """What a net of this Topo is called among the labs of the machine."""
+    return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
+
 
 _End = tuple[str, str, Mapping[str, Any]]
 _LAST = float("inf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
@@ -12,6 +13,7 @@ import mininet.net as stock
 from mininet.log import error, info, output
 from mininet.term import makeTerms
 
+from .. import live
 from ..checks import reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_kernel_for, ensure_root
@@ -20,6 +22,7 @@ from . import iperf
 from .graph import Planned, lab_from_topo, plan_around
 from .links import MPLSLink
 from .nodes import PROCESSES
+from .offer import offer
 
 LIVE: WeakSet[Mininet] = WeakSet()
 """The nets of this process that were not stopped yet."""
@@ -30,6 +33,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def __init__(self, topo: Any = None, **options: Any) -> None:
         self.terms: list[Any] = []
+        self.offered: socket.socket | None = None
         ensure_root()
         _raise_own_limits()
         stock.Mininet.inited = True
@@ -50,6 +54,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             ensure_kernel_for(lab_from_topo(self.topo))
         mark("Python and Mininet started, lab planned")
         super().build()
+        self.offered = offer(self)
 
     def buildFromTopo(self, topo: Any = None) -> None:  # noqa: N802
         """As stock, without a word about switches and controllers where there are none."""
@@ -106,6 +111,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         if self not in LIVE:
             return
         LIVE.discard(self)
+        if self.offered:
+            live.close(self.offered)
         if self.switches or self.controllers:
             super().stop()
         else:
@@ -150,7 +157,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def results(self, only: Iterable[Any] = ()) -> tuple[reach.Result, ...]:
         """Who reaches whom, by real packets: see mnmpls.checks.reach. ``only``: between these nodes."""
         wanted = {node.name for node in only}
-        every = (result for plan in self.planned() for result in reach.probe(plan.lab, namespaces(plan)))
+        every = (result for plan in self.planned() for result in reach.probe(plan.lab, plan.namespaces))
         return tuple(each for each in every if not wanted or {each.src, each.dst} <= wanted)
 
     def ping(self, hosts: list[Any] | None = None, timeout: Any = None) -> float:
@@ -214,10 +221,6 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
                 if wanted[a.name, b.name].reaches:
                     return a, b
         raise CheckFailed("iperf: there are no two hosts in this net that are meant to reach each other")
-
-
-def namespaces(plan: Planned) -> dict[str, Any]:
-    return {name: node.namespace for name, node in plan.nodes.items() if hasattr(node, "namespace")}
 
 
 def check_node_name(name: str, net: Any) -> None:

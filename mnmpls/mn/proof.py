@@ -13,7 +13,6 @@ from ..checks import reach, trace
 from ..errors import CheckFailed
 from ..phases import mark, taken
 from .graph import Planned
-from .net import namespaces
 
 
 def prove(net: Any) -> None:
@@ -32,7 +31,7 @@ def check(net: Any) -> None:
     """Reachability, isolation, labels on the wire, and every record read back. Raises CheckFailed."""
     wrong = []
     for plan in net.planned():
-        report = checks.check(plan.lab, plan.records, namespaces(plan))
+        report = checks.check(plan.lab, plan.records, plan.namespaces)
         output(report.text() + "\n")
         wrong += [finding for finding in report.findings if not finding.ok]
     if wrong:
@@ -40,7 +39,7 @@ def check(net: Any) -> None:
 
 
 def _prove(plan: Planned) -> list[str]:
-    results = reach.probe(plan.lab, namespaces(plan), hosts_only=True)
+    results = reach.probe(plan.lab, plan.namespaces, hosts_only=True)
     mark(f"{len(results)} pairs of hosts asked")
     output("\nReachability and isolation (row asks column)\n\n" + reach.matrix(results) + "\n")
     failures = [each.why for each in results if not each.ok]
@@ -48,7 +47,7 @@ def _prove(plan: Planned) -> list[str]:
     if not pair:
         output("\nNo two hosts here have routers with labels between them: no packet to follow.\n")
     else:
-        way = trace.trace(plan.lab, plan.records, namespaces(plan), *pair)
+        way = trace.trace(plan.lab, plan.records, plan.namespaces, *pair)
         mark("one packet followed on the wire")
         output("\nOne packet's way, as captured on the wire\n\n" + way.text() + "\n")
         failures += [*way.differences, *([] if way.answered else [f"{pair[0]}: no answer came back"])]

@@ -23,6 +23,7 @@ class LabTopo(Topo):  # type: ignore[misc]
     def add_lab(self, lab: Lab) -> None:
         """Add every node and link of ``lab``, with what was planned for it."""
         lab = complete(lab)
+        self.lab_name = lab.name
         for node in lab.nodes:
             extra = {"platform_labels": lab.platform_labels} if node.role in ("p", "pe") else {}
             lsps = [asdict(lsp) for lsp in lab.lsps if lsp.path[0] == node.name]

@@ -16,7 +16,7 @@ from mnmpls.checks import check, trace
 from mnmpls.errors import LabError
 from mnmpls.mn.graph import plan_around
 from mnmpls.mn.links import MPLSLink
-from mnmpls.mn.net import Mininet, namespaces
+from mnmpls.mn.net import Mininet
 from mnmpls.mn.nodes import PROCESSES, CEHost, LabHost, LANBridge, MPLSRouter, PERouter
 from mnmpls.mn.topo import LabTopo
 from mnmpls.plan.sizes import l3vpn
@@ -63,7 +63,7 @@ def test_everybody_reaches_only_his_own_vpn(net: Mininet) -> None:
 def test_check_finds_nothing_wrong(net: Mininet) -> None:
     """Reachability, drift and labels together."""
     plan = plan_around(net["p"])
-    found = check(plan.lab, plan.records, namespaces(plan))
+    found = check(plan.lab, plan.records, plan.namespaces)
     assert found.ok, found.text()
 
 
@@ -76,7 +76,7 @@ def test_source_labels_cross_the_wire(
 ) -> None:
     """The labels that the source pins are those captured between the routers, there and back."""
     plan = plan_around(net[src])
-    way = trace.trace(plan.lab, plan.records, namespaces(plan), src, dst)
+    way = trace.trace(plan.lab, plan.records, plan.namespaces, src, dst)
     assert (way.ok, way.answered) == (True, True), way.text()
     for hops, labels in ((way.request, out), (way.reply, back)):
         assert tuple(hop.labels_out[0] for hop in hops if hop.labels_out) == labels
@@ -195,7 +195,7 @@ def test_other_sizes_with_planned_labels(sizes: dict[str, int]) -> None:
     made = Mininet(topo=LabTopo(l3vpn(**sizes)))
     try:
         plan = made.planned()[0]
-        found = check(plan.lab, plan.records, namespaces(plan))
+        found = check(plan.lab, plan.records, plan.namespaces)
         assert found.ok, found.text()
     finally:
         made.stop()

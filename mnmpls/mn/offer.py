@@ -1,0 +1,37 @@
+"""A net's labs, offered to the other commands of this machine: ``mnmpls list``, ``exec``, ``check`` and the rest."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import live, registry
+from ..kernel import Namespace
+from ..model import Lab
+from ..processes import Processes
+from .graph import lab_name
+from .nodes import PROCESSES
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One connected lab of the net, as others see it."""
+
+    lab: Lab
+    namespaces: Mapping[str, Namespace]
+    processes: Processes
+
+
+def offer(net: Any) -> socket.socket | None:
+    """Under the name of the Topo's lab, or "mininet"; nothing for a net without a node of ours."""
+    if not any(hasattr(host, "role") for host in net.hosts):
+        return None
+    name, listener = registry.claim_free(lab_name(net.topo))
+    live.serve_beside(listener, live.answers_of(name, "mininet", "", lambda: parts(net)))
+    return listener
+
+
+def parts(net: Any) -> list[live.Served]:
+    return [Part(plan.lab, plan.namespaces, PROCESSES) for plan in net.planned()]
