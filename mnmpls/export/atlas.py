@@ -13,10 +13,12 @@ from ..state import LabelRoute, NextHop, Record
 
 @dataclass(frozen=True, slots=True)
 class LabelPath:
-    """The routers that a labelled packet passes, the last one taking its last label off; ``vrf`` is where that one
-    looks further, empty for its main table; ``whole`` is false when a router on the way does not know the label."""
+    """The routers that a labelled packet passes, the last one taking its last label off; ``stacks`` are the labels on
+    the wire to each. ``vrf`` is where the last one looks further, empty for its main table; ``whole`` is false when a
+    router on the way does not know the label."""
 
     nodes: tuple[str, ...]
+    stacks: tuple[tuple[int, ...], ...]
     vrf: str
     whole: bool = True
 
@@ -32,6 +34,7 @@ class Atlas:
     """A completed lab with look-up tables: ``labels`` by node and incoming label, ``vrfs`` by node and table."""
 
     lab: Lab
+    records: Mapping[str, frozenset[Record]]
     net: Network
     labels: Mapping[str, Mapping[int, LabelRoute]]
     vrfs: Mapping[tuple[str, int], Vrf]
@@ -48,21 +51,24 @@ class Atlas:
 
     def label_path(self, node: str, hop: NextHop) -> LabelPath | None:
         """Where a packet ends that leaves ``node`` by ``hop`` with labels; the first of equal ways at each router."""
-        stack, passed = hop.labels, []
-        while stack:
+        stack, passed = hop.labels, dict[str, tuple[int, ...]]()
+
+        def path(vrf: str, whole: bool = True) -> LabelPath:
+            return LabelPath(tuple(passed), tuple(passed.values()), vrf, whole)
+
+        while hop.labels or hop.via:
             node = self.beyond(node, hop.port, hop.via)
-            known = self.labels.get(node, {}).get(stack[0])
-            if not node or node in passed:
+            if not node or node in passed or not (stack or passed):
                 return None
-            passed.append(node)
+            passed[node] = stack
+            if not stack:
+                return path("")
+            known = self.labels.get(node, {}).get(stack[0])
             if known is None:
-                return LabelPath(tuple(passed), "", whole=False)
+                return path("", whole=False)
             hop = known.hops[0]
             stack = (*hop.labels, *stack[1:])
-            if not hop.via:
-                return LabelPath(tuple(passed), hop.port if hop.port != "lo" else "")
-        last = self.beyond(node, hop.port, hop.via)
-        return LabelPath((*passed, last), "") if passed and last else None
+        return path(hop.port if hop.port != "lo" else "") if passed else None
 
 
 def atlas(lab: Lab, records: Mapping[str, frozenset[Record]]) -> Atlas:
@@ -72,4 +78,4 @@ def atlas(lab: Lab, records: Mapping[str, frozenset[Record]]) -> Atlas:
         for node, found in records.items()
     }
     vrfs = chain.from_iterable((((node.name, vrf.table or 0), vrf) for vrf in node.vrfs) for node in lab.nodes)
-    return Atlas(lab, network(lab), labels, dict(vrfs))
+    return Atlas(lab, records, network(lab), labels, dict(vrfs))
