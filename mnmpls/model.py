@@ -109,6 +109,12 @@ class Lab:
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
 
+    def place(self, path: str) -> str:
+        """Where ``path``, or the nearest thing around it, stands in the lab's text; empty where there is none."""
+        while path and path not in self.places:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.places.get(path, "")
+
     def node(self, name: str) -> Node:
         """Raises KeyError for a name that is not in the lab."""
         for node in self.nodes:

@@ -23,9 +23,11 @@ def addressed(lab: Lab) -> Lab:
     try:
         lab = _with_loopbacks(lab)
         net = network(lab)
-        planned = _port_addresses(net, _subnets(lab, net))
+        subnets = _subnets(lab, net)
     except alloc.PoolEmpty as empty:
-        raise LabError([Problem("links", str(empty))]) from empty
+        path = "nodes" if empty.pools == alloc.LOOPBACKS else "links"
+        raise LabError([Problem(path, str(empty), lab.place(path))]) from empty
+    planned = _port_addresses(lab, net, subnets)
     return replace(lab, links=tuple(Link(_filled(k.a, planned), _filled(k.b, planned), k.type) for k in lab.links))
 
 
@@ -115,8 +117,9 @@ def _ports(net: Network, site: Site) -> Iterator[Port]:
     return (port for index in site.segments for port in net.segments[index].ports)
 
 
-def _port_addresses(net: Network, planned: Subnets) -> dict[Key, tuple[str, ...]]:
+def _port_addresses(lab: Lab, net: Network, planned: Subnets) -> dict[Key, tuple[str, ...]]:
     found: dict[Key, list[str]] = defaultdict(list)
+    lacking: dict[Key, str] = {}
     for index, segment in enumerate(net.segments):
         wanting = [port for port in segment.ports if port.addresses is None]
         if not wanting:
@@ -126,12 +129,26 @@ def _port_addresses(net: Network, planned: Subnets) -> dict[Key, tuple[str, ...]
         for subnet in nets:
             used = {int(address.ip) for address in given}
             for port, cidr in _spread_over(net, wanting, str(subnet), used):
-                found[port.node, port.name].append(cidr)
+                if cidr is None:
+                    lacking[port.node, port.name] = str(subnet)
+                else:
+                    found[port.node, port.name].append(cidr)
+    if lacking:
+        raise LabError(_without_room(lab, lacking))
     return {key: tuple(cidrs) for key, cidrs in found.items()}
 
 
-def _spread_over(net: Network, ports: Sequence[Port], subnet: str, used: set[int]) -> Iterator[tuple[Port, str]]:
-    """Hosts from the bottom; on a LAN the routers from the top, as people do it."""
+def _without_room(lab: Lab, lacking: Mapping[Key, str]) -> Iterator[Problem]:
+    for i, link in enumerate(lab.links):
+        for side, port in (("a", link.a), ("b", link.b)):
+            if subnet := lacking.get((port.node, port.name)):
+                path = f"links[{i}].{side}"
+                text = f"{subnet} has no address left for {port.node}: give its neighbours a shorter prefix length"
+                yield Problem(path, text, lab.place(path))
+
+
+def _spread_over(net: Network, ports: Sequence[Port], subnet: str, used: set[int]) -> Iterator[tuple[Port, str | None]]:
+    """Hosts from the bottom; on a LAN the routers from the top, as people do it. None where no address is left."""
     whole = interface(subnet).network
     first, last = int(whole.network_address), int(whole.broadcast_address)
     if whole.num_addresses > 2:
@@ -142,7 +159,8 @@ def _spread_over(net: Network, ports: Sequence[Port], subnet: str, used: set[int
     for port in ports:
         number = next(down if lan and net.role(port.node) != "host" else up, None)
         if number is None or number in used:
-            raise alloc.PoolEmpty(f"{subnet} has no address left for {port.name} of {port.node}: use a wider subnet")
+            yield port, None
+            continue
         used.add(number)
         yield port, f"{whole.network_address + (number - int(whole.network_address))}/{whole.prefixlen}"
 

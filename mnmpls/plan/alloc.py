@@ -44,7 +44,12 @@ LOOPBACK_MTU_BYTES = 65536
 
 
 class PoolEmpty(ValueError):
-    """The documented range has no room left."""
+    """A documented range has no room left."""
+
+    def __init__(self, pools: Sequence[IPv4Network], length: int) -> None:
+        self.pools = pools
+        names = ", ".join(map(str, pools))
+        super().__init__(f"no /{length} is left in {names}, where they are planned; give addresses to some yourself")
 
 
 def carve(pools: Sequence[IPv4Network], lengths: Iterable[int], taken: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
@@ -73,7 +78,7 @@ def carve(pools: Sequence[IPv4Network], lengths: Iterable[int], taken: Iterable[
 def _next_pool(rest: Iterator[IPv4Network], pools: Sequence[IPv4Network], length: int) -> IPv4Network:
     for pool in rest:
         return pool
-    raise PoolEmpty(f"no /{length} is left in {', '.join(map(str, pools))}; give addresses to some of these yourself")
+    raise PoolEmpty(pools, length)
 
 
 def _merged(taken: Iterable[IPv4Network]) -> tuple[list[int], list[int]]:

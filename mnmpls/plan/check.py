@@ -20,15 +20,8 @@ Fault = tuple[str, str]
 def problems(lab: Lab) -> tuple[Problem, ...]:
     """Every problem of ``lab``, its reader's faults among them, in the order of its text."""
     known = {fault.path for fault in lab.faults}
-    found = [Problem(path, text, place(lab, path)) for path, text in _faults(lab) if path not in known]
+    found = [Problem(path, text, lab.place(path)) for path, text in _faults(lab) if path not in known]
     return tuple(sorted(dict.fromkeys([*lab.faults, *found]), key=_position))
-
-
-def place(lab: Lab, path: str) -> str:
-    """Where ``path``, or the nearest thing around it, stands in the lab's text."""
-    while path and path not in lab.places:
-        path = path[: max(path.rfind("."), path.rfind("["), 0)]
-    return lab.places.get(path, "")
 
 
 def _position(problem: Problem) -> tuple[int, str]:

@@ -26,7 +26,9 @@ def link_faults(lab: Lab, net: Network) -> Iterator[Fault]:
             yield f"links[{i}]", f"both ends are at {link.a.node}"
         for port, where in ((link.a, f"links[{i}].a"), (link.b, f"links[{i}].b")):
             if not port.node:
-                continue  # the reader has said so
+                if not lab.faults:  # of a link that it did not understand the reader has said so
+                    yield where, "which node is this end at?"
+                continue
             if port.node not in net.nodes:
                 yield where, f"there is no node {port.node!r}; {nearest(port.node, net.nodes)}"
                 continue

@@ -47,8 +47,8 @@ def planned(lab: Lab, wanted: Flows, by_hand: Pinned) -> Labels:
     limit = min(lab.platform_labels or alloc.PLATFORM_LABELS, alloc.LAST_LABEL)
     if open_ and highest >= limit:
         text = f"the labels planned for this lab go up to {highest}, and {limit} allows only those below it"
-        place = lab.places.get("platform_labels", "")
-        raise LabError([Problem("platform_labels", f"{text}: leave platform_labels out, or give {highest + 1}", place)])
+        hint = f"leave platform_labels out, or give {highest + 1}"
+        raise LabError([Problem("platform_labels", f"{text}: {hint}", lab.place("platform_labels"))])
     return Labels(transport, vpn)
 
 

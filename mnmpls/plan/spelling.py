@@ -9,6 +9,7 @@ from .graph import Interface, interface
 from .names import NAME_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
+NUMBER = re.compile(r"[0-9]{1,10}")
 NOT_INTERFACES = frozenset({".", "..", "lo", "all", "default"})
 """The kernel refuses the first two (dev_valid_name); ``all`` and ``default`` are not devices in net.*.conf."""
 
@@ -44,9 +45,9 @@ def is_address(text: str) -> bool:
 
 def pair_fault(text: str, what: str) -> str:
     """What is wrong with an RD or RT (RFC 4364 4.2): ASN:number or IPv4:number, 2 and 4 bytes either way round."""
-    left, colon, right = text.rpartition(":")
-    if colon and right.isdecimal() and right.isascii():
-        if left.isdecimal() and left.isascii():
+    left, _, right = text.rpartition(":")
+    if NUMBER.fullmatch(right):
+        if NUMBER.fullmatch(left):
             if int(left) < 2**16 and int(right) < 2**32:
                 return ""
             if int(left) < 2**32 and int(right) < 2**16:

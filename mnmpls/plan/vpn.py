@@ -114,5 +114,5 @@ def mute_links(lab: Lab, mute: Iterable[tuple[Edge, str]]) -> list[Problem]:
                         f"{port.node} has to send {prefix} over this link to {other.node}, but the link has no subnet "
                         f"of IPv{number}: give both of its ends an IPv{number} address"
                     )
-                    found.append(Problem(f"links[{i}].{side}", text, lab.places.get(f"links[{i}].{side}", "")))
+                    found.append(Problem(f"links[{i}].{side}", text, lab.place(f"links[{i}].{side}")))
     return found

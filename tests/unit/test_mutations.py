@@ -1,0 +1,229 @@
+"""Thousands of damaged lab files: each is a lab or a LabError, soon, and nothing else happens.
+
+The same mutants every time. MNMPLS_MUTANTS=20 makes twenty times as many, other ones among them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mnmpls.errors import LabError
+from mnmpls.plan import complete, records
+from mnmpls.sources import load
+
+ROOT = Path(__file__).resolve().parents[2]
+SOUND = b"""
+name: whole
+platform_labels: 5000
+nodes:
+  pe1: {role: pe, loopback: 10.0.0.1/32, vrfs: {red: {table: 77, rd: 65000:1, rt: 65000:1, export: 1.2.3.4:5}}}
+  pe2: {role: pe, vrfs: [red, blue], sysctls: {net.ipv4.ip_forward: 1}}
+  p: {role: p, loopback: [10.0.0.9/32, "2001:db8::9/128"], routes: [{dst: default, via: 10.1.0.1, labels: [900]}]}
+  p2: {role: p, loopback: none}
+  ce: {role: ce, routes: [{dst: 10.7.0.0/16, via: 10.3.0.2, port: ce-pe1-eth}]}
+  h: {role: host, gateway: none, exec: [ping -c 1 10.3.0.1, "sh -c 'true | true'"]}
+  h2: host
+  b: bridge
+  b2: bridge
+links:
+  - [pe1: [10.1.0.1/30, "2001:db8:1::1/64"], p: [10.1.0.2/30, "2001:db8:1::2/64"]]
+  - [p, pe2]
+  - [pe1, p2]
+  - [p2, pe2]
+  - {a: {node: pe1, port: red-1, vrf: red, ip: 10.3.0.2/30, mac: 02:00:00:00:00:01, mtu: 9000}, b: {ce: 10.3.0.1/30}}
+  - {a: ce, b: b, mtu: 1400, type: veth}
+  - [b, b2]
+  - [h: none, b2]
+  - [h2, pe2: {vrf: red}]
+lsps:
+  - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
+"""
+CASES = sorted((Path(__file__).parent / "errors").glob("*.yml"))
+WRONG = [path.read_bytes() for path in CASES]
+TEXTS = [(ROOT / "topos" / "l3vpn.yml").read_bytes(), *[SOUND] * len(WRONG), *WRONG]
+"""What a mutant begins as: half of them sound, so that some mutants come through to their plan."""
+TIMES = int(os.environ.get("MNMPLS_MUTANTS", "1"))
+LONGEST_S = 60
+
+Dice = tuple[int, int]
+PLACE = st.integers(0, 2**16)
+CHANGES = st.lists(st.tuples(PLACE, PLACE), min_size=1, max_size=4)
+
+ODD: list[object] = [
+    None, "", " ", "none", "null", "~", "p", "pe", "ce", "host", "bridge", "x" * 16, "é" * 8, "\0", "a\nb", "lo", "all",
+    True, 0, -1, 1.5, 15, 16, 253, 2**20 - 1, 2**20, 2**32, 2**64, "9" * 5000, "0x10", "65000:" + "9" * 5000, "1:1:1",
+    "10.0.0.1", "10.0.0.1/31", "10.0.0.1/0", "0.0.0.0/0", "255.255.255.255/32", "10.0.0.1/33", "10.0.0.1/", "/24",
+    "2001:db8::1/64", "fe80::1/64", "fe80::1%eth0/64", "::/0", "::ffff:1.2.3.4/128", "224.0.0.1/24", "default",
+    [], [[]], {}, {"": ""}, {"node": {}}, {"a": "p", "b": "pe1"}, ["p", "pe1"], ["p", "p"], "net.ipv4.ip_forward", "'",
+]  # fmt: skip
+"""Values that are right in one place and wrong in most others."""
+
+
+def _nodes_of(tree: object) -> Iterator[tuple[object, object]]:
+    """Every (container, key) of a tree of plain data."""
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in list(pairs):
+        yield tree, key
+        yield from _nodes_of(value)
+
+
+def _structural(tree: object, dice: Dice) -> None:
+    """Puts an odd value, a copy of another entry or nothing in one place, or renames a key."""
+    places = list(_nodes_of(tree))
+    if not places:
+        return
+    holder, key = places[dice[0] % len(places)]
+    other, other_key = places[dice[1] // 8 % len(places)]
+    assert isinstance(holder, (dict, list)) and isinstance(other, (dict, list))
+    how = dice[1] % 8
+    if how == 0:
+        del holder[key]
+    elif how == 1 and isinstance(holder, dict):
+        holder[str(ODD[dice[1] // 8 % len(ODD)])] = holder.pop(key)
+    elif how <= 3:
+        holder[key] = deepcopy(other[other_key])
+    elif how == 4 and isinstance(holder, list):
+        holder.insert(key, deepcopy(holder[key]))
+    else:
+        holder[key] = deepcopy(ODD[dice[1] // 8 % len(ODD)])
+
+
+@cache
+def _tree(base: bytes) -> str:
+    """A file's data, all scalars as texts; of one that is not plain data, the sound lab's."""
+    try:
+        tree = yaml.load(base if b"&a" not in base else SOUND, Loader=yaml.CBaseLoader)
+        return json.dumps(tree if isinstance(tree, dict) else yaml.load(SOUND, Loader=yaml.CBaseLoader))
+    except yaml.YAMLError:
+        return _tree(SOUND)
+
+
+def _structure(base: bytes, changes: list[Dice]) -> bytes:
+    tree = json.loads(_tree(base))
+    for dice in changes:
+        _structural(tree, dice)
+    return json.dumps(tree).encode()
+
+
+def _lines(base: bytes, changes: list[Dice]) -> bytes:
+    """Lines dropped, doubled, moved, indented or joined; words swapped."""
+    lines = base.split(b"\n")
+    for a, b in changes:
+        at, to, how = a % len(lines), b // 8 % len(lines), b % 8
+        if how == 0:
+            lines[at : at + 1 + b // 8 % 3] = []
+            lines = lines or [b""]
+        elif how == 1:
+            lines.insert(to, lines[at])
+        elif how == 2:
+            lines[at], lines[to] = lines[to], lines[at]
+        elif how == 3:
+            lines[at] = b"  " + lines[at]
+        elif how == 4:
+            lines[at] = lines[at][b // 8 % 6 :]
+        else:
+            words, others = lines[at].split(b" "), lines[to].split(b" ")
+            words[a // 7 % len(words)] = others[b // 11 % len(others)]
+            lines[at] = b" ".join(words)
+    return b"\n".join(lines)
+
+
+def _bytes(base: bytes, changes: list[Dice]) -> bytes:
+    """Bytes changed, dropped, put in; the end cut off."""
+    raw = bytearray(base)
+    for a, b in changes:
+        at, how = a % (len(raw) + 1), b % 4
+        if how == 0:
+            raw[at : at + 1] = bytes([b // 4 % 256])
+        elif how == 1:
+            raw[at:at] = b"{}[]:,-&*!|>'\"%@`#? \t\r\n\0\xff\xe2"[b // 4 % 26 :][:1]
+        elif how == 2:
+            del raw[at : at + 1 + b // 4 % 9]
+        else:
+            del raw[max(at, len(raw) // 2) :]
+    return bytes(raw)
+
+
+_watched: list[str] | None = None
+
+
+def _audit(event: str, args: tuple[object, ...]) -> None:
+    """Notes whatever reaches outside of this process but reading a file."""
+    if _watched is not None:
+        if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            _watched.append(f"open {args[0]!r}")
+        elif event.startswith(("os.", "socket.", "subprocess.", "shutil.", "ctypes.", "tempfile.")):
+            _watched.append(event)
+
+
+sys.addaudithook(_audit)
+
+
+@contextmanager
+def _nothing_created() -> Iterator[None]:
+    global _watched
+    _watched = seen = []
+    try:
+        yield
+    finally:
+        _watched = None
+    assert seen == []
+
+
+@contextmanager
+def _no_hang() -> Iterator[None]:
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"still busy after {LONGEST_S} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _plan(path: Path) -> None:
+    try:
+        records(complete(load(str(path))))
+    except LabError as error:
+        assert error.problems and all(problem.text and problem.place for problem in error.problems)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "number"), [(_structure, 5000), (_lines, 3500), (_bytes, 1500)], ids=["structure", "lines", "bytes"]
+)
+def test_damaged_file_is_a_lab_or_a_lab_error(
+    tmp_path: Path, mutate: Callable[[bytes, list[Dice]], bytes], number: int
+) -> None:
+    """Nothing but LabError, every problem with its place, no hang, nothing written or started."""
+    path = tmp_path / "lab.yml"
+
+    @settings(
+        derandomize=True, deadline=None, database=None, max_examples=number * TIMES,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.integers(0, len(TEXTS) - 1), CHANGES)
+    def one(base: int, changes: list[Dice]) -> None:
+        path.write_bytes(mutate(TEXTS[base], changes))
+        with _no_hang(), _nothing_created():
+            _plan(path)
+
+    one()
+    assert [each.name for each in tmp_path.iterdir()] == ["lab.yml"]
+
