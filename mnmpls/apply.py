@@ -57,7 +57,7 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
     done = Difference()
     try:
         for _ in range(_ROUNDS):
-            observed = namespace.observe(keys)
+            observed = namespace.fresh or namespace.observe(keys)
             work = difference(wanted, observed)
             if work.remove:  # What goes may take others along: see what is left before writing.
                 work = Difference(remove=work.remove)
@@ -71,10 +71,9 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
 
 
 def _do(work: Difference, namespace: Namespace) -> None:
-    for record in work.remove:
-        namespace.remove(record)
-    for record in work.write:
-        namespace.write(record)
+    if work.remove:
+        namespace.remove(*work.remove)
+    namespace.write(*work.write)
 
 
 def _disturbs(work: Difference, observed: frozenset[Record]) -> bool:

@@ -6,43 +6,59 @@ import ctypes
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import dataclass
+from itertools import count, groupby
+from typing import TypeVar
 
 from . import messages
 from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
-from .netlink import Message, Refused, Socket
+from .netlink import Message, Refused, Socket, attributes
 from .refusals import missing_interface, refused
 from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice, sysctl_parts
 
-__all__ = ["RTPROT_MNMPLS", "Namespace", "wire"]
+__all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
 
 CLONE_NEWNET = 0x40000000
 _OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 _INDICES = count(1000)
-"""Of the interfaces that this process makes, far from those that the kernel counts out itself."""
+"""Of the interfaces that this process makes: known without asking, and far from what the kernel counts out itself.
+
+No two are the same: with one number at both ends of a wire (the kernel counts from 2 in each namespace), the kernel
+takes a veth's coming up for not urgent and tells a bridge of it up to a second late (linkwatch_urgent_event in
+net/core/link_watch.c).
+"""
 
 _FALLBACK_DEVICES = frozenset(
     ("tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0")
 )
 """What tunnel modules make in each namespace by themselves (net.core.fb_tunnels_only_for_init_net)."""
 
-_GONE = {errno.ESRCH, errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL}
+_GONE = frozenset((errno.ESRCH, errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL))
 """Answers to a removal which say that there is nothing left to remove."""
 
+_NOT_AS_KNOWN = frozenset((errno.ENODEV, errno.EEXIST, errno.EBUSY))
+"""Answers which say that the interfaces, their names or numbers are not what they were when last looked at."""
+
+_LO = Interface(1, "lo", False, 65536, 0, "", {})
+"""All that there is in a new namespace (include/net/net_namespace.h, LOOPBACK_IFINDEX)."""
+
+_Asked = TypeVar("_Asked")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
     """A network namespace held by a descriptor: no mount, no process. It ends when nobody holds it any more."""
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
+    def __init__(self, fd: int, new: bool = False) -> None:
+        self._fd = fd
         self._socket: Socket | None = None
-        self._indices: dict[str, int] = {}
+        self._seen = {_LO.name: _LO}
+        self._ours_to_number = new
+        self._fresh = frozenset(_device_records([_LO], {})) if new else None
 
     @classmethod
     def create(cls) -> Namespace:
@@ -52,7 +68,7 @@ class Namespace:
             _checked(_libc.unshare(CLONE_NEWNET))
             try:
                 _take_link_locals_at_once()
-                return cls(os.open(_OWN_NAMESPACE, os.O_RDONLY))
+                return cls(os.open(_OWN_NAMESPACE, os.O_RDONLY), new=True)
             finally:
                 _checked(_libc.setns(former, CLONE_NEWNET))
         except OSError as error:
@@ -73,16 +89,34 @@ class Namespace:
         if self._socket:
             self._socket.close()
             self._socket = None
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @property
+    def fd(self) -> int:
+        """The descriptor. Whoever has it may change what is inside: nothing counts as known from then on."""
+        self._fresh = None
+        return self._fd
+
+    @property
+    def fresh(self) -> frozenset[Record] | None:
+        """What observe() would find, without asking the kernel: known as long as nothing but wires was made here
+        and nobody was let in. None afterwards, and for a namespace that was opened."""
+        return self._fresh
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """The calling thread is inside, and back in its former namespace afterwards."""
+        with self._inside(self.fd):
+            yield
+
+    @staticmethod
+    @contextmanager
+    def _inside(fd: int) -> Iterator[None]:
         former = os.open(_OWN_NAMESPACE, os.O_RDONLY)
         try:
-            _checked(_libc.setns(self.fd, CLONE_NEWNET))
+            _checked(_libc.setns(fd, CLONE_NEWNET))
             try:
                 yield
             finally:
@@ -101,12 +135,14 @@ class Namespace:
 
     def set_up(self, port: str, up: bool) -> None:
         """Raises KernelRefused for a port that is not there."""
-        self._ask(f"port {port}", lambda: messages.link_set(self._index(port), up=up))
+        self._fresh = None
+        self._carry_out([f"port {port}"], lambda _: [messages.link_set(self._index(port), up=up)])
 
     def delete_port(self, port: str) -> None:
         """The port and its other end go. Raises KernelRefused for one that is not there."""
-        self._ask(f"port {port}", lambda: messages.link_delete(self._index(port)))
-        self._indices.pop(port, None)
+        self._fresh = None
+        self._carry_out([f"port {port}"], lambda _: [messages.link_delete(self._index(port))])
+        self._seen.pop(port, None)
 
     # Reading.
 
@@ -125,9 +161,9 @@ class Namespace:
         return frozenset(found)
 
     def _interfaces(self) -> list[Interface]:
-        """All of them; the only place where known indices are renewed as a whole."""
+        """All of them, as the kernel has them now: the only place where what is known of them is renewed."""
         interfaces = [messages.interface(body) for body in self._netlink.dump(messages.link_dump())]
-        self._indices = {interface.name: interface.index for interface in interfaces}
+        self._seen = {interface.name: interface for interface in interfaces}
         return interfaces
 
     def _read_sysctls(self, keys: Iterable[str]) -> Iterator[Sysctl]:
@@ -135,7 +171,7 @@ class Namespace:
         wanted = sorted(set(keys))
         if not wanted:
             return
-        with self.entered():
+        with self._inside(self._fd):
             for key in wanted:
                 try:
                     with open(_sysctl_path(key)) as file:
@@ -145,78 +181,83 @@ class Namespace:
 
     # Writing.
 
-    def write(self, record: Record) -> None:
-        """Makes the record true, replacing what it contradicts. Raises KernelRefused."""
-        if isinstance(record, Sysctl):
-            self._write_sysctl(record)
-        elif isinstance(record, VrfDevice):
-            self._write_device(record, "vrf", messages.vrf_data(record.table))
-        elif isinstance(record, Bridge):
-            self._write_device(record, "bridge", messages.bridge_data())
-        else:
-            self._ask(record, lambda: self._message(record))
+    def write(self, *records: Record) -> None:
+        """Makes the records true, one after the other, replacing what they contradict. Raises KernelRefused for the
+        first that is refused; some of those behind it may have been written."""
+        self._fresh = None
+        for are_sysctls, run in groupby(records, lambda record: isinstance(record, Sysctl)):
+            if are_sysctls:
+                self._write_sysctls([record for record in run if isinstance(record, Sysctl)])
+            else:
+                self._carry_out(list(run), self._messages)
 
-    def _message(self, record: Member | Port | Address | Route | LabelRoute) -> Message:
+    def _messages(self, record: Record) -> list[Message]:
         index = self._index
         match record:
+            case VrfDevice(_, table):
+                return self._device_messages(record, "vrf", messages.vrf_data(table))
+            case Bridge():
+                return self._device_messages(record, "bridge", messages.bridge_data())
             case Member(port, master):
-                return messages.link_set(index(port), master=index(master))
+                return [messages.link_set(index(port), master=index(master))]
             case Port(name, up, mtu_bytes):
-                return messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)
+                return [messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)]
             case Address():
-                return messages.address_new(record, index)
+                return [messages.address_new(record, index)]
             case Route():
-                return messages.route_new(record, index)
+                return [messages.route_new(record, index)]
             case LabelRoute():
-                return messages.label_new(record, index)
+                return [messages.label_new(record, index)]
+            case Sysctl():
+                return []  # It is a file.
 
-    def _write_device(self, record: VrfDevice | Bridge, kind: str, data: bytes) -> None:
+    def _device_messages(self, record: VrfDevice | Bridge, kind: str, data: bytes) -> list[Message]:
         """A device in the way that is ours by name and kind is put right; a VRF's table cannot be: it is made anew."""
-        there = next((each for each in self._interfaces() if each.name == record.name), None)
+        there, before = self._seen.get(record.name), []
         if there and there.kind == kind:
-            if isinstance(record, Bridge):
-                return self._ask(record, lambda: messages.link_kind_set(there.index, kind, data, record.up))
-            if messages.vrf_table(there) == record.table:
-                return self._ask(record, lambda: messages.link_set(there.index, up=record.up))
-            self.remove(record)
-        self._ask(record, lambda: messages.link_new(record.name, kind, data, record.up))
+            if kind == "bridge":
+                return [messages.link_kind_set(there.index, kind, data, record.up)]
+            if there.data.items() >= attributes(data).items():
+                return [messages.link_set(there.index, up=record.up)]
+            before = [messages.link_delete(there.index)]
+        index = next(_INDICES) if self._ours_to_number else 0
+        if index:
+            self._seen[record.name] = Interface(index, record.name, record.up, 0, 0, kind, attributes(data))
+        return [*before, messages.link_new(record.name, kind, data, record.up, index)]
 
-    def _write_sysctl(self, record: Sysctl) -> None:
-        if not record.key.startswith("net.") or "/" in record.key:
-            raise KernelRefused(record, "it is no setting of a network namespace", "only net.* keys belong to a node")
-        with self.entered():
-            try:
-                # Unbuffered, so that the kernel's refusal comes from here.
-                with open(_sysctl_path(record.key), "wb", buffering=0) as file:
-                    file.write(record.value.encode() + b"\n")
-            except OSError as error:
-                raise refused(record, error.errno or 0, "") from error
+    def _write_sysctls(self, records: Sequence[Sysctl]) -> None:
+        for record in records:
+            if not record.key.startswith("net.") or "/" in record.key:
+                why = "it is no setting of a network namespace"
+                raise KernelRefused(record, why, "only net.* keys belong to a node")
+        with self._inside(self._fd):
+            for record in records:
+                try:
+                    _write_file(_sysctl_path(record.key), record.value.encode() + b"\n")
+                except OSError as error:
+                    raise refused(record, error.errno or 0, "") from error
 
     # Removing.
 
-    def remove(self, record: Record) -> None:
-        """Makes the record untrue; what is gone already is no error. Raises KernelRefused."""
-        try:
-            for _ in range(_legs(record)):
-                self._ask(record, lambda: self._removal(record))
-        except KernelRefused as error:
-            if error.errno not in _GONE:
-                raise
-        if isinstance(record, VrfDevice | Bridge):
-            self._indices.pop(record.name, None)
+    def remove(self, *records: Record) -> None:
+        """Makes the records untrue, one after the other; what is gone already is no error. Raises KernelRefused."""
+        self._fresh = None
+        self._interfaces()
+        self._carry_out(records, self._removals, _GONE)
+        self._interfaces()
 
-    def _removal(self, record: Record) -> Message:
+    def _removals(self, record: Record) -> list[Message]:
         match record:
             case VrfDevice(name) | Bridge(name):
-                return messages.link_delete(self._index(name))
+                return [messages.link_delete(self._index(name))]
             case Member(port):
-                return messages.link_set(self._index(port), master=0)
+                return [messages.link_set(self._index(port), master=0)]
             case Address():
-                return messages.address_delete(record, self._index)
+                return [messages.address_delete(record, self._index)]
             case Route():
-                return messages.route_delete(record)
+                return [messages.route_delete(record)] * _legs(record)
             case LabelRoute():
-                return messages.label_delete(record)
+                return [messages.label_delete(record)]
             case Port() | Sysctl():
                 raise KernelRefused(record, "it can be changed, but not removed")
 
@@ -225,35 +266,93 @@ class Namespace:
     @property
     def _netlink(self) -> Socket:
         if self._socket is None:
-            with self.entered():
+            with self._inside(self._fd):
                 self._socket = Socket()
         return self._socket
 
     def _index(self, name: str) -> int:
         """Raises Refused (ENODEV) that names the interface."""
-        if name not in self._indices:
+        if name not in self._seen:
+            raise Refused(errno.ENODEV, "", name)
+        return self._seen[name].index
+
+    def _new_port(self, name: str, mac: str, mtu_bytes: int, numbered: bool) -> messages.VethEnd:
+        index = next(_INDICES) if numbered else 0
+        if numbered:
+            self._seen[name] = Interface(index, name, False, mtu_bytes, 0, "veth", {})
+        return messages.VethEnd(name, self._fd, mac, mtu_bytes, index)
+
+    def _carry_out(
+        self, asked: Sequence[_Asked], encode: Callable[[_Asked], list[Message]], forgiven: frozenset[int] = frozenset()
+    ) -> None:
+        """Sends what ``encode`` gives for all that is asked. Where the interfaces turn out not to be as known, they
+        are looked at, and the rest is asked again. Raises KernelRefused."""
+        looked = False
+        while refusal := self._first_refusal(asked, encode, forgiven):
+            at, error = refusal
+            if error.code not in _NOT_AS_KNOWN or (looked and at == 0):
+                raise _refusal(asked[at], error) from error
+            self._interfaces()
+            self._ours_to_number = False  # A number of ours may be taken: from now on the kernel chooses here.
+            looked, asked = True, asked[at:]
+
+    def _first_refusal(
+        self, asked: Sequence[_Asked], encode: Callable[[_Asked], list[Message]], forgiven: frozenset[int]
+    ) -> tuple[int, Refused] | None:
+        """Sends everything at once; stops short of what cannot be encoded, for its interface is unknown."""
+        out: list[Message] = []
+        owners: list[int] = []
+        unknown = None
+        for at, each in enumerate(asked):
             try:
-                body = self._netlink.request(messages.link_get(name))[0]
+                encoded = encode(each)
             except Refused as error:
-                raise Refused(error.code, error.said, name) from error
-            self._indices[name] = messages.interface(body).index
-        return self._indices[name]
+                if error.code in forgiven:
+                    continue
+                unknown = at, error
+                break
+            out += encoded
+            owners += [at] * len(encoded)
+        refusals = self._netlink.write(out)
+        bad = min((position for position, error in refusals.items() if error.code not in forgiven), default=None)
+        return unknown if bad is None else (owners[bad], refusals[bad])
 
-    def _ask(self, record: object, message: Callable[[], Message]) -> None:
-        """Sends what ``message`` gives; once more with fresh indices if an interface was made anew meanwhile."""
-        try:
-            self._netlink.request(message())
-        except Refused as error:
-            if error.code != errno.ENODEV or error.name:
-                raise _refusal(record, error) from error
-            self._indices.clear()
-            self._ask_last(record, message)
 
-    def _ask_last(self, record: object, message: Callable[[], Message]) -> None:
-        try:
-            self._netlink.request(message())
-        except Refused as error:
-            raise _refusal(record, error) from error
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A veth pair to be made. Empty ``macs`` are left to the kernel."""
+
+    a: Namespace
+    a_name: str
+    b: Namespace
+    b_name: str
+    macs: tuple[str, str] = ("", "")
+    mtu_bytes: int = 1500
+
+    def ends(self) -> tuple[tuple[Namespace, str, str], tuple[Namespace, str, str]]:
+        """Namespace, name and MAC of each."""
+        return (self.a, self.a_name, self.macs[0]), (self.b, self.b_name, self.macs[1])
+
+    def __str__(self) -> str:
+        return f"wire {self.a_name} - {self.b_name}"
+
+
+def wires(wanted: Sequence[Wire]) -> None:
+    """Makes each at once in both namespaces, with its final names. Raises KernelRefused for the first that is refused;
+    some of those behind it may have been made."""
+    before = {end: end._fresh for each in wanted for end in (each.a, each.b)}
+    for end in before:
+        end._fresh = None
+    # Through the socket of the end that it stands for: the kernel looks for that end's number and name there first
+    # (net/core/rtnetlink.c, __rtnl_newlink).
+    for a, run in groupby(wanted, lambda each: each.a):
+        a._carry_out(list(run), _wire_messages)
+    for each in wanted:
+        for end, name, _ in each.ends():
+            fresh = before[end]
+            before[end] = fresh and fresh | {Port(name, False, each.mtu_bytes)}
+    for end, fresh in before.items():
+        end._fresh = fresh
 
 
 def wire(
@@ -266,26 +365,23 @@ def wire(
     b_mac: str | None = None,
     mtu_bytes: int = 1500,
 ) -> None:
-    """A veth pair made at once in both namespaces with its final names. Raises KernelRefused.
+    """A veth pair made at once in both namespaces with its final names. Raises KernelRefused."""
+    wires([Wire(a, a_name, b, b_name, (a_mac or "", b_mac or ""), mtu_bytes)])
 
-    The ends get different indices: with the same one in both namespaces (the kernel counts from 2 in each), the kernel
-    takes a veth's coming up for not urgent and tells a bridge of it up to a second late (linkwatch_urgent_event in
-    net/core/link_watch.c).
-    """
 
-    def make(a_index: int, b_index: int) -> None:
-        ends = (
-            messages.VethEnd(a_name, a.fd, a_mac or "", mtu_bytes, a_index),
-            messages.VethEnd(b_name, b.fd, b_mac or "", mtu_bytes, b_index),
-        )
-        a._ask(f"wire {a_name} - {b_name}", lambda: messages.veth_new(*ends))
+def _wire_messages(each: Wire) -> list[Message]:
+    """Numbered by us at both ends or at neither: see veth_new."""
+    numbered = each.a._ours_to_number and each.b._ours_to_number
+    return [messages.veth_new(*(end._new_port(name, mac, each.mtu_bytes, numbered) for end, name, mac in each.ends()))]
 
+
+def _write_file(path: str, data: bytes) -> None:
+    """Unbuffered, so that the kernel's refusal comes from here."""
+    fd = os.open(path, os.O_WRONLY)
     try:
-        make(next(_INDICES), next(_INDICES))
-    except KernelRefused as error:
-        if error.errno not in (errno.EBUSY, errno.EEXIST):
-            raise
-        make(0, 0)  # somebody else's interface has the index, or the name: then this is refused too
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 def _take_link_locals_at_once() -> None:
@@ -294,8 +390,7 @@ def _take_link_locals_at_once() -> None:
     of the two settings counts (net/ipv6/addrconf.c, addrconf_dad_begin); later interfaces copy ``default``."""
     for which in ("all", "default"):
         try:
-            with open(_sysctl_path(f"net.ipv6.conf.{which}.accept_dad"), "wb", buffering=0) as file:
-                file.write(b"0\n")
+            _write_file(_sysctl_path(f"net.ipv6.conf.{which}.accept_dad"), b"0\n")
         except FileNotFoundError:  # a kernel without IPv6
             return
 

@@ -10,7 +10,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address
 
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
 from .state import MAIN_TABLE, Address, LabelRoute, NextHop, Route
@@ -61,9 +61,9 @@ class Interface:
 # Links.
 
 
-def link_new(name: str, kind: str, data: bytes, up: bool = True) -> Message:
-    """A device of ``kind``, up from the start if wished."""
-    body = _IFINFO.pack(0, 0, 0, IFF_UP if up else 0, IFF_UP) + text(IFLA_IFNAME, name) + _link_info(kind, data)
+def link_new(name: str, kind: str, data: bytes, up: bool = True, index: int = 0) -> Message:
+    """A device of ``kind``, up from the start if wished; with ``index`` 0 the kernel chooses one."""
+    body = _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + text(IFLA_IFNAME, name) + _link_info(kind, data)
     return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
@@ -98,10 +98,6 @@ def link_delete(index: int) -> Message:
     return Message(RTM_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0))
 
 
-def link_get(name: str) -> Message:
-    return Message(RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, name))
-
-
 def link_dump() -> Message:
     return Message(RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
 
@@ -118,7 +114,8 @@ class VethEnd:
 
 
 def veth_new(a: VethEnd, b: VethEnd) -> Message:
-    """Both ends where they belong, in one message."""
+    """Both ends where they belong, in one message. The kernel takes an index for b only together with one for a
+    (drivers/net/veth.c, veth_newlink)."""
     peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, b.index, 0, 0), _veth_end(b))
     body = _IFINFO.pack(0, 0, a.index, 0, 0) + _veth_end(a) + _link_info("veth", peer)
     return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
@@ -165,11 +162,10 @@ def address_delete(record: Address, index: Index) -> Message:
 
 
 def _address(kind: int, flags: int, record: Address, index: Index, flags6: bytes) -> Message:
-    cidr = ip_interface(record.cidr)
-    family = _family(cidr.version)
-    body = _IFADDR.pack(family, cidr.network.prefixlen, 0, 0, index(record.port))
-    body += attribute(IFA_LOCAL, cidr.packed) + attribute(IFA_ADDRESS, cidr.packed)
-    return Message(kind, flags, body + (flags6 if cidr.version == 6 else b""))
+    family, packed, length = _prefix(record.cidr)
+    body = _IFADDR.pack(family, length, 0, 0, index(record.port))
+    body += attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+    return Message(kind, flags, body + (flags6 if family == socket.AF_INET6 else b""))
 
 
 def address_dump() -> Message:
@@ -180,7 +176,7 @@ def address(body: bytes, names: Mapping[int, str]) -> Address | None:
     """None for what the kernel itself made."""
     _, length, _, _, index = _IFADDR.unpack_from(body)
     found = attributes(body[_IFADDR.size :])
-    record = Address(names.get(index, ""), f"{ip_address(found.get(IFA_LOCAL) or found[IFA_ADDRESS])}/{length}")
+    record = Address(names.get(index, ""), f"{_spelled(found.get(IFA_LOCAL) or found[IFA_ADDRESS])}/{length}")
     loopback = record.port == "lo" and record.cidr in ("127.0.0.1/8", "::1/128")
     return None if loopback or found.get(IFA_PROTO) in IFAPROT_KERNEL or not record.port else record
 
@@ -191,7 +187,8 @@ def address(body: bytes, names: Mapping[int, str]) -> Address | None:
 def route_new(record: Route, index: Index) -> Message:
     gateways = len(record.hops) > 1 or any(hop.via for hop in record.hops)
     scope = RT_SCOPE_UNIVERSE if gateways or not record.hops else RT_SCOPE_LINK
-    hops = _hops([_route_hop(hop, ip_network(record.dst).version) for hop in record.hops], record.hops, index)
+    family = _family(record.dst)
+    hops = _hops([_route_hop(hop, family) for hop in record.hops], record.hops, index)
     return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(record, scope) + hops)
 
 
@@ -200,20 +197,19 @@ def route_delete(record: Route) -> Message:
 
 
 def _route(record: Route, scope: int) -> bytes:
-    dst = ip_network(record.dst)
-    if dst.version == 6:
+    family, packed, length = _prefix(record.dst)
+    if family == socket.AF_INET6:
         scope = RT_SCOPE_UNIVERSE  # IPv6 knows no other
-    kind = ROUTE_KINDS[record.kind]
-    head = _ROUTE.pack(_family(dst.version), dst.prefixlen, 0, 0, 0, RTPROT_MNMPLS, scope, kind, 0)
-    to = attribute(RTA_DST, dst.network_address.packed) if dst.prefixlen else b""
+    head = _ROUTE.pack(family, length, 0, 0, 0, RTPROT_MNMPLS, scope, ROUTE_KINDS[record.kind], 0)
+    to = attribute(RTA_DST, packed) if length else b""
     return head + to + u32(RTA_TABLE, record.table) + u32(RTA_PRIORITY, record.metric)
 
 
-def _route_hop(hop: NextHop, version: int) -> bytes:
+def _route_hop(hop: NextHop, family: int) -> bytes:
     via = b""
     if hop.via:
-        gateway = ip_address(hop.via)
-        via = attribute(RTA_GATEWAY, gateway.packed) if gateway.version == version else _via(hop.via)
+        same = _family(hop.via) == family
+        via = attribute(RTA_GATEWAY, socket.inet_pton(family, hop.via)) if same else _via(hop.via)
     if not hop.labels:
         return via
     encap = nest(RTA_ENCAP, attribute(MPLS_IPTUNNEL_DST, label_stack(hop.labels)))
@@ -245,7 +241,7 @@ def routes(bodies: Iterable[bytes], names: Mapping[int, str]) -> Iterator[Route]
             continue
         given = attributes(body[_ROUTE.size :])
         nowhere = bytes(16 if family == socket.AF_INET6 else 4)
-        dst = f"{ip_address(given.get(RTA_DST, nowhere))}/{length}"
+        dst = f"{_spelled(given.get(RTA_DST, nowhere))}/{length}"
         table = _number(given[RTA_TABLE]) if RTA_TABLE in given else table
         hops = found.setdefault((table, dst, _KIND_NAMES[kind], _number(given.get(RTA_PRIORITY, b""))), [])
         if kind == ROUTE_KINDS["unicast"]:
@@ -273,16 +269,16 @@ def _read_hops(
 
 def _read_via(given: Mapping[int, bytes]) -> str:
     if RTA_GATEWAY in given:
-        return str(ip_address(given[RTA_GATEWAY]))
+        return _spelled(given[RTA_GATEWAY])
     via = given.get(RTA_VIA, b"")
     known = via[:2] in (struct.pack("=H", socket.AF_INET), struct.pack("=H", socket.AF_INET6))
-    return str(ip_address(via[2:])) if known else ""
+    return _spelled(via[2:]) if known else ""
 
 
 def _via(gateway: str) -> bytes:
     """``struct rtvia``: a gateway of another family than the route's."""
-    address = ip_address(gateway)
-    return attribute(RTA_VIA, struct.pack("=H", _family(address.version)), address.packed)
+    family = _family(gateway)
+    return attribute(RTA_VIA, struct.pack("=H", family), socket.inet_pton(family, gateway))
 
 
 # Label routes.
@@ -326,8 +322,26 @@ def labels(stack: bytes) -> tuple[int, ...]:
     return tuple(entry[0] >> 12 for entry in struct.iter_unpack(">I", stack))
 
 
-def _family(version: int) -> int:
-    return socket.AF_INET if version == 4 else socket.AF_INET6
+# The C library's inet_pton and inet_ntop take a twentieth of what the ipaddress module does.
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _prefix(cidr: str) -> tuple[int, bytes, int]:
+    """Family, address and prefix length."""
+    address, _, length = cidr.partition("/")
+    family = _family(address)
+    return family, socket.inet_pton(family, address), int(length)
+
+
+def _spelled(packed: bytes) -> str:
+    """As the ipaddress module spells it, and so the plan: it never uses a dotted end (``::ffff:10.0.0.1``)."""
+    if len(packed) == 4:
+        return socket.inet_ntop(socket.AF_INET, packed)
+    text = socket.inet_ntop(socket.AF_INET6, packed)
+    return str(ip_address(packed)) if "." in text else text
 
 
 def _number(data: bytes) -> int:

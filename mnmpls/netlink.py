@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
@@ -25,6 +25,9 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _RECEIVE_BYTES = 1 << 18
 _DUMP_TRIES = 10
+_BATCH_MESSAGES, _BATCH_BYTES = 100, 1 << 16
+"""What goes out in one send: below the socket's default buffer of 212992 bytes, and so few that their refusals, each
+up to 1280 bytes of the kernel's memory, fit into the buffer of the same size that they come back in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,26 @@ class Socket:
     def close(self) -> None:
         self._socket.close()
 
-    def request(self, message: Message) -> list[bytes]:
-        """Raises Refused, else gives the bodies of what came before the ack."""
+    def write(self, messages: Sequence[Message]) -> dict[int, Refused]:
+        """Has all of them carried out, in order, and gives by position what the kernel refused; it goes on after
+        a refusal."""
+        refusals: dict[int, Refused] = {}
         with self._one_at_a_time:
-            self._send(message, NLM_F_ACK)
-            return [body for _, body in self._answers()]
+            for start, stop in _batches(messages):
+                refusals.update((start + at, error) for at, error in self._write_batch(messages[start:stop]))
+        return refusals
+
+    def _write_batch(self, messages: Sequence[Message]) -> Iterator[tuple[int, Refused]]:
+        """Only the last is acknowledged when it is well; what is refused is answered in any case."""
+        first, last = self._sequence + 1, self._sequence + len(messages)
+        self._sequence = last
+        out = [_packed(message, NLM_F_REQUEST, first + at) for at, message in enumerate(messages[:-1])]
+        self._socket.sendto(b"".join(out) + _packed(messages[-1], NLM_F_REQUEST | NLM_F_ACK, last), (0, 0))
+        answered = 0
+        while answered != last:
+            for _, flags, answered, body in self._receive():
+                if answered >= first and (error := _error(flags, body)):
+                    yield answered - first, error
 
     def dump(self, message: Message) -> list[bytes]:
         """The bodies of all answers; asked anew when the kernel says that its table changed meanwhile."""
@@ -105,32 +123,54 @@ class Socket:
 
     def _send(self, message: Message, flags: int) -> None:
         self._sequence += 1
-        flags |= NLM_F_REQUEST | message.flags
-        header = _HEADER.pack(_HEADER.size + len(message.body), message.kind, flags, self._sequence, 0)
-        self._socket.sendto(header + message.body, (0, 0))
+        self._socket.sendto(_packed(message, NLM_F_REQUEST | flags, self._sequence), (0, 0))
 
     def _answers(self) -> Iterator[tuple[int, bytes]]:
         while True:
-            data = self._socket.recv(_RECEIVE_BYTES)
-            at = 0
-            while at < len(data):
-                length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
-                body = data[at + _HEADER.size : at + length]
-                at += length + 3 & ~3
+            for kind, flags, sequence, body in self._receive():
                 if sequence != self._sequence:  # the rest of an answer that was interrupted
                     continue
                 if kind in (NLMSG_ERROR, NLMSG_DONE):
-                    _raise_error(flags, body)
+                    if error := _error(flags, body):
+                        raise error
                     return
                 yield flags, body
 
+    def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """Type, flags, sequence number and body of each message in the next datagram."""
+        data = self._socket.recv(_RECEIVE_BYTES)
+        at = 0
+        while at < len(data):
+            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
+            yield kind, flags, sequence, data[at + _HEADER.size : at + length]
+            at += length + 3 & ~3
 
-def _raise_error(flags: int, body: bytes) -> None:
+
+def _batches(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
+    """Where each send starts and stops."""
+    start = size = 0
+    for at, message in enumerate(messages):
+        if at > start and (at - start == _BATCH_MESSAGES or size + len(message.body) > _BATCH_BYTES):
+            yield start, at
+            start, size = at, 0
+        size += len(message.body) + _HEADER.size
+    if messages:
+        yield start, len(messages)
+
+
+def _packed(message: Message, flags: int, sequence: int) -> bytes:
+    """Bodies are whole attributes, so that the next message starts aligned."""
+    length = _HEADER.size + len(message.body)
+    return _HEADER.pack(length, message.kind, flags | message.flags, sequence, 0) + message.body
+
+
+def _error(flags: int, body: bytes) -> Refused | None:
+    """What an NLMSG_ERROR or NLMSG_DONE says; None when all is well."""
     code = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
     if code <= 0:
-        return
+        return None
     said = b""
     if flags & NLM_F_ACK_TLVS:
         asked = _HEADER.size if flags & NLM_F_CAPPED else struct.unpack_from("=I", body, 4)[0] + 3 & ~3
         said = attributes(body[4 + asked :]).get(NLMSGERR_ATTR_MSG, b"")
-    raise Refused(code, said.rstrip(b"\0").decode(errors="replace"))
+    return Refused(code, said.rstrip(b"\0").decode(errors="replace"))

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,8 +15,20 @@ import pytest
 
 from mnmpls.apply import apply
 from mnmpls.errors import KernelRefused
-from mnmpls.kernel import Namespace, wire
-from mnmpls.state import IPV6_METRIC, MAIN_TABLE, Address, NextHop, Port, Record, Route, Sysctl
+from mnmpls.kernel import Namespace, Wire, wire, wires
+from mnmpls.state import (
+    IPV6_METRIC,
+    MAIN_TABLE,
+    Address,
+    Bridge,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+)
 from tests.kernel.scene import Scene
 
 pytestmark = pytest.mark.kernel
@@ -158,3 +170,110 @@ def test_a_wire_finds_indices_that_nobody_has() -> None:
         assert "c" in ours.ports() and "d" in theirs.ports()
         with pytest.raises(KernelRefused, match="c"):
             wire(ours, "c", theirs, "e")
+
+
+def _two() -> tuple[Namespace, Namespace]:
+    return Namespace.create(), Namespace.create()
+
+
+def test_what_is_known_of_a_new_namespace_is_what_the_kernel_says() -> None:
+    """A namespace that only got wires is known without asking, to the last record and number."""
+    a, b = _two()
+    with closing(a), closing(b):
+        assert a.fresh == a.observe()
+        wires([Wire(a, "one", b, "two"), Wire(a, "loop", a, "pool", mtu_bytes=9000), Wire(b, "x.1", a, "x.2")])
+        for each in (a, b):
+            seen = dict(each._seen)
+            assert each.fresh == each.observe()
+            assert {name: port.index for name, port in seen.items()} == {
+                name: port.index for name, port in each._seen.items() if name in seen
+            }
+
+
+def _visit(here: Namespace) -> None:
+    with here.entered():
+        pass
+
+
+def test_nothing_is_known_once_somebody_was_let_in() -> None:
+    """After a write, a visit, or when the descriptor was handed out, apply asks the kernel again."""
+    ways: list[Callable[[Namespace], object]] = [
+        _visit,
+        lambda here: here.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
+        lambda here: here.fd,
+        lambda here: here.write(Port("lo", mtu_bytes=65536)),
+        lambda here: here.set_up("lo", True),
+    ]
+    for way in ways:
+        with closing(Namespace.create()) as here:
+            way(here)
+            assert here.fresh is None
+    with closing(Namespace.open(OWN)) as opened:
+        assert opened.fresh is None
+
+
+def test_first_apply_overrules_what_a_visitor_did() -> None:
+    """What somebody did in a new namespace before its first apply is seen and put right."""
+    a, b = _two()
+    with closing(a), closing(b):
+        wire(a, "one", b, "two")
+        with a.entered():
+            subprocess.run(["ip", "addr", "add", "10.9.9.9/24", "dev", "one"], check=True)
+        apply(frozenset({Port("one"), Address("one", "10.7.0.1/24")}), a)
+        assert {each for each in a.observe() if isinstance(each, Address)} == {Address("one", "10.7.0.1/24")}
+
+
+def test_many_records_in_one_write(scene: Scene) -> None:
+    """More than fit into one send, of all sizes, are all there afterwards."""
+    hops = tuple(sorted(NextHop(f"10.7.{n}.2", "spare") for n in range(100)))
+    ground: list[Record] = [Port("spare"), *(Address("spare", f"10.7.{n}.1/24") for n in range(100))]
+    routes = [Route(MAIN_TABLE, f"10.8.{n}.0/24", hops if n % 7 == 0 else hops[:1]) for n in range(250)]
+    scene.here.write(*ground, *routes)
+    assert {*ground, *routes} <= scene.here.observe()
+
+
+@pytest.mark.parametrize("place", [0, 1, 99, 100, 101, 250, 299])
+def test_refusal_is_told_of_its_record(scene: Scene, place: int) -> None:
+    """Of several hundred records written at once, the first one that is refused is named, wherever it stands."""
+    scene.here.write(Port("spare"), Address("spare", "10.7.0.1/24"))
+    routes = [Route(MAIN_TABLE, f"10.8.{n}.0/24", (NextHop("10.7.0.2", "spare"),)) for n in range(256)]
+    routes += [Route(MAIN_TABLE, f"10.9.{n}.0/24", (NextHop("10.7.0.2", "spare"),)) for n in range(44)]
+    bad = Route(MAIN_TABLE, "10.10.0.0/24", (NextHop("10.99.0.2", "spare"),))
+    with pytest.raises(KernelRefused, match=r"no way to the next hop 10\.99\.0\.2") as refusal:
+        scene.here.write(*routes[:place], bad, *[bad] * 50, *routes[place:])
+    assert refusal.value.record == bad
+    assert set(routes[:place]) <= scene.here.observe()
+
+
+def test_every_record_refused(scene: Scene) -> None:
+    """So many refusals at once do not overrun the socket; the first one is told."""
+    bad = [Route(MAIN_TABLE, f"10.8.{n}.0/24", (NextHop("10.99.0.2", "spare"),)) for n in range(250)]
+    scene.here.write(Port("spare"))
+    with pytest.raises(KernelRefused) as refusal:
+        scene.here.write(*bad)
+    assert refusal.value.record == bad[0]
+
+
+def test_numbers_that_others_took() -> None:
+    """A device whose number somebody else's has by now gets another, and what is written with it follows."""
+    a, b = _two()
+    with closing(a), closing(b):
+        wire(a, "one", b, "two")
+        with a.entered():
+            former = socket.if_nametoindex("one")
+            for number in range(former + 2, former + 6):
+                subprocess.run(["ip", "link", "add", f"x{number}", "index", str(number), "type", "bridge"], check=True)
+        address = Address("red", "10.7.0.1/24")
+        wanted: list[Record] = [Bridge("br0"), VrfDevice("red", 10), Member("one", "red"), address]
+        a.write(*wanted)
+        assert set(wanted) <= a.observe()
+
+
+def test_one_wire_of_several_is_refused(scene: Scene) -> None:
+    """The wire whose name is taken is named."""
+    with pytest.raises(KernelRefused, match=r"^wire spare - other: the name exists already"):
+        wires([Wire(scene.here, "new", scene.far, "new"), Wire(scene.here, "spare", scene.far, "other")])
+    assert scene.here.fresh is None
+    wire(scene.here, "newer", scene.far, "newer")
+    apply(frozenset({Port("newer")}), scene.here)
+    assert Port("newer") in scene.here.observe()
