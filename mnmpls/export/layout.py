@@ -219,25 +219,31 @@ def _middles(
     grid: Mapping[str, tuple[int, int]], halves: tuple[list[str], list[str]], tree: Links, beside: Links, size: Sizes
 ) -> dict[str, float]:
     """Heights of the boxes' middles. The second time siblings stand in the order of what else they are linked to."""
-    middle = _grid_rows(grid, size)
-    for half in halves:
-        first = _stacked(half, tree, size)
-        seen = middle | first
+    first = [_stacked(half, tree, size) for half in halves]
+    middle = _grid_rows(grid, size, max((_span(half, at) for half, at in zip(halves, first, strict=True)), default=0))
+    for half, at in zip(halves, first, strict=True):
+        seen = middle | at
 
         def elsewhere(name: str, parent: str, seen: Mapping[str, float] = seen) -> float:
             others = [seen[other] for other in beside[name] if other in seen and other not in (parent, *tree[name])]
             return sum(others) / len(others) if others else seen[name]
 
-        ordered = {at: sorted(below, key=lambda name: elsewhere(name, at)) for at, below in tree.items() if at in first}
+        ordered = {head: sorted(tree[head], key=lambda name: elsewhere(name, head)) for head in at}
         middle |= _stacked(half, ordered, size)
     return middle
 
 
-def _grid_rows(grid: Mapping[str, tuple[int, int]], size: Sizes) -> dict[str, float]:
+def _span(names: Sequence[str], middle: Mapping[str, float]) -> float:
+    return middle[names[-1]] - middle[names[0]] if names else 0
+
+
+def _grid_rows(grid: Mapping[str, tuple[int, int]], size: Sizes, span: float) -> dict[str, float]:
+    """The centre's rows, as far apart as what hangs on it."""
     rows: dict[int, list[str]] = defaultdict(list)
     for name, (_, row) in grid.items():
         rows[row].append(name)
-    heights = [max(size[name][1] for name in names) + 2 * GAP for names in rows.values()]
+    pitch = span / max(len(rows) - 1, 1)
+    heights = [max(pitch, *(size[name][1] + 2 * GAP for name in names)) for names in rows.values()]
     top = -sum(heights) / 2
     found = {}
     for names, height in zip(rows.values(), heights, strict=True):
