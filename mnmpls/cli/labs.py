@@ -16,13 +16,13 @@ from dataclasses import asdict, replace
 
 from .. import kernel_choice, live, registry
 from ..errors import CheckFailed, MissingFeature, MnmplsError, UsageError
+from ..export.table import table
 from ..model import Lab
 from ..netns import RunningNode
 from ..plan import complete
 from ..processes import die_with_parent
 from ..sources import data, load
 from .naming import name_of
-from .table import table
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
 

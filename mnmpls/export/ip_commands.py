@@ -21,8 +21,9 @@ def ip_commands(lab: Lab, records: Records) -> str:
     """A script for bash that brings a completed ``lab`` up without mnmpls, each command with its reason."""
     known = atlas(lab, records)
     nodes = (_node(known, node.name, records[node.name]) for node in lab.nodes)
-    parts = (_head(lab, records), _nodes(lab), _wires(lab), *nodes, _TAIL)
-    return "\n".join("".join(f"{line}\n" for line in part) for part in parts)
+    parts = (_head(lab, records), _nodes(lab), _wires(lab), *nodes, _own_lines(lab), _TAIL)
+    texts = ("".join(f"{line}\n" for line in part) for part in parts)
+    return "\n".join(text for text in texts if text)
 
 
 _TAIL = (
@@ -89,6 +90,14 @@ def _node(known: Atlas, node: str, found: Iterable[Record]) -> Iterator[str]:
     for why, group in groupby(ordered, key=lambda record: reason(known, node, record)):
         yield f"# {why}"
         yield from (shlex.join(inside(node, command(record))) for record in group)
+
+
+def _own_lines(lab: Lab) -> Iterator[str]:
+    """What the lab's author wants to be run is shown and not run: nobody has read it yet."""
+    lines = [f"#   ip netns exec {shlex.quote(node.name)} {line}" for node in lab.nodes for line in node.exec]
+    if lines:
+        yield "# The lab's own command lines (exec:) come last. Read them before you run them:"
+        yield from (" ".join(line.splitlines()) for line in lines)
 
 
 def inside(node: str, words: list[str]) -> list[str]:

@@ -106,7 +106,7 @@ def _hop(atlas: Atlas, node: str, record: Route, hop: NextHop) -> str:
     path = atlas.label_path(node, hop)
     beyond = atlas.beyond(node, hop.port, hop.via)
     if path is not None:
-        return f"{_pushed(hop.labels)} leads {path.text()} (RFC 4364 5)"
+        return f"{_pushed(hop.labels)} leads {path.text()} ({'RFC 4364 5' if path.vrf else 'RFC 3031 3.10'})"
     if hop.labels:
         return f"{_pushed(hop.labels)} towards {beyond or hop.port}"
     if record.dst in ("0.0.0.0/0", "::/0"):

@@ -12,38 +12,14 @@ import pytest
 from mnmpls.checks.reach import probe
 from mnmpls.export.ip_commands import ip_commands
 from mnmpls.kernel import Namespace
-from mnmpls.model import Lab, Link, Node, Port, StaticRoute, Vrf
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import load
 from mnmpls.state import LabelRoute, Route, Sysctl
+from tests.labs import dual_stack
 
 pytestmark = pytest.mark.kernel
 
 TOPOS = Path(__file__).resolve().parents[2] / "topos"
-
-
-def _dual_stack() -> Lab:
-    """Two equal ways through the core, both IP versions, interface names with dots, a MAC, an MTU, settings with a
-    space in them, and a route with labels that a user wrote."""
-    routes = (StaticRoute("10.99.0.0/16", "10.0.1.2", labels=(40, 50, 60)), StaticRoute("fd99::/32", "fd00:1::2"))
-    sysctls = (("net.ipv4.conf.up.1.rp_filter", "2"), ("net.ipv4.ip_local_port_range", "20000 30000"))
-    pe1 = Node("pe1", "pe", vrfs=(Vrf("red"), Vrf("blue", imports=("65000:9",))), routes=routes, sysctls=sysctls)
-    pe2 = Node("pe2", "pe", vrfs=(Vrf("red"),))
-    nodes = (pe1, Node("a", "p"), Node("b", "p"), pe2, Node("c1", "ce"), Node("c2", "ce"))
-
-    def wire(left: str, right: str, number: int, name: str = "") -> Link:
-        ends = ((f"10.0.{number}.{n}/24", f"fd00:{number}::{n}/64") for n in (1, 2))
-        return Link(Port(left, name, next(ends), mtu_bytes=1600), Port(right, "", next(ends), mtu_bytes=1600))
-
-    core = (wire("pe1", "a", 1, "up.1"), wire("pe1", "b", 2), wire("a", "pe2", 3), wire("b", "pe2", 4))
-    sites = tuple(
-        Link(
-            Port(f"pe{n}", "", (f"10.1.{n}.1/30", f"fd01:{n}::1/64"), "red"),
-            Port(f"c{n}", "mtu", (f"10.1.{n}.2/30", f"fd01:{n}::2/64"), mac=f"02:00:00:00:00:0{n}", mtu_bytes=1400),
-        )
-        for n in (1, 2)
-    )
-    return Lab("dual stack", nodes, (*core, *sites))
 
 
 @contextmanager
@@ -66,7 +42,7 @@ TAKE_DOWN = """sed -n 's/^ip netns add /ip netns delete /p' "$0" | bash"""
 LABS = {
     "source": lambda: load(str(TOPOS / "l3vpn.yml")),
     "planned": lambda: l3vpn(customers=2, sites=2, hosts=0, core=2),
-    "dual-stack": _dual_stack,
+    "dual-stack": dual_stack,
 }
 
 
@@ -89,9 +65,9 @@ def test_typed_commands_give_the_same_lab(tmp_path: Path, name: str) -> None:
         assert results and [one.why for one in results if not one.ok] == []
 
 
-def test_the_dual_stack_lab_has_what_is_hard_to_type() -> None:
+def test_thedual_stack_lab_has_what_is_hard_to_type() -> None:
     """Several ways and several labels of both IP versions, a swap among several."""
-    found = [record for each in records(complete(_dual_stack())).values() for record in each]
+    found = [record for each in records(complete(dual_stack())).values() for record in each]
 
     def routes(version: str, several: bool, labels: int) -> list[Route]:
         every = (each for each in found if isinstance(each, Route) and (":" in each.dst) == (version == "6"))

@@ -25,7 +25,7 @@ BELOW = {
     "refusals": VOCABULARY,
     "kernel": VOCABULARY | {"netlink", "messages", "refusals"},
     "apply": VOCABULARY | {"kernel"},
-    "export": VOCABULARY | {"messages", "plan", "apply"},
+    "export": VOCABULARY | {"messages", "sources", "plan", "apply"},
     "checks": VOCABULARY | {"plan", "kernel", "apply", "export"},
     "guests": VOCABULARY | {"kernel", "apply"},
     "processes": set[str](),

@@ -1,0 +1,149 @@
+"""A plan for a person who wants to know what a lab comes to: what was allocated, and each node's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..model import NO_LOOPBACK, Lab
+from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from .atlas import Atlas, atlas
+from .commands import stack
+from .reasons import ROLES
+from .table import table
+
+Row = tuple[str, ...]
+Rows = Sequence[Row]
+
+
+def plan_text(lab: Lab, records: Mapping[str, frozenset[Record]], nodes: Iterable[str] = ()) -> str:
+    """Tables of a completed ``lab`` with its ``records``: of the whole lab and each node, or of ``nodes`` only."""
+    known = atlas(lab, records)
+    chosen = list(nodes)
+    parts = [] if chosen else list(_whole(known))
+    for name in chosen or [node.name for node in lab.nodes]:
+        parts.append("\n".join([f"{name}: {ROLES[known.node(name).role]}", *_node(known, name)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, head: Row, rows: Rows, indent: str = "  ") -> Iterator[str]:
+    """Nothing at all without rows; a column without entries is left out."""
+    if rows:
+        kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
+        text = table([head[number] for number in kept], [[row[number] or "-" for number in kept] for row in rows])
+        yield "\n".join([title, *(indent + line for line in text.splitlines())])
+
+
+# The whole lab.
+
+
+def _whole(known: Atlas) -> Iterator[str]:
+    lab = known.lab
+    yield f"{lab.name}: {len(lab.nodes)} nodes, {len(lab.links)} links"
+    loopbacks = [(node.name, cidr) for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
+    yield from _section("loopbacks", ("node", "address"), loopbacks)
+    yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))
+    yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
+    yield from _section("label switched paths", ("from", "VRF", "labels", "to"), _paths(known))
+    yield from _section("labels", ("where they arrive", "lowest", "highest", "number"), _label_ranges(known))
+
+
+def _links(lab: Lab) -> Rows:
+    ends = ([(port.node, port.name, " ".join(port.addresses or ())) for port in link.ports] for link in lab.links)
+    mtus = (" ".join(dict.fromkeys(str(port.mtu_bytes) for port in link.ports)) for link in lab.links)
+    return [(*a, *b, mtu) for (a, b), mtu in zip(ends, mtus, strict=True)]
+
+
+def _vrfs(known: Atlas) -> Rows:
+    return [
+        (
+            *(node.name, vrf.name, str(vrf.table), vrf.rd or "", " ".join(vrf.imports), " ".join(vrf.exports)),
+            " ".join(port.name for port in known.net.ports[node.name] if port.vrf == vrf.name),
+        )
+        for node in known.lab.nodes
+        for vrf in node.vrfs
+    ]
+
+
+def _paths(known: Atlas) -> Rows:
+    """One row for what one router pushes to one end, whatever number of prefixes takes it."""
+    found: dict[Row, None] = {}
+    for node, records in known.records.items():
+        for record in sorted(each for each in records if isinstance(each, Route)):
+            vrf = known.vrfs.get((node, record.table))
+            for hop in record.hops:
+                path = known.label_path(node, hop)
+                if path:
+                    found[node, vrf.name if vrf else "", stack(hop.labels), path.text().removeprefix("to ")] = None
+    return list(found)
+
+
+def _label_ranges(known: Atlas) -> Rows:
+    """By what becomes of them where they arrive."""
+    onward, ending = "passed on", "looked up in a VRF"
+    used: dict[str, set[int]] = {onward: set(), ending: set()}
+    for own in known.labels.values():
+        for label, each in own.items():
+            used[onward if each.hops[0].via else ending].add(label)
+    rows = [(use, str(min(some)), str(max(some)), str(len(some))) for use, some in used.items() if some]
+    limit = known.lab.platform_labels
+    return [*rows, ("allowed", "16", str(limit - 1), "")] if rows and limit else rows
+
+
+# One node.
+
+
+def _node(known: Atlas, node: str) -> Iterator[str]:
+    records = sorted(known.records[node], key=lambda each: (type(each).__name__, each))
+    head: Row = ("port", "state", "MTU", "in", "addresses", "towards")
+    yield from _section("  interfaces", head, list(_ports(known, node, records)), "    ")
+    tables = {each.table: f"{each.name} (table {each.table})" for each in records if isinstance(each, VrfDevice)}
+    head = ("destination", "pushes", "next hop", "port", "leads to")
+    numbers = {each.table for each in records if isinstance(each, Route)}
+    for number in sorted(numbers, key=lambda at: (at == MAIN_TABLE, at)):
+        title = f"  routes of {tables[number]}" if number in tables else "  routes"
+        yield from _section(title, head, list(_routes(known, node, records, number)), "    ")
+    head = ("label", "becomes", *head[2:])
+    yield from _section("  labels", head, list(_labels(known, node, records)), "    ")
+    settings = [(each.key, each.value) for each in records if isinstance(each, Sysctl)]
+    yield from _section("  settings", ("sysctl", "value"), settings, "    ")
+
+
+def _ports(known: Atlas, node: str, records: Sequence[Record]) -> Iterator[Row]:
+    masters = {each.port: each.master for each in records if isinstance(each, Member)}
+    addresses: dict[str, list[str]] = {}
+    for each in records:
+        if isinstance(each, Address):
+            addresses.setdefault(each.port, []).append(each.cidr)
+    for each in records:
+        match each:
+            case Port(name, up, mtu_bytes):
+                state, more, mtu = "up" if up else "down", masters.get(name, ""), str(mtu_bytes)
+            case Bridge(name, up):
+                state, more, mtu = "up" if up else "down", "a bridge", ""
+            case VrfDevice(name, number, up):
+                state, more, mtu = "up" if up else "down", f"table {number}", ""
+            case _:
+                continue
+        yield name, state, mtu, more, " ".join(addresses.get(name, ())), known.beyond(node, name)
+
+
+def _routes(known: Atlas, node: str, records: Sequence[Record], table: int) -> Iterator[Row]:
+    for record in records:
+        if isinstance(record, Route) and record.table == table:
+            if not record.hops:
+                yield record.dst, "", record.kind, "", ""
+            yield from _ways(known, node, record.dst, record.hops, "")
+
+
+def _labels(known: Atlas, node: str, records: Sequence[Record]) -> Iterator[Row]:
+    for record in records:
+        if isinstance(record, LabelRoute):
+            yield from _ways(known, node, str(record.label), record.hops, "popped")
+
+
+def _ways(known: Atlas, node: str, what: str, hops: tuple[NextHop, ...], bare: str) -> Iterator[Row]:
+    """A row per hop; the first says of what. ``bare`` stands for no labels."""
+    for number, hop in enumerate(hops):
+        path = known.label_path(node, hop)
+        end = path.text().removeprefix("to ") if path else known.beyond(node, hop.port, hop.via)
+        yield ("" if number else what), stack(hop.labels) or bare, hop.via, hop.port, end
