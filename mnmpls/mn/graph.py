@@ -7,6 +7,7 @@ its nodes, so that our classes need nothing from the Mininet object around them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from mininet.topo import Topo
 
 from ..apply import Difference, apply
 from ..errors import LabError, Problem
+from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
 from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 from ..plan import complete, records
@@ -34,8 +36,8 @@ class Planned:
 
     @property
     def namespaces(self) -> dict[str, Any]:
-        """Of its nodes that are ours."""
-        return {name: node.namespace for name, node in self.nodes.items() if hasattr(node, "namespace")}
+        """Of all its nodes, somebody else's too."""
+        return {name: namespace_of(node) for name, node in self.nodes.items()}
 
 
 def lab_name(topo: Any) -> str:
@@ -75,12 +77,15 @@ def configure(node: Any) -> Difference:
     return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
 
 
-def configure_around(node: Any) -> None:
-    """After the lab around ``node`` changed: where it runs already, every node of it follows."""
-    around = [each for each in _connected(node) if _is_ours(each)]
-    if any(each.configured for each in around):
-        for each in around:
-            configure(each)
+def settle(*nodes: Any) -> None:
+    """The lab around ``nodes`` has another shape now: its plan is forgotten, and where it runs already, every node of
+    it follows."""
+    forget_plans()
+    for node in nodes:
+        around = [each for each in _connected(node) if _is_ours(each)]
+        if any(each.configured for each in around):
+            for each in around:
+                configure(each)
 
 
 def without_ports(wanted: frozenset[Record], down: frozenset[str]) -> frozenset[Record]:
@@ -95,6 +100,24 @@ def without_ports(wanted: frozenset[Record], down: frozenset[str]) -> frozenset[
         return record
 
     return frozenset(kept for record in wanted if (kept := keep(record)) is not None) if down else wanted
+
+
+_opened: WeakKeyDictionary[Any, Namespace] = WeakKeyDictionary()
+
+
+def namespace_of(node: Any) -> Namespace:
+    """Our node's own; anybody else's is opened by the pid of its shell, and held until let_go."""
+    if hasattr(node, "namespace"):
+        return node.namespace  # type: ignore[no-any-return]
+    if node not in _opened:
+        _opened[node] = Namespace.open(f"/proc/{node.pid or os.getpid()}/ns/net")
+    return _opened[node]
+
+
+def let_go(node: Any) -> None:
+    """Close what namespace_of opened for a node of somebody else's: it would outlive the node."""
+    if node in _opened:
+        _opened.pop(node).close()
 
 
 # The live graph as a Lab
@@ -128,7 +151,9 @@ def _live_node(node: Any) -> tuple[str, str, Mapping[str, Any]]:
 
 def _live_end(intf: Any) -> _End:
     if _is_ours(intf.node):
-        return intf.node.name, intf.name, intf.params
+        # An address that was planned once stays while the lab changes around it.
+        stays = {"ip": list(intf.planned) or "none"} if getattr(intf, "planned", None) is not None else {}
+        return intf.node.name, intf.name, {**stays, **intf.params}
     return intf.node.name, intf.name, {"ip": f"{intf.ip}/{intf.prefixLen}" if intf.ip else "none"}
 
 
@@ -195,7 +220,8 @@ def _port(end: _End, vrfs: set[tuple[str, str]], own: dict[str, str]) -> Port:
     """``own`` holds addresses given to whole nodes, as Mininet has it: each goes to the node's first port."""
     node, name, params = end
     ip, vrf, mtu = params.get("ip"), params.get("vrf"), params.get("mtu")
-    ip = own.pop(node, None) if ip is None else ip
+    first = own.pop(node, None)
+    ip = first if ip is None else ip
     addresses = None if ip is None else () if ip == "none" else _many(ip)
     return Port(node, name, addresses, vrf if (node, vrf) in vrfs else None, int(mtu) if mtu else None)
 
@@ -249,9 +275,22 @@ def _connected(node: Any) -> Iterator[Any]:
                     waiting.append(end.node)
 
 
+def segment(intf: Any) -> Iterator[Any]:
+    """The ports that share a subnet with this one: across its link, and behind bridges."""
+    seen, waiting = {intf}, [intf]
+    while waiting:
+        here = waiting.pop()
+        yield here
+        ends = {here.link.intf1, here.link.intf2} if here.link else set()
+        beside = here.node.intfList() if getattr(here.node, "role", "") == "bridge" else ()
+        new = {*ends, *beside} - seen
+        seen |= new
+        waiting += new
+
+
 def _adopt(node: Any, lab: Lab) -> None:
     """Let Mininet's own objects know the addresses that were planned (``IP()``, ``dump``, the CLI)."""
     planned = {port.name: port for port in lab.ports(node.name)}
     for intf in node.intfList():
-        addresses = planned[intf.name].addresses if intf.name in planned else ()
+        addresses = intf.planned = planned[intf.name].addresses if intf.name in planned else ()
         intf.ip, intf.prefixLen = addresses[0].split("/") if addresses else (None, None)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 from mininet.link import Intf, Link
 
 from ..errors import LabError, Problem
-from ..kernel import Namespace, wire
-from .graph import configure, configure_around, forget_plans
+from ..kernel import wire
+from .graph import configure, namespace_of, segment, settle
 
 Wire = Callable[..., None]
 
 LINK_TYPES: dict[str, Wire] = {"veth": wire}
 """Link types by name: each makes both ends, in their namespaces, under their final names."""
+
+
+SHAPING = frozenset({"bw", "delay", "jitter", "loss", "max_queue_size"})
+"""What stock Mininet's TCLink takes."""
 
 
 class LabIntf(Intf):  # type: ignore[misc]
@@ -28,9 +30,19 @@ class LabIntf(Intf):  # type: ignore[misc]
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
-        """Give the port this address instead of the one it has; the lab around it is planned anew."""
+        """Give the port this address instead of the one it has. The lab is planned anew: planned addresses across the
+        link follow, others stay. Raises LabError, and nothing has changed, where that cannot be."""
+        before = self.params.get("ip")
         self.params["ip"] = ipstr if "/" in ipstr else f"{ipstr}/{prefixLen or 8}"
-        return self._changed()
+        for port in segment(self):
+            port.planned = None
+        try:
+            settle(self.node)
+        except LabError:
+            self.params["ip"] = before
+            settle(self.node)
+            raise
+        return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
         self.mac = macstr
@@ -57,7 +69,9 @@ class LabIntf(Intf):  # type: ignore[misc]
             return str(super().ifconfig(*args))
         self.up = args == ("up",)
         self.node.namespace.set_up(self.name, self.up)
-        return self._changed()  # the kernel dropped the port's routes with it: the plan writes them again
+        if self.node.configured:
+            configure(self.node)  # the kernel dropped the port's routes with it: the plan writes them again
+        return ""
 
     def status(self) -> str:
         return "OK" if self.name in self.node.namespace.ports() else "MISSING"
@@ -67,12 +81,6 @@ class LabIntf(Intf):  # type: ignore[misc]
             self.node.namespace.delete_port(self.name)
         self.node.delIntf(self)
         self.link = None
-
-    def _changed(self) -> str:
-        forget_plans()
-        if self.node.configured:
-            configure(self.node)
-        return ""
 
 
 class MPLSLink(Link):  # type: ignore[misc]
@@ -86,11 +94,19 @@ class MPLSLink(Link):  # type: ignore[misc]
         if type not in LINK_TYPES:
             known = ", ".join(sorted(LINK_TYPES))
             raise LabError([Problem(f"{node1}-{node2}", f"link type {type!r} is not one of: {known}")])
+        shaped = sorted(set(params) & SHAPING)
+        if shaped:
+            text = f"{', '.join(shaped)}: links of a lab are not shaped; leave it out, or give cls=TCLink"
+            raise LabError([Problem(f"{node1}-{node2}", text)])
         self.type = type
-        params.update(cls1=LabIntf, cls2=LabIntf, fast=True)
+        params.update(cls1=_port_class(node1), cls2=_port_class(node2), fast=True)
         params.pop("intf", None)
         super().__init__(node1, node2, **params)
-        self._settle()
+        try:
+            settle(node1, node2)
+        except LabError:
+            self.delete()
+            raise
 
     def makeIntfPair(  # noqa: N802
         self,
@@ -104,22 +120,21 @@ class MPLSLink(Link):  # type: ignore[misc]
     ) -> None:
         check_port_name(node1.name, intfname1)
         check_port_name(node2.name, intfname2)
-        with namespace_of(node1) as a, namespace_of(node2) as b:
-            LINK_TYPES[self.type](a, intfname1, b, intfname2, a_mac=addr1, b_mac=addr2)
+        ends = namespace_of(node1), intfname1, namespace_of(node2), intfname2
+        LINK_TYPES[self.type](*ends, a_mac=addr1, b_mac=addr2)
 
     def delete(self) -> None:
         nodes = self.intf1.node, self.intf2.node
         super().delete()
-        self._settle(*nodes)
+        settle(*nodes)
 
     def stop(self) -> None:
         """The namespaces' end takes the link along: deleting links one by one costs 41 ms each."""
 
-    def _settle(self, *nodes: Any) -> None:
-        """The lab has another shape now: forget its plan, and apply the new one where nodes are running."""
-        forget_plans()
-        for node in nodes or (self.intf1.node, self.intf2.node):
-            configure_around(node)
+
+def _port_class(node: Any) -> type[Intf]:
+    """Somebody else's node sets its ports up itself, with Mininet's own class."""
+    return LabIntf if hasattr(node, "role") else Intf
 
 
 def check_port_name(node: str, name: str) -> None:
@@ -127,24 +142,3 @@ def check_port_name(node: str, name: str) -> None:
     if len(name.encode()) > 15:
         text = f"interface name {name!r} has {len(name.encode())} bytes, the kernel takes 15: give intfName1/intfName2"
         raise LabError([Problem(f"nodes.{node}", text)])
-
-
-class _Borrowed:
-    """Our node's namespace as it is, anybody else's opened by the pid of its shell and closed again."""
-
-    def __init__(self, node: Any) -> None:
-        self.node = node
-        self.opened: closing[Namespace] | None = None
-
-    def __enter__(self) -> Namespace:
-        if hasattr(self.node, "namespace"):
-            return self.node.namespace  # type: ignore[no-any-return]
-        self.opened = closing(Namespace.open(f"/proc/{self.node.pid or os.getpid()}/ns/net"))
-        return self.opened.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self.opened:
-            self.opened.__exit__(*error)
-
-
-namespace_of = _Borrowed

@@ -19,7 +19,7 @@ from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_kernel_for, ensure_root
 from ..phases import mark
 from . import iperf
-from .graph import Planned, lab_from_topo, plan_around
+from .graph import Planned, lab_from_topo, let_go, plan_around, settle
 from .links import MPLSLink
 from .nodes import PROCESSES
 from .offer import offer
@@ -86,14 +86,26 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def addLink(  # noqa: N802
         self, node1: Any, node2: Any, port1: int | None = None, port2: int | None = None, cls: Any = None, **params: Any
     ) -> Any:
-        """As stock; between nodes of ours the default class is MPLSLink."""
+        """As stock; where a node of ours is at an end, the default class is MPLSLink."""
         ends = [self[node] if isinstance(node, str) else node for node in (node1, node2)]
-        if cls is None and all(hasattr(node, "role") for node in ends):
+        if cls is None and any(hasattr(node, "role") for node in ends):
             cls = MPLSLink
-        return super().addLink(*ends, port1, port2, cls, **params)
+        elif any(hasattr(node, "role") for node in ends) and not issubclass(cls or self.link, MPLSLink):
+            params.setdefault("fast", False)  # fast: a shell in one node names the other by its pid, unknown in there
+        link = super().addLink(*ends, port1, port2, cls, **params)
+        settle(*(node for node in ends if hasattr(node, "role")))
+        return link
+
+    def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
+        """As stock, its links with it: the lab around it goes on without them."""
+        for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
+            self.delLink(link)
+        let_go(node)
+        super().delNode(node, nodes)
 
     def configHosts(self) -> None:  # noqa: N802
-        for host in self.hosts:
+        # Other people's nodes first: what they do is known then to the plan of ours.
+        for host in sorted(self.hosts, key=lambda host: hasattr(host, "role")):
             info(host.name + " ")
             host.configDefault(**({} if host.defaultIntf() else {"ip": None, "mac": None}))
         info("\n")
@@ -113,6 +125,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         LIVE.discard(self)
         if self.offered:
             live.close(self.offered)
+        for node in self.values():
+            let_go(node)
         if self.switches or self.controllers:
             super().stop()
         else:

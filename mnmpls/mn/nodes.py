@@ -13,12 +13,13 @@ from itertools import count
 from typing import Any
 
 from mininet.node import Node
+from mininet.util import moveIntf
 
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
 from ..processes import Processes
 from .graph import configure, forget_plans, lab_of
-from .links import LabIntf
+from .links import LabIntf, MPLSLink
 
 PROCESSES = Processes()
 _births = count()
@@ -130,9 +131,16 @@ class LabNode(Node):  # type: ignore[misc]
         return {"records": len(configure(self).write)}
 
     def addIntf(  # noqa: N802
-        self, intf: LabIntf, port: int | None = None, moveIntfFn: Callable[..., Any] | None = None  # noqa: N803
+        self, intf: Any, port: int | None = None, moveIntfFn: Callable[..., Any] | None = None  # noqa: N803
     ) -> None:
-        super().addIntf(intf, port, lambda *_: None)
+        """As stock; a port of ours is in its node from the beginning."""
+        if isinstance(intf, LabIntf):
+            super().addIntf(intf, port, lambda *_: None)
+        else:
+            super().addIntf(intf, port, moveIntfFn or moveIntf)
+
+    def linkTo(self, node: Any, link: Any = MPLSLink) -> Any:  # noqa: N802
+        return link(self, node)
 
     def IP(self, intf: Any = None) -> str | None:  # noqa: N802
         """The loopback's address where there is one, else the first port's that has one; or that of ``intf``."""
