@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from mininet.node import Switch
 from mininet.topo import Topo
@@ -26,7 +26,7 @@ from ..state import Port as PortState
 from ..state import Record, Route
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planned:
     """A connected lab: its completed definition, the records of each node, and its live nodes by name."""
 
@@ -49,6 +49,8 @@ _End = tuple[str, str, Mapping[str, Any]]
 _LAST = float("inf")
 
 _plans: WeakKeyDictionary[Any, Planned] = WeakKeyDictionary()
+_fits: WeakSet[Planned] = WeakSet()  # plans that this kernel can carry out
+_running: WeakSet[Any] = WeakSet()  # nodes that were configured and not terminated
 
 
 def forget_plans() -> None:
@@ -70,9 +72,12 @@ def plan_around(node: Any) -> Planned:
 def configure(node: Any) -> Difference:
     """Plan the lab around ``node`` and make the node match its share. Returns what had to be done."""
     planned = plan_around(node)
-    ensure_kernel(planned.records)
+    if planned not in _fits:
+        ensure_kernel(planned.records)
+        _fits.add(planned)
     _adopt(node, planned.lab)
     node.configured = True
+    _running.add(node)
     down = frozenset(intf.name for intf in node.intfList() if not getattr(intf, "up", True))
     return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
 
@@ -81,11 +86,17 @@ def settle(*nodes: Any) -> None:
     """The lab around ``nodes`` has another shape now: its plan is forgotten, and where it runs already, every node of
     it follows."""
     forget_plans()
-    for node in nodes:
+    for node in nodes if _running else ():
         around = [each for each in _connected(node) if _is_ours(each)]
         if any(each.configured for each in around):
             for each in around:
                 configure(each)
+
+
+def ended(node: Any) -> None:
+    """``node`` is no longer to be configured."""
+    node.configured = False
+    _running.discard(node)
 
 
 def without_ports(wanted: frozenset[Record], down: frozenset[str]) -> frozenset[Record]:

@@ -93,7 +93,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         elif any(hasattr(node, "role") for node in ends) and not issubclass(cls or self.link, MPLSLink):
             params.setdefault("fast", False)  # fast: a shell in one node names the other by its pid, unknown in there
         link = super().addLink(*ends, port1, port2, cls, **params)
-        settle(*(node for node in ends if hasattr(node, "role")))
+        if not isinstance(link, MPLSLink):
+            settle(*(node for node in ends if hasattr(node, "role")))
         return link
 
     def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802

@@ -18,7 +18,7 @@ from mininet.util import moveIntf
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
 from ..processes import Processes
-from .graph import configure, forget_plans, lab_of
+from .graph import configure, ended, forget_plans, lab_of
 from .links import LabIntf, MPLSLink
 
 PROCESSES = Processes()
@@ -115,6 +115,7 @@ class LabNode(Node):  # type: ignore[misc]
         if self.shell_state == "running":
             super().terminate()
         self.shell_state = "over"
+        ended(self)
         self.namespace.close()
 
     def __repr__(self) -> str:

@@ -91,7 +91,7 @@ def test_ip_is_set_on_a_running_net(net: Mininet) -> None:
 def test_ip_that_cannot_be_changes_nothing(net: Mininet) -> None:
     """b's address for a: LabError, and a has its own as before."""
     before = addresses(net, "a")
-    with pytest.raises(LabError, match=net["b"].IP()):
+    with pytest.raises(LabError, match=r"r has .* already"):
         net["a"].setIP(net["b"].IP(), 24)
     assert addresses(net, "a") == before
     assert net.pingAll() == 0.0
