@@ -12,40 +12,25 @@ from dataclasses import dataclass, replace
 
 from mnmpls.errors import GuestFailed, MissingFeature
 from mnmpls.guests import host, qemu, terminal, uml
+from mnmpls.guests.detached import READY
+from mnmpls.guests.detached import start as start_detached
+from mnmpls.guests.environment import WHY, guest_environment, inside
 from mnmpls.guests.machine import Backend
-from mnmpls.guests.runner import NotUp
+from mnmpls.guests.runner import NotUp, Wish
 from mnmpls.guests.runner import run as run_in
 from mnmpls.guests.session import Command
+from mnmpls.guests.visit import run_in_lab
+from mnmpls.guests.visitors import Offer
+
+__all__ = [
+    "GUESTS", "KERNELS", "READY", "WHY", "Choice", "Offer", "choose", "choose_guest", "inside", "run", "run_in_lab",
+    "start",
+]  # fmt: skip
 
 GUESTS: dict[str, Backend] = {"uml": uml.BACKEND, "qemu": qemu.BACKEND}
 """Guest kernels, the quickest first."""
 
 KERNELS = ("host", *GUESTS)
-
-WHY = "MNMPLS_WHY"
-"""Environment of a command in a guest: why it is there. Told on stderr when the guest is up."""
-
-NOT_PASSED = ("TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK")
-"""Variables that name things of the host which the guest does not have."""
-
-SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-
-
-def inside() -> bool:
-    """Whether we run in a guest of ours."""
-    return bool(os.environ.get("MNMPLS_GUEST"))
-
-
-def guest_environment(name: str, env: Mapping[str, str]) -> dict[str, str]:
-    """What a command sees: the caller's environment, without what means nothing there, as root and in a guest."""
-    passed = {key: value for key, value in env.items() if key not in NOT_PASSED}
-    path = [folder for folder in passed.get("PATH", "").split(":") if folder]
-    passed["PATH"] = ":".join(dict.fromkeys([*path, *SYSTEM_PATH]))
-    passed["SETUPTOOLS_USE_DISTUTILS"] = "stdlib"  # else `import mininet` costs 1.5 s more, for setuptools
-    passed["MNMPLS_KERNEL"] = "host"
-    passed["MNMPLS_GUEST"] = name
-    return passed
-
 
 def setting(name: str, otherwise: int) -> int:
     """A whole number from the environment, such as MNMPLS_MEMORY_MIB or MNMPLS_HANG_S."""
@@ -118,33 +103,43 @@ def unfit(backend: Backend, wanted: frozenset[str]) -> str:
 
 
 def run(
-    choice: Choice, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None
+    choice: Choice, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None,
+    offer: Offer | None = None, lasting: bool = False,
 ) -> int:
     """Run a command in the first guest of the choice that comes up; gives its exit status. Standard streams and
     terminal are as on the host. ``env`` is added to our own environment. ``writable`` are the folders it writes
-    through, the current one unless given. Raises GuestFailed when no guest comes up or one does not live."""
-    folders = [os.getcwd()] if writable is None else writable
+    through, the current one unless given. ``offer``: other processes may come for sessions of their own, until this
+    one ends. ``lasting``: it goes on when nobody takes its output any more. Raises GuestFailed when no guest comes up
+    or one does not live."""
+    folders = tuple(dict.fromkeys(map(folder, [os.getcwd()] if writable is None else writable)))
+
+    def run_one(name: str) -> int:
+        guest = Wish(GUESTS[name], folders, setting("MNMPLS_MEMORY_MIB", GUESTS[name].memory_mib), lasting)
+        hang_s = setting("MNMPLS_HANG_S", int(guest.backend.hang_s))
+        guest = replace(guest, backend=replace(guest.backend, hang_s=hang_s))
+        return run_in(guest, command(name, argv, {**os.environ, **(env or {})}), offer)
+
     for name, following in zip(choice.guests, choice.guests[1:], strict=False):
         try:
-            return run_one(name, argv, {**os.environ, **(env or {})}, folders)
+            return run_one(name)
         except NotUp as error:
             print(f"mnmpls: {error}\nmnmpls: trying {GUESTS[following].title}", file=sys.stderr, flush=True)
-    return run_one(choice.guests[-1], argv, {**os.environ, **(env or {})}, folders)
+    return run_one(choice.guests[-1])
 
 
-def run_one(name: str, argv: Sequence[str], env: Mapping[str, str], writable: Sequence[str]) -> int:
-    backend = GUESTS[name]
-    folders = tuple(dict.fromkeys(map(folder, writable)))
+def command(name: str, argv: Sequence[str], env: Mapping[str, str]) -> Command:
     window = terminal.size() if terminal.is_terminal() else None
-    command = Command(tuple(argv), guest_environment(name, env), os.getcwd(), window, not os.isatty(2))
+    return Command(tuple(argv), guest_environment(name, env), os.getcwd(), window, not os.isatty(2))
 
-    def announce(release: str) -> None:
-        if env.get(WHY):
-            where = f"running in a {backend.title} guest, Linux {release}"
-            print(f"mnmpls: {env[WHY]}; {where}", file=sys.stderr, flush=True)
 
-    backend = replace(backend, hang_s=setting("MNMPLS_HANG_S", int(backend.hang_s)))
-    return run_in(backend, command, folders, setting("MNMPLS_MEMORY_MIB", backend.memory_mib), announce)
+def start(
+    choice: Choice, argv: Sequence[str], offer: Offer, env: Mapping[str, str] | None = None,
+    writable: Sequence[str] | None = None,
+) -> int:
+    """The same in a process of its own that stays; gives its id as soon as the command has written the line READY. What
+    it writes before that is written here. A command that ends before it is ready ends us too, with its status
+    (SystemExit): what there was to say has been said."""
+    return start_detached(lambda: run(choice, argv, env, writable, offer, lasting=True))
 
 
 def folder(path: str) -> str:

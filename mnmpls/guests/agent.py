@@ -82,6 +82,8 @@ def run_child(
     except OSError as error:
         os.write(2, b"mnmpls: in the guest: %s: %s\n" % (what, os.strerror(error.errno or 0).encode()))
         os._exit(127 if error.errno == 2 else 126)
+    finally:  # the child must in no case go on as a second agent
+        os._exit(126)
 
 
 class Agent:
@@ -187,6 +189,9 @@ class Agent:
             session.ended = session.ended or bool(event & select.POLLERR)
             self.push(number, session)
         if fd in session.outputs and event & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            for other, kind in list(session.outputs.items()):  # a complaint comes before what was written after it
+                if kind == protocol.ERR and other != fd:
+                    self.pull(number, session, other)
             self.pull(number, session, fd)
 
     def pull(self, number: int, session: Session, fd: int) -> int:

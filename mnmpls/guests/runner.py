@@ -10,14 +10,17 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from mnmpls.errors import GuestFailed
 from mnmpls.guests import display, protocol, terminal
+from mnmpls.guests.environment import WHY, guest_environment
 from mnmpls.guests.guest import GRACE_S, Guest
 from mnmpls.guests.machine import Backend
 from mnmpls.guests.session import Command, Session, opening
+from mnmpls.guests.visitors import STREAMS, Offer, Visitor, Visitors, asked, size
 
 MAIN = 1
 TICK_S = 0.5
@@ -25,21 +28,43 @@ PING_S = 2.0
 SAVE_S = 20.0
 
 
-class Run:
-    """The sessions in one guest; the main one, whose streams are our own, begins and ends with it."""
+@dataclass(frozen=True)
+class Wish:
+    """A guest to be started: ``writable`` are the host's folders that it writes through; ``lasting``: its main command
+    goes on when nobody takes its output any more."""
 
-    def __init__(self, guest: Guest, what: Command, announce: Callable[[str], None]) -> None:
-        self.guest, self.what, self.announce = guest, what, announce
+    backend: Backend
+    writable: tuple[str, ...]
+    memory_mib: int
+    lasting: bool = False
+
+
+class Run:
+    """The sessions in one guest. The main one, whose streams are our own, begins and ends with it; visitors, if any are
+    invited, have one each."""
+
+    def __init__(self, guest: Guest, what: Command, wish: Wish, offer: Offer | None) -> None:
+        self.guest, self.what, self.wish, self.offer = guest, what, wish, offer
+        self.visitors = Visitors(offer.listener) if offer else None
+        self.waiting: list[tuple[Visitor, Mapping[str, Any]]] = []
+        self.doomed: dict[int, float] = {}
+        self.last = MAIN
+        self.release = ""
+        self.since = time.time()
         self.outgoing = bytearray()
         self.incoming = bytearray()
         self.unheard = 0
         self.sessions: dict[int, Session] = {}
         self.displays: dict[int, str] = {}
-        self.opened = False
         self.status: int | None = None
+        self.problem = ""
         self.lost: list[str] | None = None
         self.heard = self.pinged = self.ticked = time.monotonic()
         self.stop_at = self.end_at = float("inf")
+
+    @property
+    def opened(self) -> bool:
+        return bool(self.release)
 
     # --- towards the guest
 
@@ -51,7 +76,13 @@ class Run:
         del self.outgoing[:sent]
         self.unheard += sent
 
-    def open(self, number: int, what: Command, streams: tuple[int, int, int]) -> Session:
+    def signal(self, session: int, number: int) -> None:
+        self.send(protocol.SIGNAL, session, b"%d" % number)
+
+    def resize(self, session: int, window: tuple[int, int]) -> None:
+        self.send(protocol.SIZE, session, protocol.join([b"%d" % each for each in window]))
+
+    def open(self, number: int, what: Command, streams: tuple[int, int, int], owned: tuple[int, ...] = ()) -> None:
         given = what.env.get("DISPLAY", "")
         offered = display.number(given)
         if offered is not None:
@@ -60,16 +91,16 @@ class Run:
             self.displays[offered] = given
             what = replace(what, env={**what.env, "DISPLAY": display.inside(given)})
         self.send(protocol.OPEN, number, opening(what))
-        return self.add(number, streams)
+        self.add(number, streams, owned)
 
-    def add(self, number: int, streams: tuple[int, int, int], owned: tuple[int, ...] = ()) -> Session:
+    def add(self, number: int, streams: tuple[int, int, int], owned: tuple[int, ...]) -> None:
         spool = self.guest.spool if self.guest.backend.spools else None
-        self.sessions[number] = Session(number, streams, self.send, spool, owned)
-        return self.sessions[number]
+        lasting = number == MAIN and self.wish.lasting
+        self.sessions[number] = Session(number, streams, self.send, spool, owned, lasting)
 
     def hear_signal(self, number: int) -> None:
         if number == signal.SIGWINCH and self.opened and self.what.window:
-            self.send(protocol.SIZE, MAIN, protocol.join([str(each).encode() for each in terminal.size()]))
+            self.resize(MAIN, terminal.size())
         elif number in terminal.FORWARDED:
             self.pass_on(number)
 
@@ -77,7 +108,7 @@ class Run:
         """Ctrl-C and its like are the command's business; before it runs, and for a second SIGTERM, they are ours."""
         if not self.opened or (self.stop_at < float("inf") and number != signal.SIGINT):
             raise Stopped(128 + number)
-        self.send(protocol.SIGNAL, MAIN, str(number).encode())
+        self.signal(MAIN, number)
         if number in (signal.SIGTERM, signal.SIGHUP):
             self.stop_at = time.monotonic() + GRACE_S
             self.end_at = self.stop_at
@@ -107,14 +138,22 @@ class Run:
         if kind == protocol.HEARD:
             self.unheard -= int(data)
         elif kind == protocol.READY:
-            self.announce(data.decode())
-            self.send(protocol.SETUP, 0, self.guest.set_up())
-            self.open(MAIN, self.what, (0, 1, 2))
-            self.opened = True
-            if self.what.window:
-                terminal.give_all()
+            self.get_going(data.decode())
         elif kind == protocol.LOST:
             self.lost = [os.fsdecode(path) for path in protocol.split(data)]
+
+    def get_going(self, release: str) -> None:
+        self.release = release
+        if self.what.env.get(WHY):
+            where = f"running in a {self.guest.backend.title} guest, Linux {release}"
+            print(f"mnmpls: {self.what.env[WHY]}; {where}", file=sys.stderr, flush=True)
+        self.send(protocol.SETUP, 0, self.guest.set_up())
+        self.open(MAIN, self.what, (0, 1, 2))
+        if self.what.window:
+            terminal.give_all()
+        for visitor, request in self.waiting:
+            self.receive(visitor, request)
+        self.waiting = []
 
     def answer(self, number: int, called: int) -> None:
         """A program in the guest calls the user's display; where nobody is there, the call ends at once."""
@@ -126,11 +165,73 @@ class Run:
         os.set_blocking(fd, False)
         self.add(number, (fd, fd, fd), (fd,))
 
+    # --- visitors
+
+    def receive(self, visitor: Visitor, said: Mapping[str, Any] | None) -> None:
+        try:
+            if said is None:
+                self.lose(visitor)
+            elif "about" in said:
+                visitor.tell(self.about())
+            elif "run" in said and not visitor.number:
+                self.welcome(visitor, said)
+            elif "signal" in said and visitor.number:
+                self.signal(visitor.number, signal.Signals(said["signal"]))
+            elif "size" in said and visitor.number:
+                self.resize(visitor.number, size(said["size"]))
+            else:
+                visitor.refuse("this lab runs in a guest: only about and run are answered here", 1)
+        except (ValueError, TypeError) as error:
+            visitor.refuse(f"not understood: {error}", 1)
+
+    def about(self) -> dict[str, Any]:
+        assert self.offer
+        kernel = f"{self.guest.backend.name}, {f'Linux {self.release}' if self.opened else 'starting'}"
+        known = {"runtime": "guest", "kernel": kernel, "pid": os.getpid(), "since": self.since}
+        return {**known, "writable": self.wish.writable, **self.offer.about}
+
+    def welcome(self, visitor: Visitor, request: Mapping[str, Any]) -> None:
+        if not self.opened:
+            self.waiting.append((visitor, request))
+            return
+        what = asked(request)
+        if len(visitor.streams) != STREAMS:
+            raise ValueError(f"a run wants {STREAMS} descriptors, there came {len(visitor.streams)}")
+        self.last = visitor.number = self.last + 1
+        streams = visitor.take_streams()
+        what = replace(what, env=guest_environment(self.guest.backend.name, what.env))
+        self.open(visitor.number, what, streams, streams)
+        visitor.tell({"opened": True, "writable": self.wish.writable})
+
+    def lose(self, visitor: Visitor) -> None:
+        """With the visitor goes what was started; gently first."""
+        assert self.visitors
+        self.visitors.part(visitor)
+        self.waiting = [(who, request) for who, request in self.waiting if who is not visitor]
+        if visitor.number in self.sessions:
+            self.sessions[visitor.number].mute()
+            self.signal(visitor.number, signal.SIGHUP)
+            self.doomed[visitor.number] = time.monotonic() + GRACE_S
+
+    def see_off(self, session: Session) -> None:
+        self.doomed.pop(session.number, None)
+        visitor = self.visitors.of(session.number) if self.visitors else None
+        if self.visitors and visitor:
+            visitor.tell({"status": session.status})
+            self.visitors.part(visitor)
+
+    def close(self) -> None:
+        for session in self.sessions.values():
+            session.close()
+        for visitor in list(self.visitors.present) if self.visitors else ():
+            visitor.close()
+
     # --- the loop
 
     def interests(self, signals: int) -> tuple[list[int], list[int]]:
         line = self.guest.line.fileno()
         reads = [signals, self.guest.console_end, self.guest.pidfd, line]
+        reads += self.visitors.reads if self.visitors else []
         if not self.outgoing:
             reads += [fd for session in self.sessions.values() for fd in session.reads]
         writes = [fd for session in self.sessions.values() for fd in session.writes]
@@ -152,6 +253,9 @@ class Run:
         if signals in readable:
             for number in os.read(signals, 64):
                 self.hear_signal(number)
+        if self.visitors:
+            for visitor, said in self.visitors.hear(readable):
+                self.receive(visitor, said)
         self.put_away()
         self.watch_time()
 
@@ -160,8 +264,9 @@ class Run:
         for session in [each for each in self.sessions.values() if each.finished]:
             session.close()
             del self.sessions[session.number]
+            self.see_off(session)
             if session.number == MAIN:
-                self.status = session.status
+                self.status, self.problem = session.status, session.problem
                 self.send(protocol.END, 0)
                 self.end_at = time.monotonic() + SAVE_S
 
@@ -173,6 +278,9 @@ class Run:
         if self.opened and now - self.pinged > PING_S:
             self.send(protocol.PING, 0)
             self.pinged = now
+        for number in [each for each, due in self.doomed.items() if now > due]:
+            self.signal(number, signal.SIGKILL)
+            del self.doomed[number]
         limit_s = self.guest.backend.hang_s if self.opened else self.guest.backend.boot_s
         if now - self.heard > limit_s:
             doing = "has not answered" if self.opened else "did not come up"
@@ -204,15 +312,12 @@ class Stopped(Exception):
         super().__init__(str(status))
 
 
-def run(
-    backend: Backend, what: Command, writable: Sequence[str], memory_mib: int, announce: Callable[[str], None]
-) -> int:
-    """The command's exit status; raises NotUp when the guest did not start, GuestFailed when it did not live.
-    ``writable`` are the host's folders that the guest writes through; ``announce`` gets the kernel's release once it
-    is up. From the main thread only: signals are ours meanwhile."""
+def run(wish: Wish, what: Command, offer: Offer | None = None) -> int:
+    """The command's exit status; raises NotUp when the guest did not start, GuestFailed when it did not live. From the
+    main thread only: signals are ours meanwhile."""
     with terminal.signals() as signals, terminal.raw(what.window is not None):
-        guest = Guest(backend, memory_mib, writable)
-        course = Run(guest, what, announce)
+        guest = Guest(wish.backend, wish.memory_mib, wish.writable)
+        course = Run(guest, what, wish, offer)
         try:
             status = course.until_finished(signals)
         except Stopped as stopped:
@@ -222,6 +327,9 @@ def run(
             raise (GuestFailed if course.opened else NotUp)(guest.why_gone()) from gone
         finally:
             guest.kill()
+            course.close()
+    if course.problem:
+        print(f"mnmpls: the command's output could not be written: {course.problem}", file=sys.stderr)
     tell_lost(course.lost or [])
     return status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections import deque
@@ -15,6 +16,9 @@ INLINE_BYTES = 512
 """Input up to this goes over a slow line, more through files."""
 CREDIT_BYTES = 1 << 20
 """Input on its way to the command at most."""
+
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
+"""A write that fails in one of these ways has no reader any more."""
 
 Send = Callable[[int, int, bytes], None]
 """Takes a frame's kind, session number and bytes."""
@@ -42,19 +46,22 @@ def opening(what: Command) -> bytes:
 
 class Session:
     """A command in the guest, or a call of the user's display. ``streams`` are our descriptors of its input, output and
-    errors, ``owned`` those that end with it; ``spool`` is there for a slow line: it puts bulk input into a file and
+    errors, ``owned`` those that end with it; ``lasting``: its command goes on when nobody takes its output any more;
+    ``spool`` is there for a slow line: it puts bulk input into a file and
     gives the guest's path."""
 
     def __init__(
         self, number: int, streams: tuple[int, int, int], send: Send, spool: Callable[[bytes], str] | None,
-        owned: tuple[int, ...] = (),
+        owned: tuple[int, ...] = (), lasting: bool = False,
     ) -> None:
-        self.number, self.send, self.spool, self.owned = number, send, spool, owned
+        self.number, self.send, self.spool, self.owned, self.lasting = number, send, spool, owned, lasting
         self.stdin, stdout, stderr = streams
-        self.outputs = {protocol.OUT: stdout, protocol.ERR: stderr}
-        self.held: dict[int, deque[bytes]] = {protocol.OUT: deque(), protocol.ERR: deque()}
+        self.outputs = {protocol.ERR: stderr, protocol.OUT: stdout}
+        self.held: dict[int, deque[bytes]] = {protocol.ERR: deque(), protocol.OUT: deque()}
         self.on_the_way = self.written = 0
         self.input_open = True
+        self.muted = False
+        self.problem = ""
         self.status: int | None = None
 
     @property
@@ -99,13 +106,22 @@ class Session:
             written = os.write(fd, data[:4096])
         except BlockingIOError:
             written = 0
-        except (BrokenPipeError, ConnectionResetError):
-            self.send(protocol.SIGNAL, self.number, str(int(signal.SIGPIPE)).encode())
+        except OSError as error:  # nobody reads it, or there is no room
+            if not self.lasting:
+                self.send(protocol.SIGNAL, self.number, str(int(signal.SIGPIPE)).encode())
+            self.problem = "" if error.errno in GONE else os.strerror(error.errno or 0)
             written = len(data) + sum(map(len, queue))
             queue.clear()
         if data[written:]:
             queue.appendleft(data[written:])
         self.account(written)
+
+    def mute(self) -> None:
+        """From now on nobody is there for it."""
+        self.input_open, self.muted = False, True
+        for queue in self.held.values():
+            self.account(sum(map(len, queue)))
+            queue.clear()
 
     def account(self, written: int) -> None:
         """Tell the guest, now and then, that there is room for more."""
@@ -115,7 +131,9 @@ class Session:
             self.written = 0
 
     def hear(self, kind: int, data: bytes) -> None:
-        if kind in self.held:
+        if kind in self.held and self.muted:
+            self.account(len(data))
+        elif kind in self.held:
             self.held[kind].append(data)
         elif kind == protocol.TOOK:
             self.on_the_way -= int(data)

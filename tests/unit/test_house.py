@@ -27,7 +27,7 @@ BELOW = {
     "apply": VOCABULARY | {"kernel"},
     "export": VOCABULARY | {"messages", "sources", "plan", "apply"},
     "checks": VOCABULARY | {"plan", "kernel", "apply", "export"},
-    "guests": VOCABULARY | {"kernel", "apply"},
+    "guests": VOCABULARY | {"kernel", "apply", "registry"},
     "processes": set[str](),
     "phases": set[str](),
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases"},
