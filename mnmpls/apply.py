@@ -42,11 +42,11 @@ def difference(wanted: Iterable[Record], observed: Iterable[Record]) -> Differen
     """What makes ``observed`` become ``wanted``. A record that only changes is one write and no removal; ports
     and sysctls are never removed."""
     wanted, observed = frozenset(wanted), frozenset(observed)
-    subjects = {_subject(record) for record in wanted}
+    subjects = {subject(record) for record in wanted}
     extra = (
         record
         for record in observed - wanted
-        if not isinstance(record, Port | Sysctl) and not (_subject(record) in subjects and _replaced_whole(record))
+        if not isinstance(record, Port | Sysctl) and not (subject(record) in subjects and _replaced_whole(record))
     )
     return Difference(tuple(sorted(extra, key=_need, reverse=True)), tuple(sorted(wanted - observed, key=_need)))
 
@@ -95,11 +95,11 @@ def _replaced_whole(record: Record) -> bool:
     return all(hop.via for hop in record.hops)
 
 
-def _subject(record: Record) -> Hashable:
+def subject(record: Record) -> Hashable:
     """What a record is about: two records about the same thing cannot both be true."""
     match record:
-        case Sysctl(subject) | VrfDevice(subject) | Bridge(subject) | Member(subject) | Port(subject):
-            return type(record), subject
+        case Sysctl(name) | VrfDevice(name) | Bridge(name) | Member(name) | Port(name):
+            return type(record), name
         case Route(table, dst, _, _, metric):
             return table, dst, metric
         case LabelRoute(label):

@@ -154,11 +154,20 @@ class Namespace:
         for body in self._netlink.dump(messages.address_dump()):
             if record := messages.address(body, names):
                 found.add(record)
-        for family in (socket.AF_INET, socket.AF_INET6):
-            found.update(messages.routes(self._netlink.dump(messages.route_dump(family)), names))
-        found.update(messages.label_routes(self._netlink.dump(messages.route_dump(messages.AF_MPLS)), names))
+        found.update(self._routes(names, RTPROT_MNMPLS))
         found.update(self._read_sysctls(sysctls))
         return frozenset(found)
+
+    def routes_by_hand(self) -> frozenset[Route | LabelRoute]:
+        """Routes of all tables that were made by ip(8) or the like without naming a routing protocol."""
+        names = {interface.index: interface.name for interface in self._interfaces()}
+        return frozenset(self._routes(names, messages.RTPROT_BOOT))
+
+    def _routes(self, names: dict[int, str], protocol: int) -> Iterator[Route | LabelRoute]:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            yield from messages.routes(self._netlink.dump(messages.route_dump(family, protocol)), names, protocol)
+        bodies = self._netlink.dump(messages.route_dump(messages.AF_MPLS, protocol))
+        yield from messages.label_routes(bodies, names, protocol)
 
     def _interfaces(self) -> list[Interface]:
         """All of them, as the kernel has them now: the only place where what is known of them is renewed."""

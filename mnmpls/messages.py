@@ -16,6 +16,7 @@ from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute
 from .state import MAIN_TABLE, Address, LabelRoute, NextHop, Route
 
 RTPROT_MNMPLS = 201
+RTPROT_BOOT = 3
 """Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
 
 AF_MPLS = 28
@@ -227,17 +228,17 @@ def _hops(encoded: Iterable[bytes], hops: tuple[NextHop, ...], index: Index) -> 
     return attribute(RTA_MULTIPATH, *several) if several else b""
 
 
-def route_dump(family: int) -> Message:
-    """Only ours: the kernel leaves the others out (NETLINK_GET_STRICT_CHK)."""
-    return Message(RTM_GETROUTE, 0, _ROUTE.pack(family, 0, 0, 0, 0, RTPROT_MNMPLS, 0, 0, 0))
+def route_dump(family: int, protocol: int = RTPROT_MNMPLS) -> Message:
+    """Only those of one protocol: the kernel leaves the others out (NETLINK_GET_STRICT_CHK)."""
+    return Message(RTM_GETROUTE, 0, _ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0))
 
 
-def routes(bodies: Iterable[bytes], names: Mapping[int, str]) -> Iterator[Route]:
+def routes(bodies: Iterable[bytes], names: Mapping[int, str], protocol: int = RTPROT_MNMPLS) -> Iterator[Route]:
     """IPv6 hops without a gateway are routes of their own to the kernel; here they are hops of one route."""
     found: dict[tuple[int, str, str, int], list[NextHop]] = {}
     for body in bodies:
-        family, length, _, _, table, protocol, _, kind, _ = _ROUTE.unpack_from(body)
-        if protocol != RTPROT_MNMPLS or kind not in _KIND_NAMES:
+        family, length, _, _, table, made_by, _, kind, _ = _ROUTE.unpack_from(body)
+        if made_by != protocol or kind not in _KIND_NAMES:
             continue
         given = attributes(body[_ROUTE.size :])
         nowhere = bytes(16 if family == socket.AF_INET6 else 4)
@@ -303,10 +304,12 @@ def _label_hop(hop: NextHop) -> bytes:
     return (_via(hop.via) if hop.via else b"") + swap
 
 
-def label_routes(bodies: Iterable[bytes], names: Mapping[int, str]) -> Iterator[LabelRoute]:
+def label_routes(
+    bodies: Iterable[bytes], names: Mapping[int, str], protocol: int = RTPROT_MNMPLS
+) -> Iterator[LabelRoute]:
     for body in bodies:
-        family, _, _, _, _, protocol, _, _, _ = _ROUTE.unpack_from(body)
-        if family == AF_MPLS and protocol == RTPROT_MNMPLS:
+        family, _, _, _, _, made_by, _, _, _ = _ROUTE.unpack_from(body)
+        if family == AF_MPLS and made_by == protocol:
             given = attributes(body[_ROUTE.size :])
             hops = _read_hops(given, names, lambda of_hop: labels(of_hop.get(RTA_NEWDST, b"")))
             yield LabelRoute(labels(given[RTA_DST])[0], tuple(sorted(hops)))

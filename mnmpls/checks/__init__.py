@@ -3,73 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..apply import difference
+from ..export.wording import vrf_names
 from ..model import Lab
-from ..state import Record, Sysctl
+from ..state import Record
 from .capture import tap
-from .reach import Result, matrix, probe
+from .drift import drifts
+from .findings import Finding, Report
+from .reach import probe
 from .trace import Trace, trace_on
 from .vpn import END_POINTS, Call, Site, address, call, reach_each_other, sites
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing checked: ``kind`` is reach, drift or trace, ``text`` a sentence or (trace) a small table;
-    ``detail`` is the Result or Trace behind it."""
-
-    kind: str
-    ok: bool
-    text: str
-    detail: Result | Trace | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All findings of one check."""
-
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        return all(one.ok for one in self.findings)
-
-    def text(self, encoding: str | None = None) -> str:
-        """For a person: the matrix, the traces, what drifted, and a closing line."""
-        results = [one.detail for one in self.findings if isinstance(one.detail, Result)]
-        parts = [matrix(results, encoding)] if results else []
-        parts += [one.text for one in self.findings if one.kind == "trace"]
-        drifted = [one.text for one in self.findings if one.kind == "drift" and not one.ok]
-        parts += ["\n".join(drifted)] if drifted else []
-        bad = sum(not one.ok for one in self.findings)
-        total = len(self.findings)
-        parts.append(f"{total - bad} of {total} findings as intended" + (f", {bad} NOT" if bad else ""))
-        return "\n\n".join(parts)
+__all__ = ["Finding", "Report", "calls", "check", "drift"]
 
 
 def check(lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> Report:
-    """Everything checked at once: who answers whom, each node's records against its kernel, and the labels of one
+    """Everything checked at once: each node's records against its kernel, who answers whom, and the labels of one
     packet between each two sites that reach each other (there and back)."""
-    reach = (Finding("reach", one.ok, one.why, one) for one in probe(lab, namespaces))
-    return Report((*reach, *drift(records, namespaces), *_traces(lab, records, namespaces)))
+    reached = (
+        Finding("reach", one.expected.subject, one.ok, one.expected.meant, one.seen, detail=one)
+        for one in probe(lab, namespaces)
+    )
+    return Report((*drift(records, namespaces), *_traces(lab, records, namespaces), *reached))
 
 
 def drift(records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> Iterator[Finding]:
-    """Per node whether its kernel holds the records; a Finding for each record that it lacks or has too many."""
+    """Per node whether its kernel holds the records; a Finding for each thing that is missing, differs or was added in
+    what the lab owns: its ports, its VRFs' tables, the label table."""
     for node, wanted in records.items():
-        keys = [one.key for one in wanted if isinstance(one, Sysctl)]
-        found = difference(wanted, namespaces[node].observe(keys))
-        for record in found.write:
-            yield Finding("drift", False, f"{node}: its kernel lacks {record}")
-        for record in found.remove:
-            yield Finding("drift", False, f"{node}: its kernel has beyond the plan {record}")
-        if not (found.write or found.remove):
-            yield Finding("drift", True, f"{node}: as planned")
+        vrfs = vrf_names(wanted)
+        found = drifts(node, wanted, namespaces[node])
+        for one in found:
+            yield Finding("drift", node, False, one.expected(vrfs), one.text(vrfs), node, one)
+        if not found:
+            yield Finding("drift", node, True, "its records", "as planned")
 
 
 def _traces(
@@ -77,8 +48,20 @@ def _traces(
 ) -> Iterator[Finding]:
     with tap({node.name: namespaces[node.name] for node in lab.nodes}) as open_tap:
         for there, dst in calls(lab):
-            one = trace_on(open_tap, lab, records, namespaces, there, dst)
-            yield Finding("trace", one.ok and one.answered, one.text(), one)
+            yield _traced(trace_on(open_tap, lab, records, namespaces, there, dst))
+
+
+def _traced(one: Trace) -> Finding:
+    if one.differences:
+        first = one.differences[0]
+        return Finding("trace", one.subject, False, first.expected, str(first), first.node, one)
+    if one.answered:
+        return Finding(
+            "trace", one.subject, True, "the predicted way, and an answer", "as predicted, answered", "", one
+        )
+    last = (one.reply or one.request)[-1]
+    seen = f"dropped at {last.node}, as the records say: {last.reason}"
+    return Finding("trace", one.subject, False, "an answer", seen, last.node, one)
 
 
 def calls(lab: Lab) -> Iterator[tuple[Call, str]]:

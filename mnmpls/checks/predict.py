@@ -118,7 +118,7 @@ class _View:
 
     @cached_property
     def down(self) -> set[str]:
-        return {one.name for one in self._records if isinstance(one, Port) and not one.up}
+        return {one.name for one in self._records if isinstance(one, Port | VrfDevice | Bridge) and not one.up}
 
     @cached_property
     def labels(self) -> dict[int, LabelRoute]:
@@ -243,6 +243,8 @@ def _switch(view: _View, packet: _Packet) -> Iterator[_Step]:
         labels = hop.labels + packet.labels[1:]
         if hop.via:
             yield _Step(labels, hop)
+        elif hop.port in view.down:
+            yield _Step(reason=f"{hop.port} is down")
         elif labels:
             yield from _decide(view, replace(packet, in_port=hop.port, labels=labels))
         else:

@@ -37,17 +37,26 @@ class Expectation:
         """Is dst itself the one that answers?"""
         return self.answer == self.dst
 
+    @property
+    def subject(self) -> str:
+        return f"{self.src} -> {self.dst} ({self.address})"
+
+    @property
+    def meant(self) -> str:
+        return f"{self.answer} was to answer" if self.answer else "nobody was to answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a probe found. ``who`` answered; ``received`` are all end points that the request was delivered to."""
+    """What a probe found. ``who`` answered; ``received`` are all end points that the request was delivered to;
+    ``seen`` says it in words."""
 
     expected: Expectation
     who: str | None
     received: tuple[str, ...]
     rtt_ms: float | None
     ok: bool
-    why: str
+    seen: str
 
     @property
     def src(self) -> str:
@@ -56,6 +65,11 @@ class Result:
     @property
     def dst(self) -> str:
         return self.expected.dst
+
+    @property
+    def why(self) -> str:
+        """A whole sentence."""
+        return f"{self.expected.subject}: {self.seen}" + ("" if self.ok else f"; {self.expected.meant}")
 
 
 def intended(lab: Lab, hosts_only: bool = False, version: int = 4) -> dict[tuple[str, str], Expectation]:
@@ -92,22 +106,21 @@ def _judge(expected: Expectation, seen: pings.Sighting, own_vpn: tuple[str, ...]
         who = expected.answer if expected.answer in received else received[0]
     as_meant = set(received) == ({expected.answer} if expected.answer else set())
     ok = as_meant and answered == (expected.answer is not None)
-    return Result(expected, who, received, seen.rtt_ms, ok, _why(expected, seen, ok, own_vpn))
+    return Result(expected, who, received, seen.rtt_ms, ok, _seen(expected, seen, ok, own_vpn))
 
 
-def _why(expected: Expectation, seen: pings.Sighting, ok: bool, own_vpn: tuple[str, ...]) -> str:
-    head = f"{expected.src} -> {expected.dst} ({expected.address}): "
+def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, own_vpn: tuple[str, ...]) -> str:
     if ok:
-        return head + _as_intended(expected)
+        return _as_intended(expected)
     strangers = sorted(seen.received - {expected.answer})
     if strangers:
         place = "another VPN" if strangers[0] not in own_vpn else "the same VPN"
-        return head + f"the request was delivered to {', '.join(strangers)}, of {place}; {_meant(expected)}"
+        return f"the request was delivered to {', '.join(strangers)}, of {place}"
     if seen.received and seen.rtt_ms is None:
-        return head + f"{expected.answer} received the request, but its answer never came back"
+        return f"{expected.answer} received the request, but its answer never came back"
     if seen.rtt_ms is not None:
-        return head + f"something that is no end point answered; {_meant(expected)}"
-    return head + f"the request was delivered to nobody{seen.said}; {_meant(expected)}"
+        return "something that is no end point answered"
+    return f"the request was delivered to nobody{seen.said}"
 
 
 def _as_intended(expected: Expectation) -> str:
@@ -120,10 +133,6 @@ def _as_intended(expected: Expectation) -> str:
     return f"isolated: its own VPN's {expected.answer} answered"
 
 
-def _meant(expected: Expectation) -> str:
-    return f"{expected.answer} was to answer" if expected.answer else "nobody was to answer"
-
-
 def signs(encoding: str | None = None) -> tuple[str, str, str, str]:
     """The signs for answered, isolated, wrong and self that ``encoding`` (standard output's) can show."""
     try:
@@ -133,8 +142,9 @@ def signs(encoding: str | None = None) -> tuple[str, str, str, str]:
     return SIGNS
 
 
-def matrix(results: Iterable[Result], encoding: str | None = None) -> str:
-    """A table, a row per asking node and a column per node asked for, then a legend and a sentence per failure."""
+def matrix(results: Iterable[Result], encoding: str | None = None, reasons: bool = True) -> str:
+    """A table, a row per asking node and a column per node asked for, then a legend and, with ``reasons``, a sentence
+    per failure."""
     results = tuple(results)
     yes, isolated, wrong, self_sign = signs(encoding)
     cells: dict[tuple[str, str], str] = {}
@@ -151,4 +161,4 @@ def matrix(results: Iterable[Result], encoding: str | None = None) -> str:
     good = sum(one.ok for one in results)
     legend = f"{yes} answers   {isolated} isolated as intended   {wrong} wrong"
     lines.append(f"{legend}   ({good} of {len(results)} as intended)")
-    return "\n".join(lines + [f"{wrong} {one.why}" for one in results if not one.ok])
+    return "\n".join(lines + [f"{wrong} {one.why}" for one in results if reasons and not one.ok])

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ..export.wording import vrf_names
 from ..model import Lab
 from ..state import LabelRoute, Record, Sysctl
 from .capture import Seen, Sighting, Tap, tap, way
+from .drift import drifts
 from .predict import Hop, operation, predict, predictions, vrf_at
 from .vpn import Call, addresses, call
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from ..kernel import Namespace
 
 __all__ = ["Hop", "Trace", "operation", "predict", "predictions", "trace", "trace_on"]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The hop ``node`` at which a packet left its predicted way: what it was to do there, and what it did."""
+
+    node: str
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"at {self.node}: expected {self.expected}, saw {self.seen}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,12 @@ class Trace:
     reply: tuple[Hop, ...]
     delivered_to: str | None
     answered: bool
-    differences: tuple[str, ...]
+    differences: tuple[Divergence, ...]
+
+    @property
+    def subject(self) -> str:
+        start = f"{self.src} ({self.vrf})" if self.vrf else self.src
+        return f"{start} -> {self.dst}" + (f" ({self.address})" if self.address != self.dst else "")
 
     @property
     def ok(self) -> bool:
@@ -44,12 +62,14 @@ class Trace:
         return not self.differences
 
     def text(self) -> str:
-        start = f"{self.src} ({self.vrf})" if self.vrf else self.src
-        head = f"{start} -> {self.dst}" + (f" ({self.address})" if self.address != self.dst else "")
-        lines = [head, *lines_of(self.request)]
+        lines = [self.subject, *lines_of(self.request)]
         if self.reply:
             lines += [f"{self.delivered_to} answers", *lines_of(self.reply)]
         return "\n".join([*lines, *(f"differs: {one}" for one in self.differences)])
+
+    def data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"ok": self.ok, **asdict(self)}
 
 
 def lines_of(hops: Sequence[Hop]) -> list[str]:
@@ -161,7 +181,7 @@ class _Compared:
 
     def with_prediction(
         self, ways: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], of: Call
-    ) -> tuple[tuple[Hop, ...], tuple[str, ...]]:
+    ) -> tuple[tuple[Hop, ...], tuple[Divergence, ...]]:
         """The captured hops with what only the prediction can tell of them, and the differences: none if the capture
         is one of the ways, else the first hop at which it leaves the nearest of them, for what follows is only a
         consequence."""
@@ -173,9 +193,9 @@ class _Compared:
         expected = nearest[shared] if shared < len(nearest) else None
         found = got[shared] if shared < len(got) else None
         node = expected.node if expected else found.node if found else of.src
-        text = f"at {node}: expected {_sentence(expected)}, saw {_seen(found, node)}"
         cause = self._cause(found, of, shared) if found and found.node == node else ""
-        return named, (text + (f": {cause}" if cause else ""),)
+        seen = _seen(found, node) + (f": {cause}" if cause else "")
+        return named, (Divergence(node, _sentence(expected), seen),)
 
     def _cause(self, found: Hop, of: Call, at: int) -> str:
         """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
@@ -184,10 +204,15 @@ class _Compared:
         actual = {**self._records, node: self._namespaces[node].observe(keys)}
         would = [one[at] for one in predictions(self._lab, actual, of.src, of.address, of.vrf) if at < len(one)]
         if found.operation == "drop":
-            return next((hop.reason for hop in would if hop.node == node and hop.reason), "")
+            reasons = (hop.reason for hop in would if hop.node == node and hop.reason)
+            return next(reasons, "") or self._device_down(node)
         if any(_key(hop) == _key(found) for hop in would):
             return "the lab's own route there was changed"
         return "it follows a route or label entry that is not the lab's"
+
+    def _device_down(self, node: str) -> str:
+        found = drifts(node, self._records[node], self._namespaces[node])
+        return next((one.text({}) for one in found if one.is_cause), "")
 
     def _named(self, ways: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], at: int) -> Hop:
         """A capture shows neither into which VRF a label was popped nor what else would have been right."""

@@ -50,7 +50,7 @@ def _prove(plan: Planned) -> list[str]:
         way = trace.trace(plan.lab, plan.records, plan.namespaces, *pair)
         mark("one packet followed on the wire")
         output("\nOne packet's way, as captured on the wire\n\n" + way.text() + "\n")
-        failures += [*way.differences, *([] if way.answered else [f"{pair[0]}: no answer came back"])]
+        failures += [*map(str, way.differences), *([] if way.answered else [f"{pair[0]}: no answer came back"])]
     return failures
 
 

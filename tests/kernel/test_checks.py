@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnmpls.apply import apply
-from mnmpls.checks import check
+from mnmpls.checks import check, drift
 from mnmpls.checks.reach import matrix, probe
 from mnmpls.checks.trace import predict
 from mnmpls.plan import l3vpn
@@ -75,11 +75,14 @@ def test_a_lost_label_route_is_named(running: Running) -> None:
     """Without its entry for 101, p is named as the node where the packet ends, and the label as the cause."""
     running.ip("p", "-f", "mpls", "route", "del", "101")
     found = running.trace("c1h1", "c1h3")
-    assert found.differences == ("at p: expected swap 101 -> 111 > pe2, saw nothing left p: label 101 unknown at p",)
+    assert tuple(map(str, found.differences)) == (
+        "at p: expected swap 101 -> 111 > pe2, saw nothing left p: label 101 unknown at p",
+    )
     assert "c1h1 -> c1h3 (88.2.1.3): the request was delivered to nobody; c1h3 was to answer" in running.failures()
     report = check(running.lab, running.records, running.namespaces)
-    (drifted,) = (one.text for one in report.findings if one.kind == "drift" and not one.ok)
-    assert drifted.startswith("p: its kernel lacks LabelRoute(label=101")
+    assert [one.text for one in report.of("drift", ok=False)] == [
+        "p: missing: ip -f mpls route 101 as 111 via inet 2.1.1.6 dev p-pe2-eth"
+    ]
 
 
 def test_a_lost_way_back_is_named(running: Running) -> None:
@@ -88,8 +91,10 @@ def test_a_lost_way_back_is_named(running: Running) -> None:
     found = running.trace("c1h1", "c1h3")
     assert found.delivered_to == "c1h3"
     assert not found.answered
-    assert found.differences == ("at p: expected swap 102 -> 112 > pe1, saw nothing left p: label 102 unknown at p",)
-    why = "c1h1 -> c1h3 (88.2.1.3): c1h3 received the request, but its answer never came back"
+    assert tuple(map(str, found.differences)) == (
+        "at p: expected swap 102 -> 112 > pe1, saw nothing left p: label 102 unknown at p",
+    )
+    why = "c1h1 -> c1h3 (88.2.1.3): c1h3 received the request, but its answer never came back; c1h3 was to answer"
     assert why in running.failures()
 
 
@@ -97,7 +102,7 @@ def test_a_port_that_takes_no_labels_is_named(running: Running) -> None:
     """net.mpls.conf.PORT.input=0 drops labelled packets without a word: the trace says which key it is."""
     key = "net.mpls.conf.p-pe1-eth.input"
     running.set("p", key, "0")
-    (difference,) = running.trace("c1h1", "c1h3").differences
+    (difference,) = map(str, running.trace("c1h1", "c1h3").differences)
     assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw nothing left p")
     assert difference.endswith(f"{key} is not 1")
 
@@ -110,7 +115,7 @@ def test_a_wrong_label_is_named(running: Running) -> None:
     finally:
         running.ip("p", "-f", "mpls", "route", "del", "101")
     assert not found.answered
-    (difference,) = found.differences
+    (difference,) = map(str, found.differences)
     assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw swap 101 -> 999 > pe2")
 
 
@@ -124,7 +129,7 @@ def test_a_leak_into_another_customer_is_named(running: Running) -> None:
     finally:
         running.ip("pe1", "route", "del", *leak)
     assert "c1h1 -> c1h3 (88.2.1.3): the request was delivered to c2h3, of another VPN; c1h3 was to answer" in why
-    (difference,) = found.differences
+    (difference,) = map(str, found.differences)
     assert difference.startswith("at pe1: expected push 101 > p, saw push 201 > p")
 
 
@@ -134,3 +139,69 @@ def test_planned_sizes_hold_too(customers: int, sites: int, hosts: int, core: in
     with running_lab(l3vpn(customers=customers, sites=sites, hosts=hosts, core=core)) as lab:
         report = check(lab.lab, lab.records, lab.namespaces)
         assert report.ok, report.text()
+
+
+def test_a_port_that_is_down_explains_what_went_with_it(running: Running) -> None:
+    """The port is told first and once, its lost routes are counted and not listed, and the pairs come last."""
+    running.ip("pe1", "link", "set", "pe1-p-eth", "down")
+    report = check(running.lab, running.records, running.namespaces)
+    (drifted,) = report.of("drift", ok=False)
+    assert drifted.text == "pe1: port pe1-p-eth is down; 5 routes went with it"
+    assert {one.node for one in report.of("trace", ok=False)} == {"pe1"}
+    lines = report.text("utf-8").splitlines()
+    assert lines[0] == drifted.text
+    assert lines[2].startswith("at pe1: expected push 101 > p, saw nothing left pe1")
+    assert "and 66 more pairs" in lines
+
+
+@pytest.mark.parametrize(
+    ("node", "device", "kind"), [("pe1", "vrf-pe1-c1", "VRF"), ("br11", "br11", "bridge")], ids=["vrf", "bridge"]
+)
+def test_a_device_that_is_down_is_drift(running: Running, node: str, device: str, kind: str) -> None:
+    """A VRF device or a bridge that somebody set down is told, and put up again by apply."""
+    running.ip(node, "link", "set", device, "down")
+    (drifted, *_) = [one for one in drift(running.records, running.namespaces) if not one.ok]
+    assert drifted.node == node
+    assert drifted.text.startswith(f"{node}: {kind} {device} is down")
+    (difference,) = map(str, running.trace("c1h3", "c1h1").differences)
+    assert difference.startswith(f"at {node}: ")
+    assert difference.endswith(f"{device} is down")
+    apply(running.records[node], running.namespaces[node], node)
+    assert all(one.ok for one in drift(running.records, running.namespaces))
+
+
+def test_what_was_added_by_hand_is_drift(running: Running) -> None:
+    """A route in a VRF's table or a label route that nobody planned is told; routes elsewhere and those of a routing
+    protocol are not."""
+    leak = ("route", "add", "table", "10", "88.2.1.3/32", "encap", "mpls", "201", "via", "inet", "2.1.1.2")
+    others = [
+        ("route", "add", "10.77.0.0/16", "via", "2.1.1.2"),
+        ("route", "add", "table", "10", "10.78.0.0/16", "via", "1.1.1.1", "dev", "pe1-c1e1-eth", "proto", "bgp"),
+    ]
+    for words in (leak, *others):
+        running.ip("pe1", *words)
+    running.ip("pe1", "-f", "mpls", "route", "add", "777", "dev", "vrf-pe1-c2")
+    running.ip("pe1", "address", "add", "9.9.9.9/32", "dev", "pe1-p-eth")
+    try:
+        found = [one.text for one in drift(running.records, running.namespaces) if not one.ok]
+    finally:
+        running.ip("pe1", "-f", "mpls", "route", "del", "777")
+        for words in (leak, *others):
+            running.ip("pe1", "route", "del", *words[2:])
+    assert found == [
+        "pe1: added: ip address 9.9.9.9/32 dev pe1-p-eth",
+        "pe1: added: ip -f mpls route 777 dev vrf-pe1-c2",
+        "pe1: added: ip route 88.2.1.3/32 vrf vrf-pe1-c1 encap mpls 201 via 2.1.1.2 dev pe1-p-eth",
+    ]
+
+
+def test_what_was_changed_is_one_drift(running: Running) -> None:
+    """Something that has another value is one thing that differs, not one missing and one added."""
+    running.set("pe1", "net.ipv4.conf.pe1-p-eth.rp_filter", "2")
+    running.ip("p", "-f", "mpls", "route", "replace", "101", "as", "999", "via", "inet", "2.1.1.6", "proto", "201")
+    assert [one.text for one in drift(running.records, running.namespaces) if not one.ok] == [
+        "p: differs: ip -f mpls route 101 as 999 via inet 2.1.1.6 dev p-pe2-eth, "
+        "which should be: ip -f mpls route 101 as 111 via inet 2.1.1.6 dev p-pe2-eth",
+        "pe1: differs: sysctl net.ipv4.conf.pe1-p-eth.rp_filter=2, "
+        "which should be: sysctl net.ipv4.conf.pe1-p-eth.rp_filter=0",
+    ]

@@ -88,7 +88,7 @@ def test_labels_that_keep_their_value_are_swapped() -> None:
     with running_lab(load(str(TOPOS / "l3vpn.yml"))) as lab:
         same = ("101", "via", "inet", "2.1.1.6")
         lab.ip("p", "-f", "mpls", "route", "replace", "101", "as", *same)
-        (difference,) = lab.trace("c1h1", "c1h3").differences
+        (difference,) = map(str, lab.trace("c1h1", "c1h3").differences)
     assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw swap 101 -> 101 > pe2")
 
 

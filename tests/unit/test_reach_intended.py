@@ -117,10 +117,10 @@ def test_the_matrix_falls_back_to_ascii(lab: Lab) -> None:
 def test_the_matrix_tells_each_failure(lab: Lab) -> None:
     """A failed pair is marked in its cell and explained in a sentence under the table."""
     results = [_answered(one) for one in intended(lab, hosts_only=True).values()]
-    results[0] = replace(results[0], ok=False, who=None, why="c1h1 -> c1h2 (88.1.1.2): the request got lost")
+    results[0] = replace(results[0], ok=False, who=None, seen="the request got lost")
     text = matrix(results, "utf-8")
     assert text.splitlines()[1].split()[1:3] == ["-", "✗"]
-    assert text.splitlines()[-1] == "✗ c1h1 -> c1h2 (88.1.1.2): the request got lost"
+    assert text.splitlines()[-1] == "✗ c1h1 -> c1h2 (88.1.1.2): the request got lost; c1h2 was to answer"
 
 
 def test_a_probe_is_found_again_on_a_labelled_wire() -> None:
