@@ -58,7 +58,7 @@ def _text(path: str) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise LabError([Problem("", "this is not UTF-8 text: save the file in that encoding", f"{path}:{line}")]) from error
+        raise LabError([Problem("", "this is not UTF-8 text: save it as UTF-8", f"{path}:{line}")]) from error
 
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
