@@ -24,12 +24,13 @@ def shape_faults(lab: Lab) -> Iterator[Fault]:
 
 
 def _of_fields(value: Any, where: str) -> Iterator[Fault]:
-    for name, hint in _hints(type(value)):
+    kind: Any = type(value)
+    for name, hint in _hints(kind):
         yield from _of(getattr(value, name), hint, f"{where}.{name}" if where else name)
 
 
 @cache
-def _hints(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((name, hint) for name, hint in get_type_hints(kind).items() if name not in READERS)
 
 
