@@ -243,7 +243,7 @@ ANSWERS = [
     "Usage: trace SRC DST",
     "node br11 has no address",
     "*** Results: ['5M', '5.2",
-    "there is no file /nowhere",
+    "cannot read /nowhere: No such file or directory",
     "Unknown command: nonsense",
 ]
 
