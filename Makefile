@@ -6,7 +6,7 @@ VENV   := .venv
 BUILT  := mnmpls/guests/fpshim.so mnmpls/guests/qemu-init
 CHOSEN := $(if $(MNMPLS_KERNEL),MNMPLS_KERNEL=$(MNMPLS_KERNEL))
 
-.PHONY: help setup demo test unit lint clean
+.PHONY: help setup demo test unit lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,9 @@ unit: setup  ## only the tests that need neither root nor a kernel: seconds
 lint: setup $(VENV)/.done  ## mypy --strict and ruff
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/ruff check
+
+bench: setup  ## how fast labs come up, against the kernel's own floor and others; BENCH="--help" for the choices
+	@$(SUDO) $(PYTHON) -m tests.bench $(BENCH)
 
 clean:  ## take away all that setup, lint and test made here, and the installed mnmpls (Debian's packages stay)
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mnmpls"

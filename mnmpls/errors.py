@@ -37,13 +37,11 @@ class Problem:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known."""
-    names = sorted({*known})
+    names = sorted(known)
     near = get_close_matches(name, names, 1)
     if near:
         return f"did you mean {near[0]!r}?"
-    if len(names) < 2:
-        return f"there is {names[0] if names else 'none'}"
-    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
+    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "there is none"
 
 
 class LabError(MnmplsError):

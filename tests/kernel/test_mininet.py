@@ -243,7 +243,7 @@ ANSWERS = [
     "Usage: trace SRC DST",
     "node br11 has no address",
     "*** Results: ['5M', '5.2",
-    "cannot read /nowhere: No such file or directory",
+    "there is no file /nowhere",
     "Unknown command: nonsense",
 ]
 
