@@ -9,7 +9,7 @@ from itertools import groupby
 from ..apply import difference
 from ..messages import RTPROT_MNMPLS
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
-from ..state import Bridge, LabelRoute, Record, Route, Sysctl, VrfDevice
+from ..state import Address, Bridge, LabelRoute, Record, Route, Sysctl, VrfDevice
 from .atlas import Atlas, atlas
 from .commands import command
 from .reasons import ROLES, reason
@@ -21,7 +21,7 @@ def ip_commands(lab: Lab, records: Records) -> str:
     """A script for bash that brings a completed ``lab`` up without mnmpls, each command with its reason."""
     known = atlas(lab, records)
     nodes = (_node(known, node.name, records[node.name]) for node in lab.nodes)
-    parts = (_head(lab, records), _nodes(lab), _wires(lab), *nodes, _own_lines(lab), _TAIL)
+    parts = (_head(lab, records), _nodes(lab, records), _wires(lab), *nodes, _own_lines(lab), _TAIL)
     texts = ("".join(f"{line}\n" for line in part) for part in parts)
     return "\n".join(text for text in texts if text)
 
@@ -61,10 +61,14 @@ def _modules(records: Records) -> Iterator[str]:
         yield "mpls_iptunnel"
 
 
-def _nodes(lab: Lab) -> Iterator[str]:
+def _nodes(lab: Lab, records: Records) -> Iterator[str]:
     yield "# Every node is a network namespace: interfaces, addresses and routes of its own."
     for node in lab.nodes:
         yield shlex.join(["ip", "netns", "add", node.name])
+    if any(isinstance(each, Address) and ":" in each.cidr for found in records.values() for each in found):
+        settings = [f"net.ipv6.conf.{which}.accept_dad=0" for which in ("all", "default")]
+        yield "# IPv6: interfaces made from now on use their link-local addresses at once, not a second or two later."
+        yield from (shlex.join(inside(node.name, ["sysctl", "-qw", *settings])) for node in lab.nodes)
 
 
 def _wires(lab: Lab) -> Iterator[str]:
