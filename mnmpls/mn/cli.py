@@ -83,10 +83,17 @@ class CLI(stock.CLI):  # type: ignore[misc]
             output(checks.check(plan.lab, plan.records, plan.namespaces).text() + "\n")
 
     def do_source(self, line: str) -> None:
-        """Read commands from a file. Usage: source FILE"""
-        if line.split() and not Path(line.split()[0]).is_file():
-            raise CheckFailed(f"there is no file {line.split()[0]}")
-        super().do_source(line)
+        """Read commands from a file, which may ``source`` others. Usage: source FILE"""
+        names = line.split()
+        if len(names) != 1:
+            error("usage: source FILE\n")
+            return
+        try:
+            commands = Path(names[0]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise CheckFailed(f"cannot read {names[0]}: {getattr(problem, 'strerror', 'not a text')}") from problem
+        for command in commands:
+            self.onecmd(command)
 
     def do_xterm(self, line: str, term: str = "xterm") -> None:
         """Open a terminal in a window of your display for each node. Usage: xterm NODE..."""

@@ -242,8 +242,8 @@ ANSWERS = [
     "push 101",
     "Usage: trace SRC DST",
     "node br11 has no address",
-    "*** Results: ['5M', '5.2",
-    "there is no file /nowhere",
+    "*** Results: ['5M', '",
+    "cannot read /nowhere: No such file or directory",
     "Unknown command: nonsense",
 ]
 

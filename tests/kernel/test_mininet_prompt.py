@@ -79,6 +79,34 @@ def test_vrf_of_one_node(say: Say) -> None:
     assert [row.split()[0] for row in say("vrf pe2").splitlines()] == ["PE", "pe2", "pe2"]
 
 
+def test_link_down_and_up_at_the_prompt(say: Say) -> None:
+    """Meanwhile ``check`` says what does not work and what the kernels lack; up again, all is as it was."""
+    broken = say("link pe1 p down", "check")
+    mended = say("link pe1 p up", "check")
+    assert "pe1: port pe1-p-eth is down" in broken
+    assert re.search(r"findings as intended, \d+ NOT", broken)
+    assert re.search(r"findings as intended(?!, )", mended), mended
+
+
+def test_ping_of_an_address_that_means_another_node(say: Say) -> None:
+    """The prompt says whom the address means; a name of the own VPN passes without a word."""
+    said = say("c1h1 ping -c1 -W1 c2h3")
+    assert "*** c2h3 stands for 88.2.1.3, which for c1h1 is c1h3's address: c2h3 is in another VPN\n" in said
+    assert "1 received" in said
+    assert "***" not in say("c1h1 ping -c1 -W1 c1h3").replace("*** Starting CLI", "")
+
+
+def test_nodes_added_by_a_sourced_file(net: Mininet, say: Say, tmp_path: Path) -> None:
+    """``source`` a file that adds a host and a link to the running net: it is set up, and reaches its own VPN."""
+    more = tmp_path / "more"
+    more.write_text("py net.addHost('c1h5', cls=type(c1h1))\npy net.addLink('c1h5', 'br11')\n")
+    said = say(f"source {more}", "c1h5 ping -c1 -W1 c1h3", "trace c1h5 c1h4", "pingall")
+    assert ("1 received" in said, "push 101" in said) == (True, True), said
+    assert "0% dropped (156/156 as intended)" in said
+    assert net["c1h5"].IP().startswith("88.1.1.")
+    assert "0% dropped (132/132 as intended)" in say("py net.delHost(c1h5)", "pingall")
+
+
 def test_udp_is_measured_at_both_ends() -> None:
     """In a fresh lab, where the first datagram that a label makes too long for a link would be lost; at a rate near
     the one asked for."""

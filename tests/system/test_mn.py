@@ -129,6 +129,20 @@ def test_exception_in_user_code(plain: Path, nothing_left: None, line: str, stat
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_lines_in_a_pipe_are_commands(plain: Path) -> None:
+    """A program that drives mn by a pipe may write while a node's command runs: stock Mininet hands that to the
+    node's shell."""
+    argv = [MN[0], "--custom", str(plain)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        assert child.stdin and child.stdout
+        child.stdin.write(b"a echo started; sleep 1\n")
+        child.stdin.flush()
+        while b"started" not in child.stdout.readline():
+            assert child.poll() is None
+        said = child.communicate(b"nodes\nb hostname\nexit\n", timeout=20)[0]
+    assert (child.returncode, b"available nodes are: \na b\n" in said) == (0, True), said
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_killed_lab_leaves_nothing(plain: Path, nothing_left: None, number: signal.Signals) -> None:
     """A lab on this machine's own kernel, its shells and background jobs, go with a killed mn."""
