@@ -37,11 +37,13 @@ class Problem:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known."""
-    names = sorted(known)
+    names = sorted({*known})
     near = get_close_matches(name, names, 1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "there is none"
+    if len(names) < 2:
+        return f"there is {names[0] if names else 'none'}"
+    return "there are " + ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
 
 
 class LabError(MnmplsError):

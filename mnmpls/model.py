@@ -115,6 +115,11 @@ class Lab:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.places.get(path, "")
 
+    def told(self, path: str) -> str:
+        """``path`` for a sentence, with its line where the lab's text has one: ``at links[2].a (line 14)``."""
+        line = self.place(path).rpartition(":")[2]
+        return f"at {path} (line {line})" if line.isdigit() else f"at {path}"
+
     def node(self, name: str) -> Node:
         """Raises KeyError for a name that is not in the lab."""
         for node in self.nodes:

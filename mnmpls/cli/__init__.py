@@ -15,6 +15,7 @@ from .parser import parse
 
 ROOMS = {
     "guest": "guest",
+    "completion": "completion",
     **dict.fromkeys(("up", "down", "list", "exec", "apply"), "labs"),
     **dict.fromkeys(("check", "trace", "drift"), "watch"),
 }

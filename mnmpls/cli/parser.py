@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     _labs(verbs)
     _watching(verbs)
     _guest(verbs)
+    _completion(verbs)
     return top
 
 
@@ -88,6 +89,12 @@ def _guest(verbs: Any) -> None:
         )
         if action == "run":
             one.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments, after --")
+
+
+def _completion(verbs: Any) -> None:
+    shell = verbs.add_parser("completion", help="what your shell needs to complete the words of this command")
+    shells = ("bash", "zsh", "fish", "words")
+    shell.add_argument("shell", choices=shells, help="let it evaluate what this prints (words: what it asks then)")
 
 
 def _verb(verbs: Any, name: str, text: str, json: bool = False, limit: float = LIMIT_S) -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from ..model import Lab, Node, Vrf
@@ -38,19 +38,27 @@ class Atlas:
     net: Network
     labels: Mapping[str, Mapping[int, LabelRoute]]
     vrfs: Mapping[tuple[str, int], Vrf]
+    _paths: dict[tuple[str, NextHop], LabelPath | None] = field(default_factory=dict, compare=False, repr=False)
 
     def node(self, name: str) -> Node:
         return self.net.nodes[name]
 
     def beyond(self, node: str, port: str, via: str = "") -> str:
-        """The nodes on the other side of a port, or the one that has the address ``via`` there; empty for none."""
+        """The node on the other side of a port, or the one that has the address ``via`` there; of many the first few;
+        empty for none."""
         index = self.net.segment_of.get((node, port))
         others = [each for each in self.net.segments[index].ports if each.node != node] if index is not None else []
         having = [each for each in others if any(via == str(address.ip) for address in interfaces(each))]
-        return ", ".join(dict.fromkeys(each.node for each in (having if via else others)))
+        names = list(dict.fromkeys(each.node for each in (having if via else others)))
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
     def label_path(self, node: str, hop: NextHop) -> LabelPath | None:
         """Where a packet ends that leaves ``node`` by ``hop`` with labels; the first of equal ways at each router."""
+        if (node, hop) not in self._paths:  # many prefixes take one path
+            self._paths[node, hop] = self._follow(node, hop) if hop.labels else None
+        return self._paths[node, hop]
+
+    def _follow(self, node: str, hop: NextHop) -> LabelPath | None:
         stack, passed = hop.labels, dict[str, tuple[int, ...]]()
 
         def path(vrf: str, whole: bool = True) -> LabelPath:
@@ -58,7 +66,7 @@ class Atlas:
 
         while hop.labels or hop.via:
             node = self.beyond(node, hop.port, hop.via)
-            if not node or node in passed or not (stack or passed):
+            if not node or node in passed:
                 return None
             passed[node] = stack
             if not stack:
@@ -68,7 +76,7 @@ class Atlas:
                 return path("", whole=False)
             hop = known.hops[0]
             stack = (*hop.labels, *stack[1:])
-        return path(hop.port if hop.port != "lo" else "") if passed else None
+        return path(hop.port if hop.port != "lo" else "")
 
 
 def atlas(lab: Lab, records: Mapping[str, frozenset[Record]]) -> Atlas:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from . import alloc
+from .check_links import link_text
 from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, interface, interfaces, network, sites, via
 from .vrfs import vpn_of
 
@@ -143,8 +144,8 @@ def _without_room(lab: Lab, lacking: Mapping[Key, str]) -> Iterator[Problem]:
         for side, port in (("a", link.a), ("b", link.b)):
             if subnet := lacking.get((port.node, port.name)):
                 path = f"links[{i}].{side}"
-                text = f"{subnet} has no address left for {port.node}: give its neighbours a shorter prefix length"
-                yield Problem(path, text, lab.place(path))
+                text = f"{link_text(link)}: {subnet} has no address left for {port.node}"
+                yield Problem(path, f"{text}: give its neighbours a shorter prefix length", lab.place(path))
 
 
 def _spread_over(net: Network, ports: Sequence[Port], subnet: str, used: set[int]) -> Iterator[tuple[Port, str | None]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from ..errors import Problem
 from ..model import Lab
 from .alloc import FIRST_LABEL, PLATFORM_LABELS
+from .check_addresses import address_faults
 from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
+from .check_shape import shape_faults
 from .graph import network
 
 Fault = tuple[str, str]
@@ -19,14 +22,19 @@ Fault = tuple[str, str]
 
 def problems(lab: Lab) -> tuple[Problem, ...]:
     """Every problem of ``lab``, its reader's faults among them, in the order of its text."""
+    shape = [] if lab.places else [Problem(path, text) for path, text in shape_faults(lab)]
+    if shape:
+        return tuple(shape)
     known = {fault.path for fault in lab.faults}
     found = [Problem(path, text, lab.place(path)) for path, text in _faults(lab) if path not in known]
     return tuple(sorted(dict.fromkeys([*lab.faults, *found]), key=_position))
 
 
-def _position(problem: Problem) -> tuple[int, str]:
+def _position(problem: Problem) -> tuple[int, list[tuple[int, str]]]:
+    """By line, then by path, in which ``links[10]`` comes after ``links[9]``."""
     line = problem.place.rpartition(":")[2]
-    return int(line) if line.isdigit() else 0, problem.path
+    parts = re.findall(r"(\d{1,9})|(\D+|\d+)", problem.path)
+    return int(line) if line.isdigit() else 0, [(int(number or 0), text) for number, text in parts]
 
 
 def _faults(lab: Lab) -> Iterator[Fault]:
@@ -39,4 +47,5 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     net = network(sound)
     yield from node_faults(lab, net)
     yield from link_faults(lab, net)
+    yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)

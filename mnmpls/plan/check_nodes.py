@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..errors import nearest
 from ..model import NO_LOOPBACK, ROLES, Lab, Node, StaticRoute, Vrf
 from .alloc import FIRST_LABEL, LAST_LABEL, RESERVED_TABLES
+from .check_links import vrf_fault
 from .graph import Network, interface
 from .routes import destination, version
 from .spelling import cidr, is_address, name_fault, pair_fault
@@ -22,7 +23,7 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     for node in lab.nodes:
         where = f"nodes.{node.name}"
         if node.name in seen:
-            yield where, "there are two nodes of this name"
+            yield where, f"there are two nodes called {node.name}: rename one"
         seen.add(node.name)
         if fault := name_fault(node.name, "node"):
             yield where, fault
@@ -32,8 +33,11 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         yield from _gateway_faults(net, node, where)
         yield from _vrf_faults(node, where)
         for key, _ in node.sysctls:
-            if not key.startswith("net."):
-                yield f"{where}.sysctls.{key}", "only net.* belongs to a node; this one is the whole machine's"
+            if "/" in key:
+                yield f"{where}.sysctls.{key}", f"write {key!r} with dots, such as net.ipv4.ip_forward"
+            elif not key.startswith("net."):
+                text = f"{key} is a setting of the whole machine; a node has its own only of those that begin with net."
+                yield f"{where}.sysctls.{key}", text
         for i, route in enumerate(node.routes):
             yield from _route_faults(net, node, route, f"{where}.routes[{i}]")
         for i, line in enumerate(node.exec):
@@ -47,11 +51,13 @@ def _loopback_faults(node: Node, where: str, seen: dict[str, str]) -> Iterator[F
             continue
         address = cidr(loopback)
         if address is None:
-            yield f"{where}.loopback", f"{loopback!r} is not an address; for no loopback say {NO_LOOPBACK}"
+            text = f"{loopback!r} is not an address, such as 10.0.0.1/32"
+            yield f"{where}.loopback", f"{text}; for no loopback write {NO_LOOPBACK}"
         elif address.network.num_addresses > 1:
-            yield f"{where}.loopback", f"{loopback} has to be a single address: {address.ip}/{address.max_prefixlen}"
+            text = f"a loopback is a single address, and {loopback} is a subnet"
+            yield f"{where}.loopback", f"{text}: write {address.ip}/{address.max_prefixlen}"
         elif str(address.ip) in seen:
-            yield f"{where}.loopback", f"{address.ip} is the loopback of {seen[str(address.ip)]} already"
+            yield f"{where}.loopback", f"{address.ip} is {seen[str(address.ip)]}'s loopback already: give another"
         else:
             seen[str(address.ip)] = node.name
 
@@ -60,11 +66,12 @@ def _gateway_faults(net: Network, node: Node, where: str) -> Iterator[Fault]:
     if node.gateway in ("", NO_LOOPBACK):
         return
     if node.role not in ("ce", "host"):
-        yield f"{where}.gateway", f"only a ce or a host has a gateway, not a {node.role}"
+        text = f"only a ce or a host has a gateway, and {node.name} is a {node.role}"
+        yield f"{where}.gateway", f"{text}: give a router routes, such as {{dst: default, via: ADDRESS}}"
     elif not is_address(node.gateway):
-        yield f"{where}.gateway", f"{node.gateway!r} is not an address; for no default route say {NO_LOOPBACK}"
+        yield f"{where}.gateway", f"{node.gateway!r} is not an address; for no default route write {NO_LOOPBACK}"
     elif not _may_reach(net, node, node.gateway):
-        yield f"{where}.gateway", f"{node.gateway} is in no subnet of {node.name}'s ports"
+        yield f"{where}.gateway", f"the gateway {node.gateway} is in no subnet of {node.name}'s ports{_has(net, node)}"
 
 
 def _may_reach(net: Network, node: Node, address: str) -> bool:
@@ -75,9 +82,16 @@ def _may_reach(net: Network, node: Node, address: str) -> bool:
     return any(port.addresses is None for port in ports) or any(each and wanted in each.network for each in found)
 
 
+def _has(net: Network, node: Node) -> str:
+    """What addresses a node's ports have, to be said after what they lack."""
+    given = [text for port in net.ports.get(node.name, ()) for text in port.addresses or ()]
+    return f", which have {', '.join(given[:6])}" + (" ..." if len(given) > 6 else "") if given else ""
+
+
 def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
     if node.vrfs and node.role != "pe":
-        yield f"{where}.vrfs", f"only a pe has VRFs, not a {node.role}"
+        text = f"only a pe has VRFs, and {node.name} is a {node.role}: give it the role pe, or take its vrfs out"
+        yield f"{where}.vrfs", text
     tables: dict[int, str] = {}
     names: set[str] = set()
     for vrf in node.vrfs:
@@ -85,7 +99,7 @@ def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
         if fault := name_fault(vrf.name, "VRF"):
             yield path, fault
         if vrf.name in names:
-            yield path, "there are two VRFs of this name"
+            yield path, f"{node.name} has two VRFs called {vrf.name}: rename one"
         names.add(vrf.name)
         if vrf.table is not None:
             yield from _table_faults(vrf.table, f"{path}.table", tables)
@@ -95,11 +109,11 @@ def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
 
 def _table_faults(table: int, path: str, taken: dict[int, str]) -> Iterator[Fault]:
     if not 0 <= table < 2**32:
-        yield path, f"{table} is not a table: give 1 to {2**32 - 1}"
+        yield path, f"{table} is not the number of a table: give 1 to {2**32 - 1}, or leave it out"
     elif table in RESERVED_TABLES:
-        yield path, f"table {table} is the kernel's own: take another, such as 10"
+        yield path, f"table {table} is the kernel's own: give another, such as 10, or leave it out"
     elif table in taken:
-        yield path, f"table {table} is {taken[table]}'s already"
+        yield path, f"table {table} is VRF {taken[table]}'s already: the two would share all routes; give another"
 
 
 def _target_faults(vrf: Vrf, path: str) -> Iterator[Fault]:
@@ -113,24 +127,26 @@ def _target_faults(vrf: Vrf, path: str) -> Iterator[Fault]:
 def _route_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iterator[Fault]:
     subnet = cidr(destination(route))
     if subnet is None:
-        yield f"{path}.dst", f"{route.dst!r} is not a prefix; give one, or default"
+        yield f"{path}.dst", f"{route.dst!r} is not a prefix, such as 10.1.0.0/16, nor the word default"
     elif subnet.ip != subnet.network.network_address:
-        yield f"{path}.dst", f"{route.dst} is an address inside a prefix: {subnet.network}"
+        yield f"{path}.dst", f"{route.dst} is an address inside the prefix {subnet.network}: write that"
     if not route.via and not route.port:
-        yield path, "say where to: via an address, port a port's name, or both"
+        yield path, f"where does {route.dst} lead? Give via (an address), port (a port's name), or both"
     if route.via and not is_address(route.via):
         yield f"{path}.via", f"{route.via!r} is not an address"
     elif route.via and subnet is not None and version(route.via) != subnet.version:
-        yield f"{path}.via", f"{route.via} is not of the IP version of {route.dst}"
+        text = f"a route to {route.dst} needs a next hop of IPv{subnet.version}, and {route.via} is not one"
+        yield f"{path}.via", text
     elif route.via and not route.port and not _may_reach(net, node, route.via):
-        yield f"{path}.via", f"{route.via} is in no subnet of {node.name}'s ports: name the port too"
+        text = f"the next hop {route.via} is in no subnet of {node.name}'s ports{_has(net, node)}"
+        yield f"{path}.via", f"{text}: give one that is, or name the port too"
     ports = {port.name for port in net.ports.get(node.name, ()) if port.name}
     vrfs = {vrf.name for vrf in node.vrfs}
     open_ = any(not port.name for port in net.ports.get(node.name, ()))
     if route.port and not open_ and route.port not in {*ports, *vrfs, "lo"}:
         yield f"{path}.port", f"{node.name} has no port {route.port!r}; {nearest(route.port, ports)}"
-    if route.vrf is not None and route.vrf not in vrfs:
-        yield f"{path}.vrf", f"{node.name} has no VRF {route.vrf!r}; {nearest(route.vrf, vrfs)}"
+    if route.vrf is not None and (fault := vrf_fault(node, route.vrf)):
+        yield f"{path}.vrf", fault
     for label in route.labels:
         if not FIRST_LABEL <= label <= LAST_LABEL:
             yield f"{path}.labels", label_text(label)
@@ -154,4 +170,5 @@ def _command_fault(line: str) -> str:
 
 
 def label_text(label: int) -> str:
-    return f"{label} is not a label to use: give {FIRST_LABEL} to {LAST_LABEL} (RFC 3032 reserves 0 to 15)"
+    why = "0 to 15 are reserved (RFC 3032)" if 0 <= label < FIRST_LABEL else "a label has 20 bits"
+    return f"{label} cannot be used as a label, because {why}: give {FIRST_LABEL} to {LAST_LABEL}"

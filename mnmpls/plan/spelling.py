@@ -19,11 +19,13 @@ MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 def name_fault(name: str, what: str) -> str:
     """What is wrong with the name of a node, VRF or port; empty when nothing is."""
     if len(name.encode()) > NAME_BYTES:
-        return f"{what} name {name!r} has {len(name.encode())} bytes, the kernel takes {NAME_BYTES}"
+        why = " (interfaces are named after nodes)" if what == "node" else ""
+        text = f"the {what} name {name!r} has {len(name.encode())} bytes, and the kernel takes {NAME_BYTES}"
+        return f"{text}{why}: shorten it"
     if not NAME.fullmatch(name):
-        return f"{what} name {name!r} may have letters, digits and _ . - only"
+        return f"the {what} name {name!r} may have letters (a to z), digits and _ . - only, and one at least"
     if name in NOT_INTERFACES:
-        return f"{what} name {name!r} means something else to the kernel"
+        return f"{name!r} means something else to the kernel: give the {what} another name"
     return ""
 
 
@@ -54,4 +56,6 @@ def pair_fault(text: str, what: str) -> str:
                 return ""
         elif is_address(left) and ":" not in left and int(right) < 2**16:
             return ""
-    return f"{what} {text!r} is not ASN:NUMBER or ADDRESS:NUMBER, such as 65000:1"
+    if NUMBER.fullmatch(left) and NUMBER.fullmatch(right):
+        return f"one half of the {what} {text!r} has to be below 65536, and the other below 4294967296"
+    return f"the {what} {text!r} is not ASN:NUMBER or ADDRESS:NUMBER, such as 65000:1 or 10.0.0.1:1"

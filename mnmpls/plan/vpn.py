@@ -8,6 +8,7 @@ from itertools import pairwise
 from ..errors import Problem
 from ..model import Lab, Lsp
 from ..state import NextHop
+from .check_links import link_text
 from .core import Edges, outgoing, transport
 from .graph import Edge, Network, search
 from .instances import Flows, Instance, Key
@@ -111,8 +112,8 @@ def mute_links(lab: Lab, mute: Iterable[tuple[Edge, str]]) -> list[Problem]:
                 prefix = lacking.get((port.node, port.name, number), "")
                 if prefix:
                     text = (
-                        f"{port.node} has to send {prefix} over this link to {other.node}, but the link has no subnet "
-                        f"of IPv{number}: give both of its ends an IPv{number} address"
+                        f"{link_text(link)}: {port.node} has to send packets for {prefix} over it to {other.node}, but "
+                        f"it has no subnet of IPv{number}: give both of its ends an IPv{number} address"
                     )
                     found.append(Problem(f"links[{i}].{side}", text, lab.place(f"links[{i}].{side}")))
     return found

@@ -25,7 +25,7 @@ def _tree(where: str, data: object, depth: int) -> yaml.Node:
     if kind:
         return yaml.ScalarNode(f"{PLAIN}{kind}", "" if data is None else str(data))
     if depth > DEEPEST:
-        raise LabError([Problem(where, f"more than {DEEPEST} levels are no lab")])
+        raise LabError([Problem(where, f"a lab may have {DEEPEST} levels; this one has more")])
     if isinstance(data, Mapping):
         pairs = [(_tree(where, key, depth + 1), _tree(_under(where, key), data[key], depth + 1)) for key in data]
         return yaml.MappingNode(f"{PLAIN}map", pairs)

@@ -21,7 +21,7 @@ import yaml
 from ..errors import Problem
 from ..model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 from .keys import LAB, LINK, LSP, NODE, PORT, ROUTE, VRF
-from .reading import Entries, Notes, is_null, items, mapping, number, numbers, text, texts
+from .reading import Entries, Notes, is_null, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
 
@@ -36,7 +36,7 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     top = mapping(notes, "", root, LAB)
     return Lab(
         name=text(notes, "name", top.get("name"), "lab"),
-        nodes=tuple(_nodes(notes, top)),
+        nodes=tuple(_nodes(notes, root, top)),
         links=tuple(_links(notes, top)),
         lsps=tuple(_lsps(notes, top)),
         platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
@@ -45,11 +45,11 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     )
 
 
-def _nodes(notes: Notes, top: Entries) -> list[Node]:
-    if "nodes" not in top:
+def _nodes(notes: Notes, root: yaml.Node, top: Entries) -> list[Node]:
+    if "nodes" not in top and (isinstance(root, yaml.MappingNode) or is_null(root)):
         notes.problems.append(Problem("nodes", "a lab needs nodes, such as nodes: {h1: host, h2: host}", notes.path))
-        return []
-    return [_node(notes, name, node) for name, node in mapping(notes, "nodes", top["nodes"]).items()]
+    found = mapping(notes, "nodes", top["nodes"], like="{p1: p, h1: host}") if "nodes" in top else {}
+    return [_node(notes, name, node) for name, node in found.items()]
 
 
 def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
@@ -57,8 +57,8 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
     if isinstance(node, yaml.ScalarNode) and not is_null(node):
         return Node(name, text(notes, f"{where}.role", node))
     has = mapping(notes, where, node, NODE)
-    if "role" not in has:
-        notes.fault(where, node, f"which role has {name}? A node needs one of {', '.join(ROLES)}")
+    if "role" not in has and (isinstance(node, yaml.MappingNode) or is_null(node)):
+        notes.fault(where, node, f"{name} has no role: give it one of {', '.join(ROLES)}")
     return Node(
         name,
         text(notes, f"{where}.role", has.get("role"), "host"),
@@ -75,8 +75,18 @@ def _vrfs(notes: Notes, where: str, node: yaml.Node | None) -> list[Vrf]:
     if node is None:
         return []
     if not isinstance(node, yaml.MappingNode):
-        return [Vrf(name) for name in texts(notes, where, node)]
+        return [Vrf(name) for path, entry in items(notes, where, node) if (name := _bare(notes, path, entry))]
     return [_vrf(notes, f"{where}.{name}", name, entry) for name, entry in mapping(notes, where, node).items()]
+
+
+def _bare(notes: Notes, where: str, node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        notes.fault(where, node, "VRFs with settings are no list: write vrfs: {NAME: {table: 10, rt: 65000:1}, ...}")
+        return ""
+    name = text(notes, where, node)
+    if isinstance(node, yaml.ScalarNode) and not name:
+        notes.fault(where, node, "a VRF needs a name")
+    return name
 
 
 def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
@@ -90,6 +100,7 @@ def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
 
 def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:
     has = mapping(notes, where, node, ROUTE)
+    needed(notes, where, node, has, dst="a prefix, or default")
     return StaticRoute(
         dst=text(notes, f"{where}.dst", has.get("dst")),
         via=text(notes, f"{where}.via", has.get("via")),
@@ -150,10 +161,17 @@ def _port(notes: Notes, where: str, node: str, has: Entries, mtu: int | None) ->
         node,
         text(notes, f"{where}.port", has.get("port")),
         _addresses(notes, f"{where}.ip", has.get("ip")),
-        text(notes, f"{where}.vrf", has.get("vrf")) or None,
+        _vrf_of_port(notes, f"{where}.vrf", has.get("vrf")),
         mtu if own is None else own,
         text(notes, f"{where}.mac", has.get("mac")) or None,
     )
+
+
+def _vrf_of_port(notes: Notes, where: str, node: yaml.Node | None) -> str | None:
+    if isinstance(node, yaml.SequenceNode):
+        notes.fault(where, node, "a port is in one VRF at most: give each VRF a link of its own")
+        return None
+    return text(notes, where, node) or None
 
 
 def _addresses(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, ...] | None:
@@ -169,5 +187,6 @@ def _lsps(notes: Notes, top: Entries) -> list[Lsp]:
 
 def _lsp(notes: Notes, where: str, node: yaml.Node) -> Lsp:
     has = mapping(notes, where, node, LSP)
+    needed(notes, where, node, has, path="its routers", labels="one for each wire", vrf="that of the last router")
     path = texts(notes, f"{where}.path", has.get("path"))
     return Lsp(path, numbers(notes, f"{where}.labels", has.get("labels")), text(notes, f"{where}.vrf", has.get("vrf")))

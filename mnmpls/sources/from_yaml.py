@@ -29,13 +29,21 @@ def tree(path: str) -> yaml.Node:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        why = " ".join(part for part in (error.context, error.problem) if part)
-        raise LabError([Problem("", f"this is not YAML: {why}", f"{path}:{line}")]) from error
+        raise LabError([Problem("", f"this is not YAML: {_why(text, error)}", f"{path}:{line}")]) from error
     except yaml.YAMLError as error:
         raise LabError([Problem("", f"this is not YAML: {error}", path)]) from error
     if root is None:
         raise LabError([Problem("", "the file is empty; a lab needs nodes and links", path)])
     return root
+
+
+def _why(text: str, error: yaml.MarkedYAMLError) -> str:
+    """The parser's own words, with the line where what it was in had begun."""
+    mark = error.problem_mark
+    if mark and any(line.startswith("\t", mark.column) for line in text.split("\n")[mark.line : mark.line + 1]):
+        return "a tab stands where only spaces may: indent with spaces"
+    begun = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
+    return ", ".join(part for part in (f"{error.context}{begun}" if error.context else "", error.problem) if part)
 
 
 def _text(path: str) -> str:
@@ -50,7 +58,7 @@ def _text(path: str) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise LabError([Problem("", "this is not UTF-8 text", f"{path}:{line}")]) from error
+        raise LabError([Problem("", "this is not UTF-8 text: save it as UTF-8", f"{path}:{line}")]) from error
 
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -82,5 +90,5 @@ def _look_through(path: str, text: str) -> None:
             if event.anchor:
                 sizes[event.anchor] = 1
         if depth > DEEPEST or total > MOST_ENTRIES:
-            limit = f"{DEEPEST} levels" if depth > DEEPEST else f"{MOST_ENTRIES} entries (aliases written out)"
-            raise LabError([Problem("", f"more than {limit} are no lab", place)])
+            what = f"{DEEPEST} levels" if depth > DEEPEST else f"{MOST_ENTRIES} entries, with all aliases written out"
+            raise LabError([Problem("", f"a lab file may have {what}; this one has more", place)])

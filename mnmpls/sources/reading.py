@@ -37,11 +37,11 @@ class Notes:
         self.problems.append(Problem(where, text, self.place(node)))
 
 
-def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = ()) -> Entries:
+def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = (), like: str = "") -> Entries:
     """The entries of a mapping; with ``known``, other keys are faults. Empty values count as left out."""
     if not isinstance(node, yaml.MappingNode):
         if not is_null(node):
-            hint = f" with {', '.join(known)}" if known else ""
+            hint = f" with {', '.join(known)}" if known else f" such as {like}" if like else ""
             notes.fault(where, node, f"expected a mapping{hint}, not {_what(node)}")
         return {}
     found: Entries = {}
@@ -54,11 +54,20 @@ def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = 
             notes.fault(path, key_node, f"there is no key {key!r} here; {nearest(key, known)}")
         elif key in found:
             first = found[key].start_mark
-            notes.fault(path, key_node, "given twice" + (f", first in line {first.line + 1}" if first else ""))
+            there = f", first in line {first.line + 1}" if first else ""
+            notes.fault(path, key_node, f"{key!r} is given twice{there}: rename one, or take one out")
         else:
             notes.at(path, key_node)
             found[key] = value
     return {key: value for key, value in found.items() if not known or not is_null(value)}
+
+
+def needed(notes: Notes, where: str, node: yaml.Node, has: Entries, **keys: str) -> None:
+    """A fault for each key that is missing, with what it stands for."""
+    if isinstance(node, yaml.MappingNode):
+        for key, meaning in keys.items():
+            if key not in has:
+                notes.fault(f"{where}.{key}", node, f"{key} is missing: give {meaning}")
 
 
 def is_null(node: yaml.Node) -> bool:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from mnmpls.errors import LabError
+from mnmpls.model import Lab, Link, Node, Port, Vrf
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import load
+from tests.unit.labs import LABS
 
 CASES = sorted((Path(__file__).parent / "errors").glob("*.yml"))
 
@@ -34,6 +39,80 @@ def test_every_problem_of_a_file_has_its_line() -> None:
         with pytest.raises(LabError) as raised:
             records(complete(load(str(case))))
         assert all(problem.place.startswith(str(case)) for problem in raised.value.problems), case
+
+
+PE = Node("pe1", "pe", vrfs=(Vrf("red"), Vrf("blue", 10)))
+PYTHON: list[tuple[str, Callable[[], Lab], list[str]]] = [
+    (
+        "several",
+        lambda: Lab("x", (PE, Node("h", "hst")), (Link(Port("pe1", vrf="rad"), Port("h1")),)),
+        [
+            "links[0].a.vrf: link pe1 - h1: pe1 has no VRF 'rad'; did you mean 'red'?",
+            "links[0].b: link pe1 - h1: there is no node 'h1'; did you mean 'h'?",
+            "nodes.h.role: there is no role 'hst'; did you mean 'host'?",
+        ],
+    ),
+    (
+        "twice",
+        lambda: Lab("x", (PE, PE), (Link(Port("pe1", "a"), Port("pe1", "a")),)),
+        [
+            "links[0]: link pe1 - pe1: both ends are at pe1; a link joins two nodes",
+            "links[0].b.port: link pe1 - pe1: pe1 has a port 'a' already, at links[0].a: name this one otherwise, or "
+            "leave its name out",
+            "nodes.pe1: there are two nodes called pe1: rename one",
+        ],
+    ),
+    ("no-node", lambda: Lab("x", (PE,), (Link(Port(""), Port("pe1")),)),
+     ["links[0].a: link ? - pe1: which node is this end at? Give it the name of one"]),
+    ("no-name", lambda: Lab("x", (Node("", "p"),), ()),
+     ["nodes.: the node name '' may have letters (a to z), digits and _ . - only, and one at least"]),
+    (
+        "types",
+        lambda: Lab("x", (_any(Node)("h", "host", "10.0.0.1/32", ("red",)), _any(Node)("p", None)), _any([])),
+        [
+            "nodes.h.loopbacks: expected a tuple, each of it a text, not '10.0.0.1/32': write ('10.0.0.1/32',)",
+            "nodes.h.vrfs[0]: expected a Vrf, not 'red'",
+            "nodes.p.role: expected a text, not None",
+            "links: expected a tuple, each of it a Link, not []",
+        ],
+    ),
+    (
+        "types-deeper",
+        lambda: Lab(
+            "x", (Node("pe", "pe", vrfs=(_any(Vrf)("red", "10", None, ("1:1", 7)),), sysctls=_any((("a",),))),),
+            (Link(_any(Port)("pe", mtu_bytes=True), Port("pe")),),
+        ),
+        [
+            "nodes.pe.vrfs.red.table: expected a whole number, not '10'",
+            "nodes.pe.vrfs.red.imports[1]: expected a text, not 7",
+            "nodes.pe.sysctls[0]: expected 2 values, not ('a',)",
+            "links[0].a.mtu_bytes: expected a whole number, not True",
+        ],
+    ),
+]  # fmt: skip
+
+
+def _any(value: Any) -> Any:
+    """What a type checker would not let through, and Python does."""
+    return value
+
+
+@pytest.mark.parametrize(("lab", "texts"), [case[1:] for case in PYTHON], ids=[case[0] for case in PYTHON])
+def test_wrong_lab_from_python(lab: Callable[[], Lab], texts: list[str]) -> None:
+    """The same errors without lines; and a value of the wrong type is one of them, not a traceback."""
+    with pytest.raises(LabError) as raised:
+        complete(lab())
+    assert str(raised.value).split("\n") == texts
+
+
+@settings(deadline=None, max_examples=150)
+@given(LABS)
+def test_any_lab_from_python_is_planned_or_refused(lab: Lab) -> None:
+    """Whatever a lab says, nothing but LabError comes of it, and no problem of it claims to be in a file."""
+    try:
+        records(complete(lab))
+    except LabError as error:
+        assert error.problems and not any(problem.place for problem in error.problems)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_problems_of_data_have_paths_without_lines() -> None:
     ("given_", "text"),
     [
         ({"nodes": {"p": {"role": {"p"}}}}, "nodes.p.role: a lab is made of texts, numbers, lists and mappings, not"),
-        ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "more than 20 levels are no lab"),
+        ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "a lab may have 20 levels; this one has more"),
         ([1], "expected a mapping with name, platform_labels, nodes, links, lsps, not a list"),
         (None, "nodes: a lab needs nodes"),
         ({("a", "b"): 1, None: 2, "nodes": {}}, "expected a name before the colon, not a list"),

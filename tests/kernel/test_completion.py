@@ -1,0 +1,88 @@
+"""Completion in a real bash, of a lab that runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from mnmpls import run
+from mnmpls.cli.completion import SHELLS, candidates
+from mnmpls.model import Lab, Link, Node, Port
+
+pytestmark = pytest.mark.kernel
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[str]:
+    """The name of a lab that runs; another with a name of its own runs beside it."""
+    nodes = (Node("left", "host"), Node("right", "host"), Node("lan.1", "bridge"))
+    links = (Link(Port("left"), Port("lan.1", addresses=())), Link(Port("right"), Port("lan.1", addresses=())))
+    with run(Lab("Lonely", nodes, links)), run(Lab("other", nodes, links)):
+        yield "Lonely"
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("exec L", ["Lonely"]),
+        ("check ", ["Lonely", "other"]),
+        ("exec Lonely ", ["lan.1", "left", "right"]),
+        ("trace Lonely left r", ["right"]),
+        ("exec --timeout 5 Lonely l", ["lan.1", "left"]),
+        ("exec nosuch ", []),
+        ("exec Lonely left -- l", []),
+        ("up L", []),
+        ("down Lonely o", ["other"]),
+        ("trace Lonely left right ", []),
+        ("che", ["check"]),
+        ("guest run --kernel = um", ["uml"]),
+        ("guest s", ["shell"]),
+        ("check --j", ["--json", "--junit"]),
+        ("nosuch ", []),
+    ],
+)
+def test_what_can_follow(lab: str, typed: str, found: list[str]) -> None:
+    """Verbs, options and their values come from the grammar, labs and nodes from those that run."""
+    assert candidates(typed.split(" ")) == found
+
+
+@pytest.fixture
+def bash(lab: str, tmp_path: Path) -> Iterator[pexpect.spawn[str]]:
+    """A bash that completes, with this mnmpls on its path and one file in its folder."""
+    command = tmp_path / "bin" / "mnmpls"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m mnmpls "$@"\n')
+    command.chmod(0o755)
+    (tmp_path / "Local.yml").touch()
+    env = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "ready> "}
+    plain = ["--norc", "--noprofile", "-i"]
+    shell = pexpect.spawn("bash", plain, cwd=str(tmp_path), env=env, encoding="utf-8", timeout=30)
+    shell.expect("ready> ")
+    shell.sendline('eval "$(mnmpls completion bash)"')
+    shell.expect("\nready> ")
+    yield shell
+    shell.close(force=True)
+
+
+def test_tab_in_bash(bash: pexpect.spawn[str]) -> None:
+    """Tab completes the lab, then its node; and a file where a file belongs."""
+    bash.send("mnmpls exec L\t")
+    bash.expect_exact("mnmpls exec Lonely ")
+    bash.send("ri\t")
+    bash.expect_exact("right ")
+    bash.send("\x15mnmpls up L\t")
+    bash.expect_exact("Local.yml")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_says_how(shell: str) -> None:
+    """The first line of what is to be evaluated tells where to put it."""
+    assert SHELLS[shell].splitlines()[0].startswith("# ")
+    assert f"mnmpls completion {shell}" in SHELLS[shell].splitlines()[0]
