@@ -17,11 +17,12 @@ from mininet.node import Switch
 from mininet.topo import Topo
 
 from ..apply import Difference, apply
-from ..errors import LabError, Problem
 from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
-from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from ..model import Lab, Lsp, StaticRoute, Vrf
 from ..plan import complete, records
+from ..sources import from_data
+from ..sources.to_data import lsp_data, route_data, vrf_data
 from ..state import Port as PortState
 from ..state import Record, Route
 
@@ -186,26 +187,27 @@ def _topo_link(info: Mapping[str, Any]) -> tuple[str, _End, _End]:
     return info.get("type", "veth"), end(1), end(2)
 
 
-def _lab(
-    nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tuple[str, _End, _End]]
-) -> Lab:
+def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tuple[str, _End, _End]]) -> Lab:
+    """Parameters say what a lab file says, so that its reader reads them: one set of rules, and of mistakes."""
     nodes = list(nodes)
-    made = tuple(_node(*each) for each in nodes)
-    vrfs = {(node.name, vrf.name) for node in made for vrf in node.vrfs}
-    tables = [int(params["platform_labels"]) for _, _, params in nodes if "platform_labels" in params]
+    vrfs = {name: _vrfs(params.get("vrfs")) or () for name, role, params in nodes if role == "pe"}
+    tables = [params["platform_labels"] for _, _, params in nodes if "platform_labels" in params]
     own = {name: params["ip"] for name, _, params in nodes if _is_chosen(params.get("ip"))}
-    return Lab(
-        "mininet",
-        made,
-        tuple(Link(_port(a, vrfs, own), _port(b, vrfs, own), kind) for kind, a, b in links),
-        tuple(_lsp(name, given) for name, _, params in nodes for given in params.get("lsps", ())),
-        max(tables, default=None),
+    lsps = [each for _, _, params in nodes for each in _many(params.get("lsps"))]
+    return from_data(
+        {
+            "name": "mininet",
+            "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
+            "nodes": {name: _node(role, params) for name, role, params in nodes},
+            "links": [{"type": kind, **_ends(a, b, vrfs, own)} for kind, a, b in links],
+            "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],
+        }
     )
 
 
-def _is_chosen(ip: str | None) -> bool:
+def _is_chosen(ip: object) -> bool:
     """Whether a node's ``ip`` is its user's, not the 10.x.x.x/8 that stock Mininet gives to every host."""
-    return ip is not None and not (ip.startswith("10.") and ip.endswith("/8"))
+    return ip is not None and not (isinstance(ip, str) and ip.startswith("10.") and ip.endswith("/8"))
 
 
 def _gateway(params: Mapping[str, Any]) -> str:
@@ -215,63 +217,44 @@ def _gateway(params: Mapping[str, Any]) -> str:
     return params.get("gateway") or via
 
 
-def _node(name: str, role: str, params: Mapping[str, Any]) -> Node:
-    return Node(
-        name,
-        role,
-        _many(params.get("loopback")),
-        tuple(_vrfs(name, params.get("vrfs", ()))),
-        tuple(_made(StaticRoute, f"nodes.{name}.routes", each) for each in params.get("routes", ())),
-        tuple(sorted((key, str(value)) for key, value in dict(params.get("sysctls", {})).items())),
-        _gateway(params),
-    )
+def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "role": role,
+        "loopback": params.get("loopback"),
+        "vrfs": _vrfs(params.get("vrfs")),
+        "routes": [route_data(each) if isinstance(each, StaticRoute) else each for each in _many(params.get("routes"))],
+        "sysctls": params.get("sysctls"),
+        "gateway": _gateway(params) or None,
+    }
 
 
-def _port(end: _End, vrfs: set[tuple[str, str]], own: dict[str, str]) -> Port:
+def _vrfs(given: Any) -> Any:
+    """Names and Vrf values as name -> details; what is neither stays, to be told as wrong."""
+    each = _many(given)
+    if isinstance(given, Mapping) or not all(isinstance(vrf, (str, Vrf)) for vrf in each):
+        return given
+    return dict((vrf.name, vrf_data(vrf)) if isinstance(vrf, Vrf) else (vrf, {}) for vrf in each)
+
+
+def _ends(a: _End, b: _End, vrfs: Mapping[str, Any], own: dict[str, Any]) -> Mapping[str, Any]:
+    """A VRF given to a link as a whole is that of the end that has it. One that neither has stays, at a PE if there is
+    one, to be told as wrong."""
+    ends = {"a": a, "b": b}
+    pes = [side for side, (node, _, _) in ends.items() if node in vrfs]
+    owners = [side for side in pes if ends[side][2].get("vrf") in list(vrfs[ends[side][0]])]
+    return {side: _port(end, own, side in (owners or pes or ends)) for side, end in ends.items()}
+
+
+def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     """``own`` holds addresses given to whole nodes, as Mininet has it: each goes to the node's first port."""
     node, name, params = end
-    ip, vrf, mtu = params.get("ip"), params.get("vrf"), params.get("mtu")
-    first = own.pop(node, None)
-    ip = first if ip is None else ip
-    addresses = None if ip is None else () if ip == "none" else _many(ip)
-    return Port(node, name, addresses, vrf if (node, vrf) in vrfs else None, int(mtu) if mtu else None)
-
-
-def _vrfs(node: str, given: Any) -> Iterator[Vrf]:
-    named = given.items() if isinstance(given, Mapping) else ((each, {}) for each in _many(given))
-    for name, details in named:
-        if isinstance(name, Vrf):
-            yield name
-            continue
-        details = dict(details or {})
-        targets = _many(details.pop("rt", None))
-        details["imports"] = _many(details.pop("import", None)) or targets
-        details["exports"] = _many(details.pop("export", None)) or targets
-        yield _made(Vrf, f"nodes.{node}.vrfs.{name}", {"name": name, **details})
-
-
-def _lsp(node: str, given: Any) -> Lsp:
-    if isinstance(given, Lsp):
-        return given
-    lists = {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in given.items()}
-    made: Lsp = _made(Lsp, f"nodes.{node}.lsps", lists)
-    return made
-
-
-def _made(kind: Any, path: str, given: Any) -> Any:
-    """``kind(**given)``, with a mistyped parameter named as a problem of the lab."""
-    if isinstance(given, kind):
-        return given
-    known = set(kind.__dataclass_fields__)
-    unknown = sorted(set(given) - known)
-    if unknown:
-        text = f"{', '.join(map(repr, unknown))} is not known here; known: {', '.join(sorted(known))}"
-        raise LabError([Problem(path, text)])
-    return kind(**given)
+    first, ip = own.pop(node, None), params.get("ip")
+    vrf = params.get("vrf") if in_vrf else None
+    return {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu")}
 
 
 def _many(given: Any) -> tuple[Any, ...]:
-    return () if given is None else (given,) if isinstance(given, (str, Vrf)) else tuple(given)
+    return () if given is None else tuple(given) if isinstance(given, (list, tuple, set, frozenset)) else (given,)
 
 
 def _connected(node: Any) -> Iterator[Any]:

@@ -131,7 +131,7 @@ def _route_faults(net: Network, node: Node, route: StaticRoute, path: str) -> It
     elif subnet.ip != subnet.network.network_address:
         yield f"{path}.dst", f"{route.dst} is an address inside the prefix {subnet.network}: write that"
     if not route.via and not route.port:
-        yield path, f"where does {route.dst} lead? Give via (an address), port (a port's name), or both"
+        yield path, f"where does {route.dst or 'this route'} lead? Give via (an address), port (a port's name), or both"
     if route.via and not is_address(route.via):
         yield f"{path}.via", f"{route.via!r} is not an address"
     elif route.via and subnet is not None and version(route.via) != subnet.version:

@@ -21,7 +21,7 @@ def data(lab: Lab) -> Data:
         **_given(platform_labels=lab.platform_labels),
         "nodes": {node.name: _node(node) for node in lab.nodes},
         "links": [_link(link) for link in lab.links],
-        **_given(lsps=[_lsp(lsp) for lsp in lab.lsps]),
+        **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),
     }
 
 
@@ -35,8 +35,8 @@ def _node(node: Node) -> Data:
         "role": node.role,
         **_given(
             loopback=list(node.loopbacks),
-            vrfs={vrf.name: _vrf(vrf) for vrf in node.vrfs},
-            routes=[_route(route) for route in node.routes],
+            vrfs={vrf.name: vrf_data(vrf) for vrf in node.vrfs},
+            routes=[route_data(route) for route in node.routes],
             sysctls=dict(node.sysctls),
             gateway=node.gateway or None,
             exec=list(node.exec),
@@ -44,13 +44,13 @@ def _node(node: Node) -> Data:
     }
 
 
-def _vrf(vrf: Vrf) -> Data:
+def vrf_data(vrf: Vrf) -> Data:
     apart: Mapping[str, object] = {"import": list(vrf.imports), "export": list(vrf.exports)}
     targets = {"rt": list(vrf.imports)} if vrf.imports == vrf.exports else apart
     return _given(table=vrf.table, rd=vrf.rd, **targets)
 
 
-def _route(route: StaticRoute) -> Data:
+def route_data(route: StaticRoute) -> Data:
     return {
         "dst": route.dst,
         **_given(via=route.via or None, port=route.port or None, labels=list(route.labels), vrf=route.vrf),
@@ -71,5 +71,5 @@ def _end(port: Port) -> Data:
     }
 
 
-def _lsp(lsp: Lsp) -> Data:
+def lsp_data(lsp: Lsp) -> Data:
     return {"path": list(lsp.path), "labels": list(lsp.labels), "vrf": lsp.vrf}
