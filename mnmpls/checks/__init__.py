@@ -13,7 +13,8 @@ from .drift import drifts
 from .findings import Finding, Report
 from .reach import probe
 from .trace import Trace, trace_on
-from .vpn import END_POINTS, Call, Site, address, call, reach_each_other, sites
+from .views import World
+from .vpn import Call, Site, Vpns, reach_each_other
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -28,7 +29,7 @@ def check(lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mappin
         Finding("reach", one.expected.subject, one.ok, one.expected.meant, one.seen, detail=one)
         for one in probe(lab, namespaces)
     )
-    return Report((*drift(records, namespaces), *_traces(lab, records, namespaces), *reached))
+    return Report((*drift(records, namespaces), *_traces(World(lab, records), namespaces), *reached))
 
 
 def drift(records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> Iterator[Finding]:
@@ -43,12 +44,10 @@ def drift(records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Nam
             yield Finding("drift", node, True, "its records", "as planned")
 
 
-def _traces(
-    lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]
-) -> Iterator[Finding]:
-    with tap({node.name: namespaces[node.name] for node in lab.nodes}) as open_tap:
-        for there, dst in calls(lab):
-            yield _traced(trace_on(open_tap, lab, records, namespaces, there, dst))
+def _traces(world: World, namespaces: Mapping[str, Namespace]) -> Iterator[Finding]:
+    with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
+        for there, dst in calls(world.vpns):
+            yield _traced(trace_on(open_tap, world, namespaces, there, dst))
 
 
 def _traced(one: Trace) -> Finding:
@@ -64,20 +63,18 @@ def _traced(one: Trace) -> Finding:
     return Finding("trace", one.subject, False, "an answer", seen, last.node, one)
 
 
-def calls(lab: Lab) -> Iterator[tuple[Call, str]]:
+def calls(vpns: Vpns) -> Iterator[tuple[Call, str]]:
     """What is traced, and the name of who is called: between each two sites that reach each other, in each IP version
     that both speak, one pair of end points, hosts if there are any. A trace shows the way back too, so each two are
     taken once."""
-    all_sites = sites(lab)
-    for i, near in enumerate(all_sites):
-        for far in (far for far in all_sites[i + 1 :] if reach_each_other(near, far)):
+    for i, near in enumerate(vpns.sites):
+        for far in (far for far in vpns.sites[i + 1 :] if reach_each_other(near, far)):
             for version in (4, 6):
-                src, dst = _end(lab, near, version), _end(lab, far, version)
+                src, dst = _end(vpns, near, version), _end(vpns, far, version)
                 if src and dst:
-                    yield call(lab, src, dst, version), dst
+                    yield vpns.call(src, dst, version), dst
 
 
-def _end(lab: Lab, site: Site, version: int) -> str | None:
-    roles = {node.name: node.role for node in lab.nodes}
-    ends = sorted((name for name in site.nodes if roles[name] in END_POINTS), key=lambda name: roles[name] != "host")
-    return next((name for name in ends if address(lab, name, version)), None)
+def _end(vpns: Vpns, site: Site, version: int) -> str | None:
+    ends = sorted(vpns.end_points(site), key=lambda name: vpns.nodes[name].role != "host")
+    return next((name for name in ends if vpns.address(name, version)), None)

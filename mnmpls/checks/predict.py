@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from ipaddress import ip_address, ip_interface, ip_network
 from itertools import islice
 
 from ..model import Lab
-from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
-from .vpn import call
+from ..state import NextHop, Record
+from .views import View, World
+from .vpn import Call
 
 MAX_HOPS = 64
 """The initial TTL of what Linux sends: a longer way is a loop."""
@@ -57,20 +56,19 @@ def predict(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, dst: s
     return predictions(lab, records, src, dst)[0]
 
 
-def predictions(
-    lab: Lab, records: Mapping[str, frozenset[Record]], src: str, dst: str, vrf: str | None = None
-) -> tuple[tuple[Hop, ...], ...]:
-    """Every way that the records allow, MAX_WAYS at most. ``vrf`` is the VRF device of ``src`` from which the packet
-    is sent, empty for none; left out, it is the one that reaches ``dst`` (see `call`)."""
-    world = _World(lab, {name: _View(name, found) for name, found in records.items()})
-    meant = call(lab, src, dst)
-    start = _Packet(src, "", (), meant.address, origin=meant.vrf if vrf is None else vrf)
-    return tuple(islice(_ways(world, start, MAX_HOPS), MAX_WAYS))
+def predictions(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, dst: str) -> tuple[tuple[Hop, ...], ...]:
+    """Every way that the records allow, MAX_WAYS at most."""
+    world = World(lab, records)
+    return ways(world, world.vpns.call(src, dst))
 
 
-def vrf_at(records: frozenset[Record], hop: Hop) -> str:
+def ways(world: World, of: Call) -> tuple[tuple[Hop, ...], ...]:
+    """The same for many calls in one world."""
+    return tuple(islice(_ways(world, _Packet(of.src, "", (), of.address, of.vrf), MAX_HOPS), MAX_WAYS))
+
+
+def vrf_at(view: View, hop: Hop) -> str:
     """The VRF device in which a hop took a packet in: it popped labels into it, or the port is a member."""
-    view = _View(hop.node, records)
     master = view.members.get(hop.in_port, "")
     return hop.vrf or (master if master in view.vrfs else "")
 
@@ -94,95 +92,7 @@ class _Step:
     reason: str = ""
 
 
-class _View:
-    """One node's records, looked up as a kernel would."""
-
-    def __init__(self, name: str, records: frozenset[Record]) -> None:
-        self.name, self._records = name, records
-
-    @cached_property
-    def sysctls(self) -> dict[str, str]:
-        return {one.key: one.value for one in self._records if isinstance(one, Sysctl)}
-
-    @cached_property
-    def vrfs(self) -> dict[str, int]:
-        return {one.name: one.table for one in self._records if isinstance(one, VrfDevice)}
-
-    @cached_property
-    def members(self) -> dict[str, str]:
-        return {one.port: one.master for one in self._records if isinstance(one, Member)}
-
-    @cached_property
-    def bridges(self) -> set[str]:
-        return {one.name for one in self._records if isinstance(one, Bridge)}
-
-    @cached_property
-    def down(self) -> set[str]:
-        return {one.name for one in self._records if isinstance(one, Port | VrfDevice | Bridge) and not one.up}
-
-    @cached_property
-    def labels(self) -> dict[int, LabelRoute]:
-        return {one.label: one for one in self._records if isinstance(one, LabelRoute)}
-
-    @cached_property
-    def addresses(self) -> set[tuple[str, str]]:
-        """(address, port): two VRFs' ports may well have the same address."""
-        return {(str(ip_interface(a.cidr).ip), a.port) for a in self._records if isinstance(a, Address)}
-
-    def table_of(self, port: str) -> int:
-        return self.vrfs.get(self.members.get(port, port), MAIN_TABLE)
-
-    @cached_property
-    def _routes(self) -> list[Route]:
-        """Ours, and those the kernel adds for each address's subnet (fib_frontend.c, fib_add_ifaddr)."""
-        connected = [
-            Route(self.table_of(a.port), str(ip_interface(a.cidr).network), (NextHop("", a.port),))
-            for a in self._records
-            if isinstance(a, Address)
-        ]
-        ours = [one for one in self._records if isinstance(one, Route)]
-        return sorted(connected + ours, key=lambda one: (-ip_network(one.dst).prefixlen, one.metric, one))
-
-    def route(self, table: int, dst: str) -> Route | None:
-        """The longest match in a VRF's table and, when that has none, in main."""
-        for one_table in dict.fromkeys((table, MAIN_TABLE)):
-            for route in self._routes:
-                if route.table == one_table and ip_address(dst) in ip_network(route.dst):
-                    return route
-        return None
-
-    def local(self, dst: str, table: int) -> bool:
-        return any(here == dst and self.table_of(port) in (table, MAIN_TABLE) for here, port in self.addresses)
-
-
-class _World:
-    def __init__(self, lab: Lab, views: dict[str, _View]) -> None:
-        self.views = views
-        self.peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
-
-    def towards(self, node: str, port: str, owner: str) -> tuple[str, str] | None:
-        """Is the address ``owner`` on the LAN behind this port? Then the node and the port that have it."""
-        todo, seen = [(node, port)], {(node, port)}
-        while todo:
-            far = self.peers.get(todo.pop(0))
-            if far is None:
-                continue
-            view = self.views[far.node]
-            if (owner, far.name) in view.addresses:
-                return far.node, far.name
-            for other in self.beyond(view, far.name):
-                if other not in seen:
-                    seen.add(other)
-                    todo.append(other)
-        return None
-
-    def beyond(self, view: _View, in_port: str) -> list[tuple[str, str]]:
-        master = view.members.get(in_port)
-        same = [port for port, other in sorted(view.members.items()) if other == master and port != in_port]
-        return [(view.name, port) for port in same] if master in view.bridges else []
-
-
-def _ways(world: _World, packet: _Packet, left: int) -> Iterator[tuple[Hop, ...]]:
+def _ways(world: World, packet: _Packet, left: int) -> Iterator[tuple[Hop, ...]]:
     view = world.views[packet.node]
     for step in _decide(view, packet):
         hop = Hop(packet.node, "deliver", packet.in_port, packet.labels, vrf=step.vrf)
@@ -194,7 +104,7 @@ def _ways(world: _World, packet: _Packet, left: int) -> Iterator[tuple[Hop, ...]
             yield from _onwards(world, packet, step, left)
 
 
-def _onwards(world: _World, packet: _Packet, step: _Step, left: int) -> Iterator[tuple[Hop, ...]]:
+def _onwards(world: World, packet: _Packet, step: _Step, left: int) -> Iterator[tuple[Hop, ...]]:
     assert step.hop is not None
     port, wanted = step.hop.port, step.hop.via or packet.dst
     kind = operation(packet.labels, step.labels)
@@ -210,7 +120,7 @@ def _onwards(world: _World, packet: _Packet, step: _Step, left: int) -> Iterator
             yield hops + rest
 
 
-def _across(world: _World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tuple[str, str]]:
+def _across(world: World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tuple[str, str]]:
     """From the hop's port over bridges to the node that has the address: the hops with their peers, and where
     (node, port) the packet arrives."""
     hops: list[Hop] = []
@@ -224,7 +134,7 @@ def _across(world: _World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tupl
         hop = Hop(far.node, "forward", far.name, hop.labels_out, out, hop.labels_out)
 
 
-def _decide(view: _View, packet: _Packet) -> Iterator[_Step]:
+def _decide(view: View, packet: _Packet) -> Iterator[_Step]:
     if not packet.labels:
         yield from _route(view, packet, view.table_of(packet.in_port or packet.origin), "")
     elif view.sysctls.get(f"net.mpls.conf.{packet.in_port}.input") != "1":
@@ -234,7 +144,7 @@ def _decide(view: _View, packet: _Packet) -> Iterator[_Step]:
         yield from _switch(view, packet)
 
 
-def _switch(view: _View, packet: _Packet) -> Iterator[_Step]:
+def _switch(view: View, packet: _Packet) -> Iterator[_Step]:
     found = view.labels.get(packet.labels[0])
     if found is None:
         yield _Step(reason=f"label {packet.labels[0]} unknown at {view.name}")
@@ -252,7 +162,7 @@ def _switch(view: _View, packet: _Packet) -> Iterator[_Step]:
             yield from _route(view, packet, view.table_of(hop.port), vrf)
 
 
-def _route(view: _View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]:
+def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]:
     if view.local(packet.dst, table):
         yield _Step(vrf=vrf)
         return

@@ -7,13 +7,14 @@ socket in each end point sees which of them the request was delivered to.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..model import Lab
 from . import pings
-from .vpn import END_POINTS, address, owners, vpns
+from .sampling import some
+from .vpn import END_POINTS, Vpns
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -74,31 +75,53 @@ class Result:
 
 def intended(lab: Lab, hosts_only: bool = False, version: int = 4) -> dict[tuple[str, str], Expectation]:
     """For each ordered pair of end points with an address of this IP version: who has to answer. Pure."""
+    return {(one.src, one.dst): one for one in _expectations(Vpns(lab), hosts_only, (version,))}
+
+
+def _expectations(
+    vpns: Vpns, hosts_only: bool, versions: tuple[int, ...] = (4, 6), most: int = sys.maxsize
+) -> Iterator[Expectation]:
+    """Those of all pairs, or of about ``most`` of them."""
+    pairs = _called(vpns, hosts_only, versions)
+    total = sum(len(called) * (len(called) - 1) for called in pairs)
+    for called in pairs:
+        others = len(called) - 1
+        for number in some(len(called) * others, most * len(called) * others // max(total, 1)):
+            at, to = divmod(number, others)
+            src, (dst, text) = called[at][0], called[to + (to >= at)]
+            yield Expectation(src, dst, text, vpns.owner(src, text))
+
+
+def _called(vpns: Vpns, hosts_only: bool, versions: tuple[int, ...]) -> list[list[tuple[str, str]]]:
+    """Per IP version the end points that have an address of it, and the address."""
     roles = ("host",) if hosts_only else END_POINTS
-    called = {node.name: address(lab, node.name, version) for node in lab.nodes if node.role in roles}
-    called = {name: text for name, text in called.items() if text}
-    owner = owners(lab)
-    return {
-        (src, dst): Expectation(src, dst, text, owner.get((src, text)))
-        for src in called
-        for dst, text in called.items()
-        if src != dst and text
-    }
+    names = [name for name, node in vpns.nodes.items() if node.role in roles]
+    return [[(name, text) for name in names if (text := vpns.address(name, version))] for version in versions]
+
+
+def count(lab: Lab) -> int:
+    """How many pairs of end points a probe of the whole lab asks."""
+    return sum(len(called) * (len(called) - 1) for called in _called(Vpns(lab), False, (4, 6)))
 
 
 def probe(
-    lab: Lab, namespaces: Mapping[str, Namespace], hosts_only: bool = False, deadline_s: float = 2.0
+    lab: Lab,
+    namespaces: Mapping[str, Namespace],
+    hosts_only: bool = False,
+    deadline_s: float = 2.0,
+    most: int = sys.maxsize,
 ) -> tuple[Result, ...]:
-    """Asks everybody from everybody at once and says who answered. Both IP versions, where the lab has them."""
-    wanted = [one for version in (4, 6) for one in intended(lab, hosts_only, version).values()]
+    """Asks everybody from everybody at once, or about ``most`` of these pairs spread over the lab, and says who
+    answered. Both IP versions, where the lab has them."""
+    vpns = Vpns(lab)
+    wanted = list(_expectations(vpns, hosts_only, most=most))
     asked = sorted({(one.src, one.address): one.answer is not None for one in wanted}.items())
     ends = [node.name for node in lab.nodes if node.role in END_POINTS]
     sightings = pings.ask(dict(asked), {name: namespaces[name] for name in ends}, deadline_s)
-    own = vpns(lab)
-    return tuple(_judge(one, sightings[one.src, one.address], own[one.src]) for one in wanted)
+    return tuple(_judge(one, sightings[one.src, one.address], vpns) for one in wanted)
 
 
-def _judge(expected: Expectation, seen: pings.Sighting, own_vpn: tuple[str, ...]) -> Result:
+def _judge(expected: Expectation, seen: pings.Sighting, vpns: Vpns) -> Result:
     received = tuple(sorted(seen.received))
     answered = seen.rtt_ms is not None
     who = None
@@ -106,15 +129,15 @@ def _judge(expected: Expectation, seen: pings.Sighting, own_vpn: tuple[str, ...]
         who = expected.answer if expected.answer in received else received[0]
     as_meant = set(received) == ({expected.answer} if expected.answer else set())
     ok = as_meant and answered == (expected.answer is not None)
-    return Result(expected, who, received, seen.rtt_ms, ok, _seen(expected, seen, ok, own_vpn))
+    return Result(expected, who, received, seen.rtt_ms, ok, _seen(expected, seen, ok, vpns))
 
 
-def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, own_vpn: tuple[str, ...]) -> str:
+def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, vpns: Vpns) -> str:
     if ok:
         return _as_intended(expected)
     strangers = sorted(seen.received - {expected.answer})
     if strangers:
-        place = "another VPN" if strangers[0] not in own_vpn else "the same VPN"
+        place = "the same VPN" if vpns.together(expected.src, strangers[0]) else "another VPN"
         return f"the request was delivered to {', '.join(strangers)}, of {place}"
     if seen.received and seen.rtt_ms is None:
         return f"{expected.answer} received the request, but its answer never came back"

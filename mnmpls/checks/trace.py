@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..export.wording import vrf_names
 from ..model import Lab
-from ..state import LabelRoute, Record, Sysctl
+from ..state import Record, Sysctl
 from .capture import Seen, Sighting, Tap, tap, way
 from .drift import drifts
-from .predict import Hop, operation, predict, predictions, vrf_at
-from .vpn import Call, addresses, call
+from .predict import Hop, operation, predict, predictions, vrf_at, ways
+from .views import World
+from .vpn import Call
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -120,48 +120,49 @@ def trace(
 ) -> Trace:
     """Follows one real packet from node ``src`` to ``dst``, a node's name or an address, and its answer.
     Raises ValueError when dst is neither, CheckFailed for a node without an address."""
+    world = World(lab, records)
     with tap({node.name: namespaces[node.name] for node in lab.nodes}) as open_tap:
-        return trace_on(open_tap, lab, records, namespaces, call(lab, src, dst), dst, deadline_s)
+        return trace_on(open_tap, world, namespaces, world.vpns.call(src, dst), dst, deadline_s)
 
 
 def trace_on(
     open_tap: Tap,
-    lab: Lab,
-    records: Mapping[str, frozenset[Record]],
+    world: World,
     namespaces: Mapping[str, Namespace],
     there: Call,
     dst: str,
     deadline_s: float = 1.0,
 ) -> Trace:
     """As `trace`, on an open tap (for many of them); ``dst`` is for the text only."""
-    ways = predictions(lab, records, there.src, there.address, there.vrf)
-    expects_answer = any(one[-1].operation == "deliver" for one in ways)
+    predicted = ways(world, there)
+    expects_answer = any(one[-1].operation == "deliver" for one in predicted)
     open_tap.probe(there, deadline_s if expects_answer else 0.1)  # addresses get resolved, bridges learn
     seen = open_tap.probe(there, deadline_s if expects_answer else 0.3)
-    compared = _Compared(lab, records, namespaces)
-    request, delivered_to, reply, answered = _captured(lab, seen, there.src, there.address)
-    request, differences = compared.with_prediction(ways, request, there)
+    compared = _Compared(world, namespaces)
+    request, delivered_to, reply, answered = _captured(world, seen, there.src, there.address)
+    request, differences = compared.with_prediction(predicted, request, there)
     if reply and delivered_to and not differences:
         source = next(one.packet.src for one in seen.sightings if one.packet.kind == "request")
-        back = Call(delivered_to, source, vrf_at(records[delivered_to], request[-1]))
-        ways = predictions(lab, records, back.src, back.address, back.vrf)
-        reply, differences = compared.with_prediction(ways, reply, back)
+        back = Call(delivered_to, source, vrf_at(world.views[delivered_to], request[-1]))
+        reply, differences = compared.with_prediction(ways(world, back), reply, back)
     return Trace(there.src, dst, there.address, there.vrf, request, reply, delivered_to, answered, differences)
 
 
-def _captured(lab: Lab, seen: Seen, src: str, wanted: str) -> tuple[tuple[Hop, ...], str | None, tuple[Hop, ...], bool]:
+def _captured(
+    world: World, seen: Seen, src: str, wanted: str
+) -> tuple[tuple[Hop, ...], str | None, tuple[Hop, ...], bool]:
     """The request's hops, who took it in, the reply's hops, and whether the reply came back."""
     found = seen.sightings
     if any(one.node == src and one.port == "lo" and one.packet.kind == "reply" for one in found):
         return (Hop(src, "deliver"),), src, (), seen.answered
-    request = way(lab, found, "request", src)
+    request = way(world.lab, found, "request", src)
     last = request[-1]
     replied = any(one.node == last.node and one.out and one.packet.kind == "reply" for one in found)
     if last.operation != "deliver":
         return request, None, (), False
-    if not replied or wanted not in addresses(lab, last.node):
+    if not replied or wanted not in world.vpns.addresses(last.node):
         return (*request[:-1], _dropped(last, found)), None, (), False
-    reply = way(lab, found, "reply", last.node)
+    reply = way(world.lab, found, "reply", last.node)
     if not seen.answered and reply[-1].operation == "deliver":
         reply = (*reply[:-1], _dropped(reply[-1], found))
     return request, last.node, reply, seen.answered
@@ -176,20 +177,20 @@ def _dropped(hop: Hop, seen: Sequence[Sighting]) -> Hop:
 class _Compared:
     """Prediction against capture; asks a node's kernel why it did otherwise."""
 
-    def __init__(self, lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]) -> None:
-        self._lab, self._records, self._namespaces = lab, records, namespaces
+    def __init__(self, world: World, namespaces: Mapping[str, Namespace]) -> None:
+        self._world, self._namespaces = world, namespaces
 
     def with_prediction(
-        self, ways: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], of: Call
+        self, predicted: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], of: Call
     ) -> tuple[tuple[Hop, ...], tuple[Divergence, ...]]:
         """The captured hops with what only the prediction can tell of them, and the differences: none if the capture
         is one of the ways, else the first hop at which it leaves the nearest of them, for what follows is only a
         consequence."""
-        named = tuple(self._named(ways, got, at) for at in range(len(got)))
-        shared = max((_shared(one, got) for one in ways), default=0)
-        if any(len(one) == len(got) == shared for one in ways):
+        named = tuple(self._named(predicted, got, at) for at in range(len(got)))
+        shared = max((_shared(one, got) for one in predicted), default=0)
+        if any(len(one) == len(got) == shared for one in predicted):
             return named, ()
-        nearest = next(one for one in ways if _shared(one, got) == shared)
+        nearest = next(one for one in predicted if _shared(one, got) == shared)
         expected = nearest[shared] if shared < len(nearest) else None
         found = got[shared] if shared < len(got) else None
         node = expected.node if expected else found.node if found else of.src
@@ -200,9 +201,9 @@ class _Compared:
     def _cause(self, found: Hop, of: Call, at: int) -> str:
         """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
         node = found.node
-        keys = [one.key for one in self._records[node] if isinstance(one, Sysctl)]
-        actual = {**self._records, node: self._namespaces[node].observe(keys)}
-        would = [one[at] for one in predictions(self._lab, actual, of.src, of.address, of.vrf) if at < len(one)]
+        keys = [one.key for one in self._world.records[node] if isinstance(one, Sysctl)]
+        actual = self._world.but(node, self._namespaces[node].observe(keys))
+        would = [one[at] for one in ways(actual, of) if at < len(one)]
         if found.operation == "drop":
             reasons = (hop.reason for hop in would if hop.node == node and hop.reason)
             return next(reasons, "") or self._device_down(node)
@@ -211,13 +212,13 @@ class _Compared:
         return "it follows a route or label entry that is not the lab's"
 
     def _device_down(self, node: str) -> str:
-        found = drifts(node, self._records[node], self._namespaces[node])
+        found = drifts(node, self._world.records[node], self._namespaces[node])
         return next((one.text({}) for one in found if one.is_cause), "")
 
-    def _named(self, ways: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], at: int) -> Hop:
+    def _named(self, predicted: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], at: int) -> Hop:
         """A capture shows neither into which VRF a label was popped nor what else would have been right."""
         hop = got[at]
-        choices = [one[at] for one in ways if at < len(one) and _shared(one, got) >= at and one[at].peer]
+        choices = [one[at] for one in predicted if at < len(one) and _shared(one, got) >= at and one[at].peer]
         others = dict.fromkeys(
             one.peer if one.peer != hop.peer else one.out_port for one in choices if one.out_port != hop.out_port
         )
@@ -227,9 +228,9 @@ class _Compared:
     def _vrf(self, hop: Hop) -> str:
         """The device into which the last label that the hop took off is popped, if that is a VRF."""
         label = hop.labels_in[len(hop.labels_in) - len(hop.labels_out) - 1]
-        vrfs = vrf_names(self._records[hop.node]).values()
-        routes = (one for one in self._records[hop.node] if isinstance(one, LabelRoute) and one.label == label)
-        return next((one.hops[0].port for one in routes if one.hops[0].port in vrfs and not one.hops[0].via), "")
+        view = self._world.views[hop.node]
+        into = view.labels[label].hops[0] if label in view.labels else None
+        return into.port if into and into.port in view.vrfs and not into.via else ""
 
 
 def _key(hop: Hop) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from mnmpls.checks import check
 from mnmpls.checks.capture import tap
 from mnmpls.checks.reach import Result
 from mnmpls.checks.trace import Trace, trace_on
-from mnmpls.checks.vpn import call
+from mnmpls.checks.views import World
 from mnmpls.errors import CheckFailed
 from mnmpls.model import Lab, Link, Node, Port, Vrf
 from mnmpls.sources import load
@@ -31,12 +31,11 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 def _all_traces(running: Running) -> Iterator[Trace]:
     """Between every two nodes, in both directions; bridges have no address to be asked at."""
-    lab = running.lab
+    lab, world = running.lab, World(running.lab, running.records)
     with tap(running.namespaces) as open_tap:
         for src, dst in permutations([node.name for node in lab.nodes], 2):
             if lab.node(dst).role != "bridge":
-                there = call(lab, src, dst)
-                yield trace_on(open_tap, lab, running.records, running.namespaces, there, dst)
+                yield trace_on(open_tap, world, running.namespaces, world.vpns.call(src, dst), dst)
 
 
 def test_every_pair_of_nodes_goes_as_predicted(running: Running) -> None:

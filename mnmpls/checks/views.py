@@ -1,0 +1,121 @@
+"""Records looked up as a kernel would: one node's, and a whole lab's with its wires. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import ip_address, ip_interface, ip_network
+
+from ..model import Lab
+from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from .vpn import Vpns
+
+_BITS = {4: 32, 6: 128}
+
+
+class View:
+    """One node's records, looked up as a kernel would."""
+
+    def __init__(self, name: str, records: frozenset[Record]) -> None:
+        self.name, self._records = name, records
+
+    @cached_property
+    def sysctls(self) -> dict[str, str]:
+        return {one.key: one.value for one in self._records if isinstance(one, Sysctl)}
+
+    @cached_property
+    def vrfs(self) -> dict[str, int]:
+        return {one.name: one.table for one in self._records if isinstance(one, VrfDevice)}
+
+    @cached_property
+    def members(self) -> dict[str, str]:
+        return {one.port: one.master for one in self._records if isinstance(one, Member)}
+
+    @cached_property
+    def bridges(self) -> set[str]:
+        return {one.name for one in self._records if isinstance(one, Bridge)}
+
+    @cached_property
+    def down(self) -> set[str]:
+        return {one.name for one in self._records if isinstance(one, Port | VrfDevice | Bridge) and not one.up}
+
+    @cached_property
+    def labels(self) -> dict[int, LabelRoute]:
+        return {one.label: one for one in self._records if isinstance(one, LabelRoute)}
+
+    @cached_property
+    def addresses(self) -> set[tuple[str, str]]:
+        """(address, port): two VRFs' ports may well have the same address."""
+        return {(str(ip_interface(a.cidr).ip), a.port) for a in self._records if isinstance(a, Address)}
+
+    def table_of(self, port: str) -> int:
+        return self.vrfs.get(self.members.get(port, port), MAIN_TABLE)
+
+    @cached_property
+    def mtus(self) -> dict[str, int]:
+        return {one.name: one.mtu_bytes for one in self._records if isinstance(one, Port)}
+
+    @cached_property
+    def _tables(self) -> dict[tuple[int, int], dict[int, dict[int, Route]]]:
+        """{(table, IP version): {prefix length: {first bits: route}}}: ours, and those that the kernel adds for each
+        address's subnet (fib_frontend.c, fib_add_ifaddr). The lowest metric wins."""
+        connected = [
+            Route(self.table_of(a.port), str(ip_interface(a.cidr).network), (NextHop("", a.port),))
+            for a in self._records
+            if isinstance(a, Address)
+        ]
+        ours = [one for one in self._records if isinstance(one, Route)]
+        found: dict[tuple[int, int], dict[int, dict[int, Route]]] = {}
+        for route in sorted(connected + ours, key=lambda one: (one.metric, one)):
+            dst = ip_network(route.dst)
+            lengths = found.setdefault((route.table, dst.version), {})
+            bits = int(dst.network_address) >> (_BITS[dst.version] - dst.prefixlen)
+            lengths.setdefault(dst.prefixlen, {}).setdefault(bits, route)
+        return found
+
+    def route(self, table: int, dst: str) -> Route | None:
+        """The longest match in a VRF's table and, when that has none, in main."""
+        address = ip_address(dst)
+        for one_table in dict.fromkeys((table, MAIN_TABLE)):
+            lengths = self._tables.get((one_table, address.version), {})
+            for length in sorted(lengths, reverse=True):
+                if found := lengths[length].get(int(address) >> (_BITS[address.version] - length)):
+                    return found
+        return None
+
+    def local(self, dst: str, table: int) -> bool:
+        return any(here == dst and self.table_of(port) in (table, MAIN_TABLE) for here, port in self.addresses)
+
+
+class World:
+    """A lab's nodes and the wires between them."""
+
+    def __init__(self, lab: Lab, records: Mapping[str, frozenset[Record]]) -> None:
+        self.lab, self.records, self.vpns = lab, records, Vpns(lab)
+        self.views = {name: View(name, found) for name, found in records.items()}
+        self.peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
+
+    def but(self, node: str, records: frozenset[Record]) -> World:
+        """The same with other records at one node."""
+        return World(self.lab, {**self.records, node: records})
+
+    def towards(self, node: str, port: str, owner: str) -> tuple[str, str] | None:
+        """Is the address ``owner`` on the LAN behind this port? Then the node and the port that have it."""
+        todo, seen = [(node, port)], {(node, port)}
+        while todo:
+            far = self.peers.get(todo.pop(0))
+            if far is None:
+                continue
+            view = self.views[far.node]
+            if (owner, far.name) in view.addresses:
+                return far.node, far.name
+            for other in self.beyond(view, far.name):
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+        return None
+
+    def beyond(self, view: View, in_port: str) -> list[tuple[str, str]]:
+        master = view.members.get(in_port)
+        same = [port for port, other in sorted(view.members.items()) if other == master and port != in_port]
+        return [(view.name, port) for port in same] if master in view.bridges else []
