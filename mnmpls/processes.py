@@ -120,7 +120,11 @@ class Processes:
         if self._fd >= 0 and (not self._init or self._init.poll() is None):
             return
         self._init = subprocess.Popen(
-            _INIT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            _INIT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         self._fd = self._await_namespace(self._init)
 

@@ -23,7 +23,7 @@ from typing import Any
 from .errors import CheckFailed, LabError, MnmplsError, Problem
 
 PREFIX = "mnmpls/lab/"
-ANSWER_S = 10.0
+ANSWER_S = 3.0
 LARGEST_BYTES = 1 << 28
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -33,8 +33,9 @@ class NotRunning(CheckFailed):
 
 
 def claim(name: str) -> socket.socket:
-    """A listening socket: ``name`` is ours as long as somebody holds it. Raises LabError for a name that is taken or
-    that is none."""
+    """A socket that has ``name`` as long as somebody holds it. Whoever answers on it calls ``listen``, in the process
+    that the lab belongs to: that is the one which callers are told of (SO_PEERCRED, unix(7)). Raises LabError for a
+    name that is taken or that is none."""
     if not _NAME.fullmatch(name):
         text = f"{name!r} is no name for a lab: up to 63 letters, digits, '_', '.' and '-', not a sign first"
         raise LabError([Problem("name", text)])
@@ -47,7 +48,6 @@ def claim(name: str) -> socket.socket:
             raise
         text = f"a lab named {name!r} runs already: `mnmpls down {name}` ends it, --name gives this one another name"
         raise LabError([Problem("name", text)]) from error
-    ours.listen(64)
     return ours
 
 
@@ -94,6 +94,12 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     """Process and user at the other end, by the kernel's word (SO_PEERCRED, unix(7))."""
     pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, uid
+
+
+def owner(name: str) -> int:
+    """The process that has the lab, by the kernel's word, even if it answers nothing. Raises NotRunning."""
+    with closing(connect(name)) as connection:
+        return peer(connection)[0]
 
 
 def ask(name: str, request: Mapping[str, Any], timeout_s: float = ANSWER_S) -> dict[str, Any]:

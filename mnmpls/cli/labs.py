@@ -80,29 +80,37 @@ def verb_down(options: Namespace) -> int:
     if not names and not options.all:
         raise UsageError("down: which lab? Say its name or --all; `mnmpls list` shows those that run")
     for name in names:
-        about = live.about(name)
-        if about.runtime == "mininet":
+        pid, runtime = registry.owner(name), _runtime(name)
+        if runtime == "mininet":
             if not options.all:
-                raise UsageError(f"lab {name!r} belongs to mn (process {about.pid}): end it at its prompt, with exit")
+                raise UsageError(f"lab {name!r} belongs to mn (process {pid}): end it at its prompt, with exit")
             continue
-        _end(about, options.timeout or 60)
+        _end(name, pid, runtime, options.timeout or 60)
         print(f"{name} is down")
     return 0
 
 
-def _end(about: live.About, limit_s: float) -> None:
+def _runtime(name: str) -> str:
+    """What the owner says; nothing if it is silent."""
+    try:
+        return live.about(name).runtime
+    except MnmplsError:
+        return ""
+
+
+def _end(name: str, pid: int, runtime: str, limit_s: float) -> None:
     """Ask the owner to end; if it does not, the kernel ends it, and all of the lab with it."""
     try:
-        owner = os.pidfd_open(about.pid)
+        owner = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        if about.runtime == live.GUEST:
+        if runtime == live.GUEST:
             signal.pidfd_send_signal(owner, signal.SIGTERM)
-        else:
+        elif runtime:
             with suppress(MnmplsError):
-                registry.ask(about.name, {"down": True}, limit_s / 2)
-        if not select.select([owner], [], [], limit_s / 2)[0]:
+                registry.ask(name, {"down": True}, limit_s / 2)
+        if not runtime or not select.select([owner], [], [], limit_s / 2)[0]:
             signal.pidfd_send_signal(owner, signal.SIGKILL)
             select.select([owner], [], [], limit_s / 2)
     finally:

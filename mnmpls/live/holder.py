@@ -89,6 +89,7 @@ def hold(lab: Lab, name: str, listener: socket.socket, options: Options, ready: 
     """Bring the lab up in this process, call ``ready`` when it is (with why it does not work, or nothing if it does),
     and hold it until its end. Raises what RunningLab raises; nothing is left then."""
     with closing(Holder(lab, name, listener, options)) as holder:
+        listener.listen()
         ready(holder.running.await_reach(options.wait_s))
         holder.serve()
 

@@ -21,6 +21,7 @@ from ..sources import data
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
 _ANSWER_S = 2.0
+_CALLERS = 64
 
 
 class Served(Protocol):
@@ -84,4 +85,5 @@ def serve_beside(listener: socket.socket, answers: Mapping[str, Answer]) -> None
             while True:
                 answer(listener, answers)
 
+    listener.listen(_CALLERS)
     threading.Thread(target=loop, name="lab's door", daemon=True).start()

@@ -1,0 +1,344 @@
+"""Labs by ``mnmpls up``: found, used, changed and ended by other commands, on this machine's own kernel.
+
+The lab needs neither MPLS nor VRFs, so that it runs on every kernel; what is special to a guest is in test_live_guest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pexpect
+import pytest
+
+pytestmark = pytest.mark.system
+
+PROJECT = Path(__file__).parents[2]
+MNMPLS = (sys.executable, "-m", "mnmpls")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "MNMPLS_KERNEL": "host"}
+LIMIT_S = 60
+
+LAB = """
+name: {name}
+nodes: {{h1: host, h2: host, r: ce, h3: host, b: bridge}}
+links:
+  - [h1: 10.1.1.1/24, b]
+  - [h2: 10.1.1.2/24, b]
+  - [r: 10.1.1.254/24, b]
+  - [r: 10.2.2.254/24, h3: 10.2.2.1/24]
+"""
+
+
+def mnmpls(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MNMPLS, *map(str, words)], input=stdin, env=ENVIRONMENT, capture_output=True, text=True,
+                          timeout=LIMIT_S, check=False)  # fmt: skip
+
+
+def good(*words: str | Path, stdin: str = "") -> str:
+    done = mnmpls(*words, stdin=stdin)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def on_terminal(*words: str) -> pexpect.spawn[str]:
+    return pexpect.spawn(MNMPLS[0], [*MNMPLS[1:], *words], env=ENVIRONMENT, timeout=20, encoding="utf-8")
+
+
+def running() -> dict[str, dict[str, object]]:
+    return {each["name"]: each for each in json.loads(good("list", "--json"))}
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """One that no other lab on the machine has."""
+    return f"t{os.getpid()}-{abs(hash(request.node.name)) % 10_000}"
+
+
+@pytest.fixture
+def file(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / "lab.yml"
+    path.write_text(LAB.format(name=name))
+    return path
+
+
+@pytest.fixture
+def lab(file: Path, name: str) -> Iterator[str]:
+    """A lab that is up, by its name; down at the test's end."""
+    good("up", file)
+    yield name
+    mnmpls("down", name)
+
+
+def holder(name: str) -> int:
+    return int(str(running()[name]["pid"]))
+
+
+def leftovers(name: str) -> list[str]:
+    """Processes that have the lab's name in their environment or command line, and its names under /run/netns."""
+    found = [str(path) for path in Path("/run/netns").glob(f"{name}-*")] if Path("/run/netns").exists() else []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if name.encode() in text and int(folder.name) != os.getpid():
+            found.append(str(folder))
+    return found
+
+
+def gone(name: str) -> bool:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if not leftovers(name) and name not in running():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@contextmanager
+def inside(lab: str, script: str) -> Iterator[subprocess.Popen[str]]:
+    """A shell script in node h1 that has printed its first line."""
+    words = [*MNMPLS, "exec", lab, "h1", "--", "sh", "-c", script]
+    with subprocess.Popen(words, env={**ENVIRONMENT, "COOKIE": lab}, stdout=subprocess.PIPE, text=True) as one:
+        try:
+            assert one.stdout and one.stdout.readline()
+            yield one
+        finally:
+            one.kill()
+
+
+def test_up_returns_when_the_lab_works(file: Path, name: str) -> None:
+    """Then it is listed, its nodes can be used, and down takes it away, by its file's name too."""
+    said = good("up", file)
+    assert said.startswith(f"{name}: 5 nodes are up")
+    assert running()[name]["nodes"] == 5 and running()[name]["file"] == str(file)
+    assert "1 received" in good("exec", name, "h1", "--", "ping", "-c1", "10.2.2.1")
+    assert "drift" not in good("check", file) and name in good("list")
+    good("down", file)
+    assert gone(name)
+
+
+def test_a_lab_that_does_not_work_is_said_to(file: Path, name: str) -> None:
+    """up waits as long as it is told, says who does not answer, ends with status 1 and leaves the lab there."""
+    file.write_text(LAB.format(name=name).replace("h3: host", "h3: {role: host, gateway: 10.2.2.9}"))
+    done = mnmpls("up", file, "--wait", "1")
+    assert done.returncode == 1 and "is up, but not as intended after 1 s" in done.stderr
+    assert name in running()
+    good("down", name)
+
+
+def test_a_name_is_given_once(lab: str, file: Path) -> None:
+    """A second lab of the same name is refused with what to do; under another it runs beside the first."""
+    done = mnmpls("up", file)
+    assert done.returncode == 2 and f"a lab named {lab!r} runs already" in done.stderr and "--name" in done.stderr
+    good("up", file, "--name", f"{lab}x")
+    try:
+        assert {lab, f"{lab}x"} <= set(running())
+        assert "several names" in mnmpls("exec", file, "h1", "--", "true").stderr
+        good("down", f"{lab}x")
+    finally:
+        assert "1 received" in good("exec", lab, "h1", "--", "ping", "-c1", "10.1.1.2")
+
+
+@pytest.mark.parametrize(("argv", "status"), [
+    (("sh", "-c", "exit 7"), 7),
+    (("sh", "-c", "kill -9 $$"), 137),
+    (("no-such-command",), 127),
+    (("/etc/passwd",), 126),
+])
+def test_exec_gives_the_status(lab: str, argv: tuple[str, ...], status: int) -> None:
+    """The command's own, 128 and the signal that ended it, or what a shell says of one that cannot be run."""
+    done = mnmpls("exec", lab, "h1", "--", *argv)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+
+
+def test_exec_passes_streams(lab: str) -> None:
+    """Standard input goes in; output and errors come out apart."""
+    done = mnmpls("exec", lab, "h1", "--", "sh", "-c", "cat; echo bad >&2", stdin="x\n" * 100_000)
+    assert (done.stdout, done.stderr) == ("x\n" * 100_000, "bad\n")
+
+
+def test_exec_on_a_terminal(lab: str) -> None:
+    """A shell in a node has job control, Ctrl-C ends what runs in it and not the shell, and its status comes out."""
+    shell = on_terminal("exec", lab, "h1", "--", "bash", "--norc")
+    shell.expect(r"bash-.*[#$] ")
+    shell.sendline("echo $((6*7)); ip -br a | grep -c 10.1.1.1/24")
+    shell.expect("42\r\n1\r\n")
+    shell.sendline("sleep 1000")
+    time.sleep(0.3)
+    shell.sendintr()
+    shell.sendline("echo st=$?")
+    shell.expect("st=130")
+    shell.sendline("exit 3")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 3
+
+
+def test_what_exec_started_ends_with_exec_and_with_the_lab(lab: str) -> None:
+    """A killed exec takes its command along; a lab that ends takes all commands in it along."""
+    for end in ("exec", "lab"):
+        with inside(lab, "echo up; exec sleep 1000") as one:
+            one.kill() if end == "exec" else good("down", lab)
+            assert one.wait(10) in (-9, 137)
+            assert one.stdout and one.stdout.read() == ""  # closed: nobody has it any more
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_holders_end_is_the_labs(lab: str, end: signal.Signals) -> None:
+    """However the holder ends: the name is free, no process of the lab lives, and no namespace."""
+    with inside(lab, "echo up; exec sleep 1000") as one:
+        os.kill(holder(lab), end)
+        assert one.wait(10) == 137
+    assert gone(lab)
+
+
+def test_ip_netns_shows_nodes_on_request(file: Path, name: str) -> None:
+    """--netns: ip(8) can use the nodes; their names are gone after down, and after the holder or the process that
+    clears up after it was killed."""
+    for number, ends in enumerate((["down"], ["holder"], ["cleaner", "down"])):
+        good("up", file, "--netns")
+        names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        assert all(f"{name}-{node}" in names for node in ("h1", "h2", "h3", "r", "b")), number
+        words = ["ip", "netns", "exec", f"{name}-h1", "ping", "-c1", "10.2.2.1"]
+        assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+        for end in ends:
+            pid = holder(name)
+            if end == "down":
+                good("down", name)
+            elif end == "holder":
+                os.kill(pid, signal.SIGKILL)
+            else:
+                os.kill(_cleaner(pid), signal.SIGKILL)
+                good("exec", name, "h1", "--", "true")
+                time.sleep(0.2)
+                os.kill(pid, signal.SIGKILL) if _cleaner(pid) else pytest.fail("nobody clears up")
+                break
+        assert gone(name), leftovers(name)
+
+
+def _cleaner(pid: int) -> int:
+    """The holder's child that is a Python process, as the holder is."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next((int(child) for child in children if b"mnmpls" in Path(f"/proc/{child}/cmdline").read_bytes()), 0)
+
+
+def test_apply_makes_only_the_difference(lab: str, file: Path) -> None:
+    """After the file was edited: a new node is wired and reaches, what is gone from the file is gone, nothing else is
+    touched, and a second apply does nothing."""
+    before = good("exec", lab, "r", "--", "readlink", "/proc/self/ns/net")
+    assert "nothing to do" in good("apply", lab)
+    text = LAB.format(name=lab).replace("h2: host", "h4: host").replace("h2: 10.1.1.2/24", "h4: 10.1.1.4/24")
+    file.write_text(text)
+    done = json.loads(good("apply", lab, "--json"))
+    assert set(done) == {"h4", "b"}
+    assert "1 received" in good("exec", lab, "h4", "--", "ping", "-c1", "10.2.2.1")
+    assert good("exec", lab, "r", "--", "readlink", "/proc/self/ns/net") == before
+    assert "no node 'h2'" in mnmpls("exec", lab, "h2", "--", "true").stderr
+    assert "h2" not in good("exec", lab, "b", "--", "ip", "-br", "link")
+    assert "nothing to do" in good("apply", lab)
+
+
+def test_apply_of_a_wrong_file_changes_nothing(lab: str, file: Path) -> None:
+    """All its problems are told, status 2, and the lab is as before."""
+    file.write_text(LAB.format(name=lab).replace("h2: 10.1.1.2/24", "h2: 10.1.1.1/24").replace("h3: host", "h3: hots"))
+    done = mnmpls("apply", lab)
+    assert done.returncode == 2 and "hots" in done.stderr and "10.1.1.1" in done.stderr
+    assert "1 received" in good("exec", lab, "h1", "--", "ping", "-c1", "10.1.1.2")
+
+
+def test_drift_is_told_and_apply_repairs_it(lab: str) -> None:
+    """What somebody took away or changed by hand is named; apply puts it back."""
+    good("exec", lab, "h1", "--", "ip", "route", "del", "default")
+    done = mnmpls("drift", lab)
+    assert (done.returncode == 1 and "h1" in done.stdout and "default" in done.stdout) or "0.0.0.0/0" in done.stdout
+    assert mnmpls("check", lab).returncode == 1
+    good("apply", lab)
+    good("drift", lab)
+
+
+def test_exec_lines_run_only_when_allowed(file: Path, name: str, tmp_path: Path) -> None:
+    """They are shown; without --allow-exec nothing is started; with it they run in their node, without a shell."""
+    mark = tmp_path / "mark"
+    line = f"touch {mark} '{mark}$(id)'"
+    lines = f'exec: ["{line}", "ip addr show h1-eth"]'
+    file.write_text(LAB.format(name=name).replace("h1: host", f"h1: {{role: host, {lines}}}"))
+    done = mnmpls("up", file)
+    assert done.returncode == 1 and line in done.stderr and "--allow-exec" in done.stderr
+    assert not mark.exists() and name not in running()
+    done = mnmpls("up", file, "--allow-exec")
+    assert done.returncode == 0 and "10.1.1.1/24" in done.stdout
+    assert mark.exists() and (tmp_path / "mark$(id)").exists()
+    good("down", name)
+
+
+def test_a_failing_exec_line_undoes_the_lab(file: Path, name: str) -> None:
+    """It is named with its node and status, and nothing is left."""
+    file.write_text(LAB.format(name=name).replace("h1: host", "h1: {role: host, exec: [false]}"))
+    done = mnmpls("up", file, "--allow-exec")
+    assert done.returncode == 1 and "h1: exec: false: ended with status 1" in done.stderr
+    assert gone(name)
+
+
+def test_a_terminal_is_asked_once(file: Path, name: str) -> None:
+    """Anything but yes is no."""
+    file.write_text(LAB.format(name=name).replace("h1: host", "h1: {role: host, exec: [true]}"))
+    for answer, status in (("n", 1), ("y", 0)):
+        up = on_terminal("up", str(file))
+        up.expect(r"run them\? \[y/N\] ")
+        up.sendline(answer)
+        up.expect(pexpect.EOF)
+        up.close()
+        assert up.exitstatus == status, up.before
+    good("down", name)
+
+
+def test_foreground_ends_with_ctrl_c(file: Path, name: str) -> None:
+    """--foreground stays; Ctrl-C ends it with status 130, and the lab with it."""
+    up = on_terminal("up", "--foreground", str(file))
+    up.expect("5 nodes are up")
+    assert name in running()
+    up.sendintr()
+    up.expect(pexpect.EOF)
+    up.close()
+    assert up.exitstatus == 130 and gone(name)
+
+
+def test_a_silent_holder_hangs_nobody(lab: str) -> None:
+    """A holder that does not answer is named by list, and down ends it all the same."""
+    pid = holder(lab)
+    os.kill(pid, signal.SIGSTOP)
+    done = mnmpls("list")
+    assert done.returncode == 1 and lab in done.stderr
+    pidfd = os.pidfd_open(pid)
+    done = mnmpls("down", lab, "--timeout", "20")
+    if done.returncode:
+        signal.pidfd_send_signal(pidfd, signal.SIGCONT)
+    os.close(pidfd)
+    assert done.returncode == 0, done
+    assert gone(lab)
+
+
+def test_python_has_the_same(file: Path, name: str, tmp_path: Path) -> None:
+    """load and run: nodes by name, their output, the lab in `mnmpls list` meanwhile and gone afterwards."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        "from mnmpls import load, run\n"
+        "with run(load(sys.argv[1])) as lab:\n"
+        "    print(lab['h1'].run(['ping', '-c1', '10.2.2.1']).returncode, lab.check().ok)\n"
+        f"    print(subprocess.run([*{MNMPLS!r}, 'list'], capture_output=True, text=True).stdout)\n"
+        "    lab['h1'].popen(['sleep', '1000'])\n"
+        "print(len(lab))\n"
+    )
+    done = subprocess.run([sys.executable, script, file], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("0 True\n") and name in done.stdout and done.stdout.endswith("0\n"), done
+    assert gone(name)
