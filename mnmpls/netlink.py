@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
@@ -23,15 +23,16 @@ SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 270, 10,
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-_RECEIVE_BYTES = 1 << 18
+_U32 = struct.Struct("=HHI")
+_PADDING = (b"", bytes(3), bytes(2), bytes(1))
+_RECEIVE_BYTES = 1 << 16
 _DUMP_TRIES = 10
 _BATCH_MESSAGES, _BATCH_BYTES = 100, 1 << 16
 """What goes out in one send: below the socket's default buffer of 212992 bytes, and so few that their refusals, each
 up to 1280 bytes of the kernel's memory, fit into the buffer of the same size that they come back in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One request: its type, flags beside REQUEST and ACK, and what follows the header."""
 
     kind: int
@@ -50,12 +51,12 @@ class Refused(Exception):
 
 def attribute(kind: int, *payload: bytes) -> bytes:
     """A ``struct nlattr`` with its payload, padded to 4 bytes."""
-    data = b"".join(payload)
-    return _ATTRIBUTE.pack(4 + len(data), kind) + data + bytes(-len(data) % 4)
+    data = payload[0] if len(payload) == 1 else b"".join(payload)
+    return _ATTRIBUTE.pack(4 + len(data), kind) + data + _PADDING[len(data) & 3]
 
 
 def u32(kind: int, value: int) -> bytes:
-    return attribute(kind, struct.pack("=I", value))
+    return _U32.pack(8, kind, value)
 
 
 def text(kind: int, value: str) -> bytes:
