@@ -15,7 +15,7 @@ from . import checks
 from .apply import Difference, apply
 from .checks import reach, trace
 from .errors import CheckFailed, LabError, Problem, nearest
-from .kernel import Namespace, wire
+from .kernel import Namespace, Wire, wires
 from .model import Lab, Link, Port
 from .plan import complete, records
 from .processes import Processes
@@ -199,10 +199,9 @@ class RunningLab(LabNodes):
         for node in self.lab.nodes:
             if node.name not in self._nodes:
                 self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes)
-        for a, b in map(_wire, self.lab.links):
-            if (a, b) not in made:
-                ends = self._nodes[a.node].namespace, self._nodes[b.node].namespace
-                wire(ends[0], a.name, ends[1], b.name, a_mac=a.mac, b_mac=b.mac)
+        spaces = self.namespaces
+        new = (pair for pair in map(_wire, self.lab.links) if pair not in made)
+        wires([Wire(spaces[a.node], a.name, spaces[b.node], b.name, (a.mac or "", b.mac or "")) for a, b in new])
 
     def _apply(self) -> dict[str, Difference]:
         return {name: apply(self.records[name], node.namespace, name) for name, node in self._nodes.items()}
