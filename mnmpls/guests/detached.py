@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mnmpls.errors import MnmplsError
+from mnmpls.guests import terminal
 
 READY = "mnmpls: ready"
 """The line, alone, by which a command in a guest says that whoever waits for it may go."""
@@ -19,7 +20,8 @@ CHUNK = 65536
 
 def start(run: Callable[[], int]) -> int:
     """Call ``run`` in a process of its own, without a terminal; gives its id once READY was on its output. What it
-    writes before that is written here. Raises SystemExit with its status when it ends before."""
+    writes before that is written here. Raises SystemExit with its status when it ends before, and when we are told to
+    end, which is its end too. From the main thread only."""
     sys.stdout.flush()
     sys.stderr.flush()
     out, their_out = os.pipe()
@@ -30,8 +32,9 @@ def start(run: Callable[[], int]) -> int:
     os.close(their_out)
     os.close(their_err)
     try:
-        ready = pass_on_until_ready(out, err)
-    except BaseException:  # Ctrl-C: it is not in our terminal's foreground, so it does not know
+        with terminal.signals() as signals:
+            ready = pass_on_until_ready(out, err, signals)
+    except BaseException:  # it is not in our terminal's foreground, so it does not know of a Ctrl-C
         os.kill(pid, signal.SIGTERM)
         os.waitpid(pid, 0)
         raise
@@ -65,12 +68,16 @@ def become(run: Callable[[], int], out: int, err: int, not_ours: tuple[int, int]
         os._exit(status)
 
 
-def pass_on_until_ready(out: int, err: int) -> bool:
-    """Write what comes to our own streams; whether READY came before the end. That line itself is for us."""
+def pass_on_until_ready(out: int, err: int, signals: int) -> bool:
+    """Write what comes to our own streams; whether READY came before the end. That line itself is for us. Raises
+    SystemExit for a signal."""
     marker, begun = f"{READY}\n".encode(), b""
     open_ones = {out, err}
     while open_ones:
-        for fd in sorted(select.select(list(open_ones), [], [])[0], reverse=True):  # errors first: they are announced
+        readable = select.select([*open_ones, signals], [], [])[0]
+        if signals in readable:
+            give_up(os.read(signals, 64))
+        for fd in [each for each in (err, out) if each in readable]:  # a complaint before what was written after it
             data = os.read(fd, CHUNK)
             if not data:
                 open_ones.remove(fd)
@@ -84,6 +91,12 @@ def pass_on_until_ready(out: int, err: int) -> bool:
             if marker in lines:
                 return True
     return False
+
+
+def give_up(signals: bytes) -> None:
+    for number in signals:
+        if number in terminal.FORWARDED:
+            raise SystemExit(128 + number)
 
 
 def write_all(fd: int, data: bytes) -> None:

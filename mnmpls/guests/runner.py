@@ -148,7 +148,8 @@ class Run:
             where = f"running in a {self.guest.backend.title} guest, Linux {release}"
             print(f"mnmpls: {self.what.env[WHY]}; {where}", file=sys.stderr, flush=True)
         self.send(protocol.SETUP, 0, self.guest.set_up())
-        self.open(MAIN, self.what, (0, 1, 2))
+        stdin, stdout, stderr = (terminal.unblocked(os.dup(fd)) for fd in (0, 1, 2))
+        self.open(MAIN, self.what, (stdin, stdout, stderr), (stdin, stdout, stderr))
         if self.what.window:
             terminal.give_all()
         for visitor, request in self.waiting:

@@ -26,6 +26,19 @@ def size() -> tuple[int, int]:
     return rows, columns
 
 
+def unblocked(fd: int) -> int:
+    """A terminal, opened once more so that a write to it never waits: one that its user has stopped must not stop the
+    others' sessions. Pipes are written so that they do not wait, and files never do."""
+    if not os.isatty(fd):
+        return fd
+    try:
+        again = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # somebody else's, handed down by su(1)
+        return fd
+    os.close(fd)
+    return again
+
+
 @contextmanager
 def raw(wanted: bool) -> Iterator[None]:
     """Keys pass as they are; but Ctrl-C and Ctrl-\\ are still signals to us, and what we say is still lines, until

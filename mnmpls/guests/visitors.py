@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnmpls import registry
+from mnmpls.guests import terminal
 from mnmpls.guests.session import Command
 
 STREAMS = 3
@@ -72,7 +73,7 @@ class Visitor:
 
     def take_streams(self) -> tuple[int, int, int]:
         """The descriptors that came along, whose end is from now on the taker's business."""
-        stdin, stdout, stderr = map(unblocked, self.streams)
+        stdin, stdout, stderr = map(terminal.unblocked, self.streams)
         self.streams = []
         return stdin, stdout, stderr
 
@@ -80,19 +81,6 @@ class Visitor:
         for fd in self.streams:
             os.close(fd)
         self.line.close()
-
-
-def unblocked(fd: int) -> int:
-    """A terminal, opened once more so that a write to it never waits: one that its user has stopped must not stop the
-    others' sessions. Pipes are written so that they do not wait, and files never do."""
-    if not os.isatty(fd):
-        return fd
-    try:
-        again = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:  # somebody else's, handed down by su(1)
-        return fd
-    os.close(fd)
-    return again
 
 
 class Visitors:

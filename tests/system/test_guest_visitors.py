@@ -29,13 +29,13 @@ STRANGER = 12345
 """A user id that this machine has not given to anybody."""
 
 START = """
-import sys
+import os, sys
 from mnmpls import guests, registry
 from mnmpls.errors import MnmplsError
 try:
     with registry.claim(sys.argv[1]) as listener:
         offer = guests.Offer(listener, {"name": sys.argv[1], "nodes": 7})
-        print(guests.start(guests.choose_guest("uml"), sys.argv[2:], offer))
+        print(guests.start(guests.choose_guest(os.environ["MNMPLS_KERNEL"]), sys.argv[2:], offer))
 except MnmplsError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -59,9 +59,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def start(name: str, *argv: str, cwd: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", START, name, *argv], cwd=cwd, env=environment(**env), text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S, check=False)
+def start(name: str, *argv: str, user: int | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", START, name, *argv], cwd=PROJECT, text=True, stdin=subprocess.DEVNULL,
+                          env=environment(**{"MNMPLS_KERNEL": "uml", **env}), capture_output=True, timeout=LIMIT_S,
+                          check=False, user=user)
 
 
 def visit(name: str, *argv: str, stdin: bytes = b"", cwd: Path = PROJECT, user: int | None = None,
@@ -197,6 +198,17 @@ def test_a_terminal_is_a_terminal(name: str) -> None:
         shell.close()
 
 
+def test_a_terminal_that_nobody_reads_holds_up_nobody(name: str) -> None:
+    """Its command waits, and the others go on."""
+    script = f"exec '{sys.executable}' -c \"$VISIT\" {name} cat /dev/zero"
+    stuck = pexpect.spawn("/bin/sh", ["-c", script], env=environment(VISIT=VISIT), cwd=str(PROJECT), timeout=LIMIT_S)
+    for _ in range(5):
+        time.sleep(0.3)  # its buffer fills
+        assert stuck.read(700)  # and now there is room, but not for much
+        assert visit(name, "echo", "quick").stdout == b"quick\n"
+    stuck.close(force=True)
+
+
 def test_typed_input_without_a_terminal(name: str) -> None:
     """A command whose output is a pipe has no terminal, but what is typed reaches it, up to Ctrl-D."""
     shell = pexpect.spawn("/bin/sh", ["-c", f"'{sys.executable}' -c \"$VISIT\" {name} cat | sed s/^/got:/"],
@@ -286,6 +298,44 @@ def test_a_start_that_fails_says_why_and_has_the_status() -> None:
     done = start(new_name(), "true", MNMPLS_MEMORY_MIB="12")
     assert (done.returncode, done.stdout) == (125, "")
     assert "mnmpls: UML guest: the guest kernel" in done.stderr
+
+
+def test_qemu_has_visitors_too() -> None:
+    """Debian's kernel is asked and visited in the same way."""
+    name = new_name()
+    pid = int(start(name, *HOLDER, MNMPLS_KERNEL="qemu").stdout.splitlines()[-1])
+    assert registry.ask(name, {"about": True})["kernel"].startswith("qemu, Linux 6.")
+    data = os.urandom(1 << 20)
+    done = visit(name, "sh", "-c", "cat; exit 7", stdin=data)
+    os.kill(pid, signal.SIGTERM)
+    assert (done.returncode, done.stdout == data) == (7, True)
+    until(lambda: gone(pid), "it goes on")
+
+
+def test_an_ordinary_user_has_a_guest_that_stays() -> None:
+    """Without sudo. Nobody else gives his terminal to it, root neither."""
+    name = new_name()
+    pid = int(start(name, *HOLDER, user=STRANGER).stdout.splitlines()[-1])
+    own, roots = visit(name, "id", "-u", user=STRANGER), visit(name, "id", "-u")
+    os.kill(pid, signal.SIGTERM)
+    assert (own.stdout, roots.stdout) == (b"0\n", b"")
+    assert f"belongs to user {STRANGER}" in roots.stderr.decode()
+    until(lambda: gone(pid), "it goes on")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_starts_ends_all(number: signal.Signals) -> None:
+    """Whoever waits for the guest and gives up leaves nothing, though the guest has no part in his terminal."""
+    name = new_name()
+    starter = subprocess.Popen([sys.executable, "-c", START, name, *HOLDER], cwd=PROJECT, stdin=subprocess.DEVNULL,
+                               env=environment(MNMPLS_KERNEL="qemu"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(lambda: len(descendants(starter.pid)) > 3, "it does not start")
+    below = descendants(starter.pid)
+    starter.send_signal(number)
+    _, said = starter.communicate(timeout=LIMIT_S)
+    assert (starter.returncode, said) == (128 + number, b"")
+    until(lambda: all(map(gone, below)), f"still there: {below}")
+    assert name not in registry.names()
 
 
 def test_the_end_of_the_runner_is_the_end_of_all() -> None:
