@@ -28,7 +28,8 @@ STREAMS = 3
 
 @dataclass(frozen=True)
 class Offer:
-    """``listener`` is where visitors come, ``about`` what they are told beside the guest's own."""
+    """``listener`` has the lab's name (registry.claim); visitors come there. ``about`` is what they are told beside
+    the guest's own."""
 
     listener: socket.socket
     about: Mapping[str, Any]
@@ -89,6 +90,7 @@ class Visitors:
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
         self.listener.setblocking(False)
+        self.listener.listen(64)  # here: callers are told of the process that does so
         self.present: list[Visitor] = []
 
     @property
