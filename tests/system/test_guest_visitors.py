@@ -152,6 +152,20 @@ def test_visitors_do_not_disturb_each_other(name: str) -> None:
         assert stuck.wait(LIMIT_S) == 128 + signal.SIGPIPE  # as a command whose reader has gone
 
 
+def test_output_that_nobody_takes_is_not_hoarded(name: str) -> None:
+    """Its command waits, as at a pipe that is full; the runner does not grow."""
+    def resident_kib() -> int:
+        status = Path(f"/proc/{registry.ask(name, {'about': True})['pid']}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
+
+    before = resident_kib()
+    with visiting(name, "cat", "/dev/zero") as stuck:
+        assert stuck.stdout and stuck.stdout.read(1) == b"\0"
+        time.sleep(2)
+        assert resident_kib() < before + 4096
+        stuck.kill()
+
+
 def test_the_current_folder_and_the_environment_are_the_visitors(name: str, tmp_path: Path) -> None:
     """A visitor from elsewhere is where he was, sees this machine's files, and is told what becomes of his own."""
     (tmp_path / "given").write_text("of the host\n")
