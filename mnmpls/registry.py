@@ -32,6 +32,10 @@ class NotRunning(CheckFailed):
     """No lab of this name runs here."""
 
 
+class NotYours(MnmplsError):
+    """The lab belongs to another user."""
+
+
 def claim(name: str) -> socket.socket:
     """A socket that has ``name`` as long as somebody holds it. Whoever answers on it calls ``listen``, in the process
     that the lab belongs to: that is the one which callers are told of (SO_PEERCRED, unix(7)). Raises LabError for a
@@ -71,7 +75,7 @@ def names() -> list[str]:
 
 
 def connect(name: str, timeout_s: float = ANSWER_S) -> socket.socket:
-    """To the owner of a lab. Raises NotRunning, or MnmplsError for an owner that is not to be trusted."""
+    """To the owner of a lab. Raises NotRunning, and NotYours for an owner that is not to be trusted."""
     theirs = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     theirs.settimeout(timeout_s)
     try:
@@ -86,7 +90,7 @@ def connect(name: str, timeout_s: float = ANSWER_S) -> socket.socket:
     _, uid = peer(theirs)
     if uid not in (0, os.geteuid()):
         theirs.close()
-        raise MnmplsError(f"lab {name!r} belongs to user {uid}, who is neither you nor root: not used")
+        raise NotYours(f"lab {name!r} belongs to user {uid}, who is neither you nor root: not used")
     return theirs
 
 

@@ -39,13 +39,13 @@ def about(name: str) -> About:
 
 
 def labs() -> tuple[tuple[About, ...], tuple[str, ...]]:
-    """All labs that run here, and what to say about those that did not answer."""
+    """All labs that run here for us, and what to say about those that did not answer."""
 
     def one(name: str) -> About | str | None:
         try:
             return about(name)
-        except registry.NotRunning:
-            return None  # it ended meanwhile
+        except (registry.NotRunning, registry.NotYours):
+            return None  # it ended meanwhile, or is somebody else's business
         except MnmplsError as error:
             return str(error)
 
