@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NoReturn
 
-from . import guests
+from . import guests, registry
 from .errors import MissingFeature
 from .guests import host
 from .model import Lab
@@ -19,42 +19,50 @@ from .state import Record
 EVERYTHING = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
 
 
-def ensure_kernel(wanted: Mapping[str, frozenset[Record]]) -> None:
+def ensure_kernel(wanted: Mapping[str, frozenset[Record]], name: str = "lab") -> None:
     """Return if this kernel has what these records need; else run this same command in a guest, and do not return.
+    Others find the guest under ``name``, or the next free one.
 
     MNMPLS_KERNEL (auto, host, uml, qemu) decides. Raises MissingFeature when the kernel asked for lacks something.
     """
-    _ensure(host.features(wanted))
+    _ensure(host.features(wanted), name)
 
 
 def ensure_kernel_for(lab: Lab) -> None:
     """The same for a lab that was not planned yet."""
     if lab.nodes:
-        ensure_kernel(records(complete(lab)))
-
-
-def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
-    """Where ``lab`` runs; ``kernel`` is auto or a kernel's name, MNMPLS_KERNEL unless given. Raises MissingFeature."""
-    return guests.choose(kernel or os.environ.get("MNMPLS_KERNEL", "auto"), host.features(records(complete(lab))))
+        ensure_kernel(records(complete(lab)), lab.name)
 
 
 def ensure_root() -> None:
     """An ordinary user can have a lab too: as root of a guest."""
     if os.geteuid() != 0:
-        _ensure(EVERYTHING)
+        _ensure(EVERYTHING, "lab")
+
+
+def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
+    """Where ``lab`` runs; ``kernel`` is auto or a kernel's name, MNMPLS_KERNEL unless given. Raises MissingFeature."""
+    return _choose(host.features(records(complete(lab))), kernel)
 
 
 @cache
-def _ensure(features: frozenset[str]) -> None:
-    choice = guests.choose(os.environ.get("MNMPLS_KERNEL", "auto"), features)
+def _choose(features: frozenset[str], kernel: str | None = None) -> guests.Choice:
+    return guests.choose(kernel or os.environ.get("MNMPLS_KERNEL", "auto"), features)
+
+
+def _ensure(features: frozenset[str], name: str) -> None:
+    choice = _choose(features)
     if choice.name != "host":
-        _again_in(choice)
+        _again_in(choice, name)
 
 
-def _again_in(choice: guests.Choice) -> NoReturn:
+def _again_in(choice: guests.Choice, name: str) -> NoReturn:
     if hasattr(sys, "ps1") or sys.flags.interactive or "pytest" in sys.modules:
         raise MissingFeature(
             f"{choice.why}; and an interactive Python or pytest cannot be moved into a guest: "
             f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
         )
-    raise SystemExit(guests.run(choice, sys.orig_argv, {guests.WHY: choice.why, **hand_over()}))
+    name, listener = registry.claim_free(name)
+    told = {guests.WHY: choice.why, registry.NAME_OUTSIDE: name, **hand_over()}
+    with listener:
+        raise SystemExit(guests.run(choice, sys.orig_argv, told, offer=guests.Offer(listener, {"name": name})))

@@ -23,6 +23,9 @@ from typing import Any
 from .errors import CheckFailed, LabError, MnmplsError, Problem
 
 PREFIX = "mnmpls/lab/"
+NAME_OUTSIDE = "MNMPLS_LAB"
+"""Environment of a command in a guest: the lab's name on the machine that the guest runs on."""
+
 ANSWER_S = 3.0
 LARGEST_BYTES = 1 << 28
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -56,7 +59,9 @@ def claim(name: str) -> socket.socket:
 
 
 def claim_free(name: str) -> tuple[str, socket.socket]:
-    """The same for ``name``, or if it is taken for ``name-2`` and so on; with the name that it got."""
+    """The same for ``name``, or if it is taken for ``name-2`` and so on; with the name that it got. In a guest the
+    name that its lab has outside comes first."""
+    name = os.environ.get(NAME_OUTSIDE, name)
     for number in range(1, 1000):
         one = name if number == 1 else f"{name}-{number}"
         try:
@@ -84,6 +89,8 @@ def connect(name: str, timeout_s: float = ANSWER_S) -> socket.socket:
         theirs.close()
         if error.errno == errno.ECONNREFUSED:
             running = names()
+            if name in running:
+                raise MnmplsError(f"lab {name!r} is still starting, or ending: it cannot be asked yet") from error
             there = f"running: {', '.join(running)}" if running else "no lab runs here"
             raise NotRunning(f"there is no running lab {name!r}; {there}") from error
         raise MnmplsError(f"lab {name!r} does not answer: {os.strerror(error.errno or 0) or error}") from error

@@ -14,15 +14,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 
-from .. import kernel_choice, live, registry
-from ..errors import CheckFailed, MissingFeature, MnmplsError, UsageError
+from .. import guests, kernel_choice, live, registry
+from ..errors import CheckFailed, MnmplsError, UsageError
 from ..export.table import table
 from ..model import Lab
 from ..netns import RunningNode
 from ..plan import complete
 from ..processes import die_with_parent
-from ..sources import data, load
-from .naming import name_of
+from ..sources import data, from_data, load
+from .naming import again_inside, in_guest, name_of
+
+_AWAITED = "MNMPLS_AWAITED"
+"""Environment of ``up`` in a guest: somebody outside waits for guests.READY."""
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
 
@@ -34,7 +37,7 @@ def verb_up(options: Namespace) -> int:
     exec_lines = _exec_allowed(lab, options.allow_exec)
     choice = kernel_choice.choice_for(lab, options.kernel)
     if choice.name != "host":
-        raise MissingFeature(choice.why)
+        return _up_in_guest(choice, lab, options, exec_lines)
     with registry.claim(lab.name) as listener:
         what = live.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
 
@@ -49,6 +52,21 @@ def verb_up(options: Namespace) -> int:
     return 1 if problem else 0
 
 
+def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines: bool) -> int:
+    """The same in a guest: there the lab stays in the foreground, and it is the guest that stays or not."""
+    words = ["up", os.path.realpath(options.file), "--name", lab.name, "--foreground", "--wait", f"{options.wait:g}"]
+    switches = {"--json": options.json, "--netns": options.netns, "--allow-exec": exec_lines}
+    argv = [sys.executable, "-m", "mnmpls", *words, *(switch for switch, on in switches.items() if on)]
+    about = {"name": lab.name, "file": os.path.realpath(options.file), "nodes": len(lab.nodes)}
+    with registry.claim(lab.name) as listener:
+        offer = guests.Offer(listener, about)
+        env = {guests.WHY: choice.why}
+        if options.foreground:
+            return guests.run(choice, argv, env, offer=offer)
+        _, status = guests.start(choice, argv, offer, {**env, _AWAITED: "1"})
+    return status
+
+
 def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
     if options.json:
         told = {"name": lab.name, "nodes": len(lab.nodes), "works": not problem if options.wait else None}
@@ -58,6 +76,8 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
     else:
         proven = "; everybody reaches whom the lab means to, and nobody else" if options.wait else ""
         print(f"{lab.name}: {len(lab.nodes)} nodes are up after {seconds:.1f} s{proven}", flush=True)
+    if os.environ.get(_AWAITED):
+        print(guests.READY, int(bool(problem)), flush=True)
 
 
 def _exec_allowed(lab: Lab, allowed: bool) -> bool:
@@ -144,6 +164,8 @@ def verb_exec(options: Namespace) -> int:
     if not options.command:
         raise UsageError("exec: no command given (mnmpls exec LAB NODE -- CMD …)")
     name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words, writes=True)
     with live.join(name) as lab:
         return _run_attached(lab.node(options.node), options.command)
 
@@ -180,13 +202,17 @@ def verb_apply(options: Namespace) -> int:
     file = options.file or about.file
     if not file:
         raise UsageError(f"lab {name!r} was not started from a file: say which file it shall be like")
-    lab = replace(complete(load(file)), name=name)
+    wanted = from_data(json.load(sys.stdin)) if file == "-" else load(file)
+    lab = replace(complete(wanted), name=name)
+    if about.runtime == live.GUEST:
+        return again_inside(name, ["apply", name, "-", *(["--json"] if options.json else [])], json.dumps(data(lab)))
     done = registry.ask(name, {"apply": data(lab)}, options.timeout or 1e6)["nodes"]
     if options.json:
         print(json.dumps(done))
         return 0
     for node, work in done.items():
         for sign, lines in (("-", work["removed"]), ("+", work["written"])):
-            print(*(f"{node}: {sign} {line}" for line in lines), sep="\n", end="\n" if lines else "")
-    print(f"{name} is as {file} says" + ("" if done else "; there was nothing to do"))
+            for line in lines:
+                print(f"{node}: {sign} {line}")
+    print(f"{name}: {'as the file says' if done else 'nothing to do'}")
     return 0

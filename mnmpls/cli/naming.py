@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
+from collections.abc import Sequence
 
-from .. import live, registry
+from .. import guests, live, registry
 
 
 def name_of(given: str) -> str:
@@ -26,3 +29,19 @@ def name_of(given: str) -> str:
 
 def in_guest(name: str) -> bool:
     return live.about(name).runtime == live.GUEST
+
+
+def again_inside(
+    name: str, words: Sequence[str], stdin: str | None = None, stdout: int = 1, writes: bool = False
+) -> int:
+    """This command with these words, in the guest in which lab ``name`` runs; its exit status. It reads ``stdin`` if
+    that is given, and writes to the descriptor ``stdout``. ``writes``: it may write files, too."""
+    if stdin is not None:
+        with tempfile.TemporaryFile("w") as file:
+            file.write(stdin)
+            file.flush()
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            os.dup2(file.fileno(), 0)
+    if stdout != 1:
+        os.dup2(stdout, 1)
+    return guests.run_in_lab(name, [sys.executable, "-m", "mnmpls", *words], writes=writes)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 
 from .. import checks, live
-from .naming import name_of
+from .naming import again_inside, in_guest, name_of
 
 
 def verb_check(options: Namespace) -> int:
     name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words)
     with live.join(name) as lab:
         report = checks.Report(tuple(finding for part in lab.parts for finding in part.check().findings))
     return _say(report, options)
@@ -17,6 +19,8 @@ def verb_check(options: Namespace) -> int:
 
 def verb_drift(options: Namespace) -> int:
     name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words)
     with live.join(name) as lab:
         found = (checks.drift(part.records, part.namespaces) for part in lab.parts)
         report = checks.Report(tuple(finding for part in found for finding in part))
@@ -30,6 +34,8 @@ def _say(report: checks.Report, options: Namespace) -> int:
 
 def verb_trace(options: Namespace) -> int:
     name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words)
     with live.join(name) as lab:
         way = lab.part(options.src, options.dst).trace(options.src, options.dst)
     print(way.text())

@@ -135,10 +135,10 @@ def command(name: str, argv: Sequence[str], env: Mapping[str, str]) -> Command:
 def start(
     choice: Choice, argv: Sequence[str], offer: Offer, env: Mapping[str, str] | None = None,
     writable: Sequence[str] | None = None,
-) -> int:
-    """The same in a process of its own that stays; gives its id as soon as the command has written the line READY. What
-    it writes before that is written here. A command that ends before it is ready ends us too, with its status
-    (SystemExit): what there was to say has been said."""
+) -> tuple[int, int]:
+    """The same in a process of its own that stays; gives its id, and the status behind READY, as soon as the command
+    has written that line. What it writes before that is written here. A command that ends before it is ready ends us
+    too, with its status (SystemExit): what there was to say has been said."""
     return start_detached(lambda: run(choice, argv, env, writable, offer, lasting=True))
 
 

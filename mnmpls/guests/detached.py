@@ -13,15 +13,16 @@ from mnmpls.errors import MnmplsError
 from mnmpls.guests import terminal
 
 READY = "mnmpls: ready"
-"""The line, alone, by which a command in a guest says that whoever waits for it may go."""
+"""The line by which a command in a guest says that whoever waits for it may go; behind it stands a number, the status
+with which that one is to end."""
 
 CHUNK = 65536
 
 
-def start(run: Callable[[], int]) -> int:
-    """Call ``run`` in a process of its own, without a terminal; gives its id once READY was on its output. What it
-    writes before that is written here. Raises SystemExit with its status when it ends before, and when we are told to
-    end, which is its end too. From the main thread only."""
+def start(run: Callable[[], int]) -> tuple[int, int]:
+    """Call ``run`` in a process of its own, without a terminal; gives its id and the status behind READY once that was
+    on its output. What it writes before that is written here. Raises SystemExit with its status when it ends before,
+    and when we are told to end, which is its end too. From the main thread only."""
     sys.stdout.flush()
     sys.stderr.flush()
     out, their_out = os.pipe()
@@ -33,7 +34,7 @@ def start(run: Callable[[], int]) -> int:
     os.close(their_err)
     try:
         with terminal.signals() as signals:
-            ready = pass_on_until_ready(out, err, signals)
+            status = pass_on_until_ready(out, err, signals)
     except BaseException:  # it is not in our terminal's foreground, so it does not know of a Ctrl-C
         os.kill(pid, signal.SIGTERM)
         os.waitpid(pid, 0)
@@ -41,9 +42,9 @@ def start(run: Callable[[], int]) -> int:
     finally:
         os.close(out)
         os.close(err)
-    if not ready:
+    if status is None:
         raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    return pid
+    return pid, status
 
 
 def become(run: Callable[[], int], out: int, err: int, not_ours: tuple[int, int]) -> None:
@@ -68,10 +69,10 @@ def become(run: Callable[[], int], out: int, err: int, not_ours: tuple[int, int]
         os._exit(status)
 
 
-def pass_on_until_ready(out: int, err: int, signals: int) -> bool:
-    """Write what comes to our own streams; whether READY came before the end. That line itself is for us. Raises
+def pass_on_until_ready(out: int, err: int, signals: int) -> int | None:
+    """Write what comes to our own streams; the status behind READY, None if that never came. Its line is for us. Raises
     SystemExit for a signal."""
-    marker, begun = f"{READY}\n".encode(), b""
+    marker, begun = READY.encode(), b""
     open_ones = {out, err}
     while open_ones:
         readable = select.select([*open_ones, signals], [], [])[0]
@@ -87,10 +88,11 @@ def pass_on_until_ready(out: int, err: int, signals: int) -> bool:
             *lines, begun = (begun + data).splitlines(keepends=True) or [b""]
             if begun.endswith(b"\n") or not data:
                 lines, begun = [*lines, begun], b""
-            write_all(1, b"".join(line for line in lines if line != marker))
-            if marker in lines:
-                return True
-    return False
+            write_all(1, b"".join(line for line in lines if not line.startswith(marker)))
+            for line in lines:
+                if line.startswith(marker):
+                    return int(line[len(marker) :] or 0)
+    return None
 
 
 def give_up(signals: bytes) -> None:

@@ -24,10 +24,10 @@ class About:
     """A running lab. ``runtime`` is namespaces, mininet or guest; ``since`` in seconds since the epoch."""
 
     name: str
-    runtime: str
     kernel: str
     pid: int
     since: float
+    runtime: str = GUEST
     file: str = ""
     nodes: int = 0
 

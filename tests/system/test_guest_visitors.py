@@ -35,7 +35,7 @@ from mnmpls.errors import MnmplsError
 try:
     with registry.claim(sys.argv[1]) as listener:
         offer = guests.Offer(listener, {"name": sys.argv[1], "nodes": 7})
-        print(guests.start(guests.choose_guest(os.environ["MNMPLS_KERNEL"]), sys.argv[2:], offer))
+        print(guests.start(guests.choose_guest(os.environ["MNMPLS_KERNEL"]), sys.argv[2:], offer)[0])
 except MnmplsError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)

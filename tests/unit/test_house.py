@@ -30,7 +30,7 @@ BELOW = {
     "guests": VOCABULARY | {"kernel", "apply", "registry"},
     "processes": set[str](),
     "phases": set[str](),
-    "kernel_choice": VOCABULARY | {"plan", "guests", "phases"},
+    "kernel_choice": VOCABULARY | {"plan", "guests", "phases", "registry"},
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes"},
     "registry": VOCABULARY,
     "live": VOCABULARY | {"sources", "kernel", "processes", "netns", "registry", "kernel_choice"},
