@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _labs(verbs)
     _watching(verbs)
+    _showing(verbs)
     _guest(verbs)
     _completion(verbs)
     return top
@@ -71,6 +72,18 @@ def _watching(verbs: Any) -> None:
     _lab(trace)
     trace.add_argument("src", metavar="SRC")
     trace.add_argument("dst", metavar="DST")
+
+
+def _showing(verbs: Any) -> None:
+    plan = _verb(verbs, "plan", "what is set up in each node", json=True)
+    plan.add_argument("lab", metavar="LAB", help="a lab file, or the name of a running lab")
+    plan.add_argument("nodes", metavar="NODE", nargs="*", help="these nodes only")
+    plan.add_argument("--ip", action="store_true", help="as the ip and sysctl commands that a person would type")
+    graph = _verb(verbs, "graph", "a picture of the lab")
+    graph.add_argument("lab", metavar="LAB", help="a lab file, or the name of a running lab")
+    graph.add_argument("--format", default="dot", metavar="FORMAT", help="dot (the default), mermaid or svg")
+    graph.add_argument("--lsps", action="store_true", help="with the label switched paths")
+    _verb(verbs, "schema", "the JSON schema of lab files, for editors")
 
 
 def _guest(verbs: Any) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from math import hypot
-from xml.sax.saxutils import escape, quoteattr
 
 from .layout import BEND, CHAR, LINE, MARGIN, Layout, Placed, Slot, layout
 from .picture import Arrow, Picture, Wire
@@ -88,7 +88,7 @@ def _box(placed: Placed) -> Iterator[str]:
     place = f'x="{placed.x:.1f}" y="{placed.y:.1f}" width="{placed.width:.1f}" height="{placed.height:.1f}"'
     looks = f'rx="{_CORNERS[box.role]}" fill="{_FILLS[box.role]}" stroke="{box.colour}" stroke-width="1.6"'
     told = escape(f"{box.name}: {_ROLES[box.role]}")
-    yield f'    <g class="box" id={quoteattr("node-" + box.name)}><title>{told}</title>'
+    yield f'    <g class="box" id="{escape("node-" + box.name)}"><title>{told}</title>'
     yield f"      <rect {place} {looks}/>"
     y = placed.y + placed.height / 2 + 4.5 - len(box.lines) * LINE / 2
     yield f'      <text class="node" x="{middle:.1f}" y="{y:.1f}" text-anchor="middle">{escape(box.name)}</text>'

@@ -1,0 +1,66 @@
+"""The verbs that tell about a lab, running or not, without touching it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import live, registry
+from ..errors import UsageError, nearest
+from ..export.graph import graph
+from ..export.ip_commands import ip_commands
+from ..export.plan_data import plan_data
+from ..export.plan_text import plan_text
+from ..model import Lab
+from ..plan import complete, records
+from ..sources import SOURCES, load, schema
+from ..state import Record
+from .naming import again_inside, in_guest
+
+
+def _lab(given: str) -> tuple[Lab, Mapping[str, frozenset[Record]]]:
+    """Of a lab file, or as it runs under that name. Raises LabError, NotRunning, UsageError."""
+    if Path(given).suffix in SOURCES or os.path.exists(given) or given not in registry.names():
+        lab = complete(load(given))
+        return lab, records(lab)
+    with live.join(given) as joined:
+        if len(joined.parts) != 1:
+            raise UsageError(f"lab {given!r} falls apart into {len(joined.parts)} labs that are not connected")
+        return joined.parts[0].lab, joined.parts[0].records
+
+
+def _runs_in_guest(given: str) -> bool:
+    return given in registry.names() and in_guest(given)
+
+
+def verb_plan(options: Namespace) -> int:
+    if _runs_in_guest(options.lab):
+        return again_inside(options.lab, options.words)
+    lab, planned = _lab(options.lab)
+    for node in options.nodes:
+        if node not in planned:
+            raise UsageError(f"lab {lab.name!r} has no node {node!r}; {nearest(node, planned)}")
+    if options.ip:
+        print(ip_commands(lab, planned), end="")
+    elif options.json:
+        print(json.dumps(plan_data(lab, planned)))
+    else:
+        print(plan_text(lab, planned, options.nodes))
+    return 0
+
+
+def verb_graph(options: Namespace) -> int:
+    if _runs_in_guest(options.lab):
+        return again_inside(options.lab, options.words)
+    lab, planned = _lab(options.lab)
+    sys.stdout.write(graph(lab, options.format, planned if options.lsps else None))
+    return 0
+
+
+def verb_schema(_: Namespace) -> int:
+    print(json.dumps(schema(), indent=2))
+    return 0
