@@ -21,10 +21,17 @@ from .vpn import Call
 if TYPE_CHECKING:
     from ..kernel import Namespace
 
-_ETH_P_ALL = 3
+ETH_P_ALL = 3
 _SO_RCVBUFFORCE = 33
 _SO_TIMESTAMPNS = 35
 """include/uapi/asm-generic/socket.h: the time at which the kernel took the frame in, as a struct timespec."""
+
+_NEVER_FRAGMENT = {
+    socket.AF_INET: ((socket.IPPROTO_IP, 10, 3),),
+    socket.AF_INET6: ((socket.IPPROTO_IPV6, 23, 3), (socket.IPPROTO_IPV6, 62, 1)),
+}
+"""IP_MTU_DISCOVER and IPV6_MTU_DISCOVER = PROBE: whatever path MTU was learned before, and IPV6_DONTFRAG
+(include/uapi/linux/in.h, in6.h)."""
 
 _BUFFER_BYTES = 1 << 20
 _SETTLE_S = 0.02
@@ -44,10 +51,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of one probe: all sightings, and whether the asker's own socket got the answer."""
+    """Of one probe: all sightings, whether the asker's own socket got the answer, and why the asker's kernel did not
+    send it, if so."""
 
     sightings: tuple[Sighting, ...]
     answered: bool
+    refused: str = ""
 
 
 class Tap:
@@ -61,34 +70,34 @@ class Tap:
             self._selector.register(self._listen(namespace), selectors.EVENT_READ, node)
 
     def _listen(self, namespace: Namespace) -> socket.socket:
-        one: socket.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        one: socket.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self._stack.enter_context(one)
         one.setblocking(False)
-        one.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-        one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        timestamped(one)
         return one
 
-    def probe(self, call: Call, deadline_s: float) -> Seen:
-        """Sends one echo request and gives all that was seen of it, in the kernel's time order."""
+    def probe(self, call: Call, deadline_s: float, size_bytes: int = 0, arrival: str = "") -> Seen:
+        """Sends one echo request and gives all that was seen of it, in the kernel's time order: until the answer is
+        back or, if given, until the request is at the node ``arrival``. ``size_bytes`` is that of the IP packet, which
+        is never fragmented."""
         self._count += 1
+        version = ip_address(call.address).version
+        cookie = self._run + self._count.to_bytes(8, "big")
         with self._sender(call) as sender:
             try:
-                sender.sendto(self._request(call), (call.address, 0))
-            except OSError:
-                return Seen((), False)  # no route here: the comparison is to say so
-            found = tuple(sorted(self._follow(call.src, deadline_s), key=lambda one: one.time_ns))
+                sender.sendto(echo_request(version, cookie, self._count, size_bytes), (call.address, 0))
+            except OSError as error:  # no route here, or too big for the first wire
+                return Seen((), False, os.strerror(error.errno or 0))
+            found = tuple(sorted(self._follow(call.src, arrival, deadline_s), key=lambda one: one.time_ns))
             return Seen(found, self._answered(sender))
 
-    def _request(self, call: Call) -> bytes:
-        cookie = self._run + self._count.to_bytes(8, "big")
-        return echo_request(ip_address(call.address).version, cookie, self._count)
-
-    def _follow(self, src: str, deadline_s: float) -> Iterator[Sighting]:
+    def _follow(self, src: str, arrival: str, deadline_s: float) -> Iterator[Sighting]:
         end = time.monotonic() + deadline_s
         while (left_s := end - time.monotonic()) > 0:
             for one in self._read(left_s):
                 yield one
-                if one.packet.kind != "request" and one.node == src and not one.out:
+                back = one.packet.kind != "request" and one.node == src
+                if not one.out and (back or one.node == arrival):
                     end = min(end, time.monotonic() + _SETTLE_S)
 
     @contextmanager
@@ -100,6 +109,8 @@ class Tap:
             if call.vrf:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, call.vrf.encode())
                 one.bind((call.source, 0))
+            for level, option, value in _NEVER_FRAGMENT[family]:
+                one.setsockopt(level, option, value)
             one.setblocking(False)
             yield one
 
@@ -126,10 +137,17 @@ class Tap:
                     break
                 packet = decode(frame) if number(frame, self._run) == self._count else None
                 if packet:
-                    yield Sighting(_stamp(extra), key.data, sender[0], sender[2] == socket.PACKET_OUTGOING, packet)
+                    yield Sighting(stamp(extra), key.data, sender[0], sender[2] == socket.PACKET_OUTGOING, packet)
 
 
-def _stamp(extra: Iterable[tuple[int, int, bytes]]) -> int:
+def timestamped(one: socket.socket) -> None:
+    """With room for many frames, each with the kernel's own time."""
+    one.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
+def stamp(extra: Iterable[tuple[int, int, bytes]]) -> int:
+    """The time of a message from its ancillary data, in nanoseconds since 1970; 0 if it has none."""
     for level, kind, data in extra:
         if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
             seconds, nanoseconds = struct.unpack("ll", data[: struct.calcsize("ll")])

@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from .drift import Drift
+from .mtu import PathMtu
 from .reach import Result, matrix
 from .trace import Trace
 
@@ -32,7 +33,7 @@ class Finding:
     expected: str
     seen: str
     node: str = ""
-    detail: Result | Trace | Drift | None = None
+    detail: Result | Trace | PathMtu | Drift | None = None
 
     @property
     def text(self) -> str:

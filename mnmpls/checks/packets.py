@@ -61,11 +61,17 @@ def checksum(data: bytes) -> int:
     return int(~(total + (total >> 16)) & 0xFFFF)
 
 
-def echo_request(version: int, cookie: bytes, sequence: int) -> bytes:
-    """The ICMP message; for IPv6 the kernel fills the checksum in (RFC 3542 3.1)."""
+HEADER_BYTES = {4: 20 + 8, 6: 40 + 8}
+"""IP and ICMP."""
+
+
+def echo_request(version: int, cookie: bytes, sequence: int, size_bytes: int = 0) -> bytes:
+    """The ICMP message, padded so that the IP packet has ``size_bytes``; for IPv6 the kernel fills the checksum in
+    (RFC 3542 3.1)."""
     kind = 8 if version == 4 else 128
     identifier = int.from_bytes(cookie[:2], "big")
-    blank = struct.pack("!BBHHH", kind, 0, 0, identifier, sequence & 0xFFFF) + cookie
+    padding = bytes(max(0, size_bytes - HEADER_BYTES[version] - len(cookie)))
+    blank = struct.pack("!BBHHH", kind, 0, 0, identifier, sequence & 0xFFFF) + cookie + padding
     return blank if version == 6 else blank[:2] + struct.pack("!H", checksum(blank)) + blank[4:]
 
 
@@ -77,8 +83,10 @@ def number(data: bytes, run: bytes) -> int | None:
     return int.from_bytes(data[at + RUN_BYTES : at + COOKIE_BYTES], "big")
 
 
-def kind_of(version: int, icmp_type: int) -> str:
+def kind_of(version: int, icmp_type: int, code: int = 0) -> str:
     """request, reply, the name of an ICMP error, or empty."""
+    if (version, icmp_type, code) == (4, 3, 4):
+        return "packet too big"  # "fragmentation needed", as IPv6 calls it (RFC 1191 4)
     return _KINDS.get((version, icmp_type), _ERRORS.get((version, icmp_type), ""))
 
 
@@ -118,5 +126,5 @@ def _ip(data: bytes, stack: tuple[Label, ...]) -> Packet | None:
         start, ttl, src, dst = 40, data[7], data[8:24], data[24:40]
     else:
         return None
-    kind = kind_of(version, data[start])
+    kind = kind_of(version, data[start], data[start + 1])
     return Packet(stack, str(ip_address(src)), str(ip_address(dst)), ttl, kind) if kind else None

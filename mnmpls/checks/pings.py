@@ -7,6 +7,7 @@ delivered there, a reply seen at the asker came back.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import selectors
 import socket
@@ -52,15 +53,19 @@ class Sighting:
     sent_s: list[float] = field(default_factory=list)
 
 
-def ask(wanted: Mapping[Pair, bool], ends: Mapping[str, Namespace], deadline_s: float = 2.0) -> dict[Pair, Sighting]:
-    """Probes each pair; a pair's value tells whether an answer is expected, that is, waited for up to the deadline
-    (which counts from the end of the first round)."""
+def ask(
+    wanted: Mapping[Pair, bool], ends: Mapping[str, Namespace], deadline_s: float = 2.0, until: float = math.inf
+) -> dict[Pair, Sighting]:
+    """Probes each pair in turn until this time (of time.monotonic); a pair's value tells whether an answer is
+    expected, that is, waited for up to the deadline (which counts from the end of the first round). Gives the pairs
+    that were probed."""
     versions: list[int] = sorted({ip_address(target).version for _, target in wanted})
     with _sockets(ends, versions) as sockets:
         run = _Run(sockets, list(wanted))
-        run.send(list(wanted))
+        run.send(list(wanted), until)
         _wait(run, wanted, deadline_s)
-        return dict(zip(run.pairs, run.sightings, strict=True))
+        found = zip(run.pairs, run.sightings, strict=True)
+        return {pair: one for pair, one in found if one.sent_s}
 
 
 def _wait(run: _Run, wanted: Mapping[Pair, bool], deadline_s: float) -> None:
@@ -107,13 +112,17 @@ class _Run:
             self._selector.register(one, selectors.EVENT_READ, key)
 
     def unanswered(self) -> list[Pair]:
-        return [pair for pair, one in zip(self.pairs, self.sightings, strict=True) if one.rtt_ms is None]
+        """Those that were asked."""
+        found = zip(self.pairs, self.sightings, strict=True)
+        return [pair for pair, one in found if one.sent_s and one.rtt_ms is None]
 
-    def send(self, pairs: list[Pair]) -> None:
+    def send(self, pairs: list[Pair], until: float = math.inf) -> None:
         for i, pair in enumerate(pairs):
             self._send_one(pair)
             if i % _BATCH == _BATCH - 1:
                 self.read(0)
+                if time.monotonic() > until:
+                    return
 
     def _send_one(self, pair: Pair) -> None:
         src, target = pair
@@ -148,7 +157,7 @@ class _Run:
             return False
         attempt, found = found >> 32, found & 0xFFFFFFFF
         sighting, start = self.sightings[found], (data[0] & 15) * 4 if version == 4 else 0
-        kind = kind_of(version, data[start])
+        kind = kind_of(version, data[start], data[start + 1])
         if kind == "request":
             sighting.received.add(node)
         elif kind == "reply" and node == self.pairs[found][0] and sighting.rtt_ms is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_the_whole_check(running: Running) -> None:
     """Reachability, drift and traces in one report that holds, with the labels of both customers in its text."""
     report = check(running.lab, running.records, running.namespaces)
     assert report.ok, report.text()
-    assert {one.kind for one in report.findings} == {"reach", "drift", "trace"}
+    assert {one.kind for one in report.findings} == {"reach", "drift", "trace", "mtu"}
     for words in ("push 101", "swap 101 -> 111", "pop 111 into vrf-pe2-c1", "swap 202 -> 212"):
         assert words in report.text()
 
@@ -205,3 +206,44 @@ def test_what_was_changed_is_one_drift(running: Running) -> None:
         "pe1: differs: sysctl net.ipv4.conf.pe1-p-eth.rp_filter=2, "
         "which should be: sysctl net.ipv4.conf.pe1-p-eth.rp_filter=0",
     ]
+
+
+def test_a_wire_that_is_too_narrow_is_named(running: Running) -> None:
+    """The path MTU is that of the narrowest hop less its labels; a packet of that size that gets lost is told with the
+    hop at which it does."""
+    sizes = {one.subject: one for one in check(running.lab, running.records, running.namespaces).of("mtu")}
+    assert set(sizes) == {
+        "c1h1 -> c1h3 (88.2.1.3)",
+        "c1h3 -> c1h1 (88.1.1.1)",
+        "c2h1 -> c2h3 (88.2.1.3)",
+        "c2h3 -> c2h1 (88.1.1.1)",
+    }
+    assert all(one.ok and one.expected == "1496 bytes pass, 1497 do not" for one in sizes.values())
+    running.ip("p", "link", "set", "p-pe2-eth", "mtu", "1400")
+    bad = check(running.lab, running.records, running.namespaces).of("mtu", ok=False)
+    assert {(one.subject[2:4], one.node, one.seen) for one in bad} == {
+        ("h1", "p", "1496 bytes do not pass: it ends at p"),
+        ("h3", "pe2", "1496 bytes do not pass: lost between pe2 and p"),  # whose port there takes no more than it sends
+    }
+
+
+def test_a_wire_that_is_too_wide_is_named(running: Running) -> None:
+    """A byte more than planned must not pass: where it does, the hop that was to stop it is told."""
+    for node, port in (("pe1", "pe1-p-eth"), ("p", "p-pe1-eth"), ("p", "p-pe2-eth"), ("pe2", "pe2-p-eth")):
+        running.ip(node, "link", "set", port, "mtu", "1600")
+    bad = check(running.lab, running.records, running.namespaces).of("mtu", ok=False)
+    assert {(one.node, one.seen) for one in bad} == {
+        ("pe1", "1496 bytes pass, 1497 do, too"),
+        ("pe2", "1496 bytes pass, 1497 do, too"),
+    }
+
+
+def test_the_time_limit_is_kept_and_told(running: Running) -> None:
+    """With no time for everything some of each kind is checked, and how much is told."""
+    report = check(running.lab, running.records, running.namespaces, limit_s=0)
+    assert report.ok
+    assert "drift: the time sufficed for 0 of 19 nodes" in report.notes
+    assert "trace: the time sufficed for 0 of 2 pairs of sites" in report.text()
+    few = probe(running.lab, running.namespaces, until=time.monotonic() + 0.002)
+    assert 0 < len(few) < 132
+    assert all(one.ok for one in few)

@@ -1,0 +1,156 @@
+"""The whole check of a running lab, within a time limit: what does not fit in is told."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from ..export.wording import vrf_names
+from ..model import Lab
+from ..state import Record
+from .capture import Tap, tap
+from .drift import drifts
+from .findings import Finding, Report
+from .mtu import probe_mtu
+from .reach import count, probe
+from .sampling import in_turn
+from .trace import Trace, trace_on
+from .views import World
+from .vpn import Call, Site, Vpns, reach_each_other
+
+if TYPE_CHECKING:
+    from ..kernel import Namespace
+
+    Namespaces = Mapping[str, Namespace]
+
+T = TypeVar("T")
+
+LIMIT_S = 60.0
+_SHARES = {"drift": 0.2, "trace": 0.5, "mtu": 0.75, "reach": 0.95}
+"""Of the time limit, after which each is to be done; where one is quick, the next has more."""
+
+_ANSWERS_S = 2.0
+
+Pair = tuple[str, str, int]
+"""Two end points and an IP version."""
+
+
+def check(
+    lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Namespaces, limit_s: float = LIMIT_S
+) -> Report:
+    """Everything: each node's records against its kernel; the labels of one packet between each two sites that reach
+    each other, there and back; the path MTU between them; and who answers whom. In a lab that is too large for the
+    time limit, some nodes and pairs that are spread over it; the report's notes say how many."""
+    start = time.monotonic()
+
+    def until(kind: str) -> float:
+        return start + limit_s * _SHARES[kind]
+
+    world = World(lab, records)
+    pairs = list(site_pairs(world.vpns))
+    report = _each("drift", "nodes", list(records), lambda node: drift_of(node, records, namespaces), until("drift"))
+    _make_room(2 * len(lab.nodes))
+    with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
+        trace, mtu = _judges(open_tap, world, namespaces)
+        report += _each("trace", "pairs of sites", pairs, trace, until("trace"))
+        report += _each("mtu", "pairs of sites", pairs, mtu, until("mtu"))
+    return report + _reach(lab, namespaces, until("reach"))
+
+
+def drift(records: Mapping[str, frozenset[Record]], namespaces: Namespaces) -> Iterator[Finding]:
+    """Per node whether its kernel holds the records; a Finding for each thing that is missing, differs or was added in
+    what the lab owns: its ports, its VRFs' tables, the label table."""
+    for node in records:
+        yield from drift_of(node, records, namespaces)
+
+
+def drift_of(node: str, records: Mapping[str, frozenset[Record]], namespaces: Namespaces) -> Iterator[Finding]:
+    """The same for one node."""
+    vrfs = vrf_names(records[node])
+    found = drifts(node, records[node], namespaces[node])
+    for one in found:
+        yield Finding("drift", node, False, one.expected(vrfs), one.text(vrfs), node, one)
+    if not found:
+        yield Finding("drift", node, True, "its records", "as planned")
+
+
+def site_pairs(vpns: Vpns) -> Iterator[Pair]:
+    """For each two sites that reach each other, in each IP version that both speak, one pair of end points, hosts if
+    there are any."""
+    ends = {(site.nodes[0], version): _end(vpns, site, version) for site in vpns.sites for version in (4, 6)}
+    for i, near in enumerate(vpns.sites):
+        for far in (far for far in vpns.sites[i + 1 :] if reach_each_other(near, far)):
+            for version in (4, 6):
+                src, dst = ends[near.nodes[0], version], ends[far.nodes[0], version]
+                if src and dst:
+                    yield src, dst, version
+
+
+def _end(vpns: Vpns, site: Site, version: int) -> str | None:
+    ends = sorted(vpns.end_points(site), key=lambda name: vpns.nodes[name].role != "host")
+    return next((name for name in ends if vpns.address(name, version)), None)
+
+
+def _make_room(descriptors: int) -> None:
+    """For this process only, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < 256 + 3 * descriptors:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _each(kind: str, what: str, things: Sequence[T], judge: Callable[[T], Iterable[Finding]], until: float) -> Report:
+    """Judges as many as there is time for."""
+    done: dict[int, tuple[Finding, ...]] = {}
+    for i in in_turn(range(len(things))):
+        if time.monotonic() > until:
+            break
+        done[i] = tuple(judge(things[i]))
+    note = f"{kind}: the time sufficed for {len(done)} of {len(things)} {what}"
+    findings = tuple(one for i in sorted(done) for one in done[i])
+    return Report(findings, (note,) if len(done) < len(things) else ())
+
+
+def _judges(
+    open_tap: Tap, world: World, namespaces: Namespaces
+) -> tuple[Callable[[Pair], Iterator[Finding]], Callable[[Pair], Iterator[Finding]]]:
+    """What follows a packet between two end points, and what finds the path MTU there and back."""
+
+    def trace(pair: Pair) -> Iterator[Finding]:
+        yield _traced(trace_on(open_tap, world, namespaces, world.vpns.call(*pair), pair[1]))
+
+    def mtu(pair: Pair) -> Iterator[Finding]:
+        src, dst, version = pair
+        for one, other in ((src, dst), (dst, src)):
+            yield from _sized(open_tap, world, world.vpns.call(one, other, version), other)
+
+    return trace, mtu
+
+
+def _traced(one: Trace) -> Finding:
+    if one.differences:
+        first = one.differences[0]
+        return Finding("trace", one.subject, False, first.expected, str(first), first.node, one)
+    if one.answered:
+        return Finding("trace", one.subject, True, "the predicted way and an answer", "as predicted", detail=one)
+    last = (one.reply or one.request)[-1]
+    seen = f"dropped at {last.node}, as the records say: {last.reason}"
+    return Finding("trace", one.subject, False, "an answer", seen, last.node, one)
+
+
+def _sized(open_tap: Tap, world: World, there: Call, dst: str) -> Iterator[Finding]:
+    found = probe_mtu(open_tap, world, there)
+    if found:
+        subject = f"{there.src} -> {dst} ({there.address})"
+        yield Finding("mtu", subject, found.ok, found.expected, found.seen, found.node, found)
+
+
+def _reach(lab: Lab, namespaces: Namespaces, until: float) -> Report:
+    results = probe(lab, namespaces, until=max(until - _ANSWERS_S, time.monotonic() + 1), deadline_s=_ANSWERS_S)
+    findings = tuple(
+        Finding("reach", one.expected.subject, one.ok, one.expected.meant, one.seen, detail=one) for one in results
+    )
+    total = count(lab)
+    note = f"reach: the time sufficed for {len(results)} of {total} pairs of nodes"
+    return Report(findings, (note,) if len(results) < total else ())
