@@ -58,7 +58,7 @@ class Namespace:
         self._socket: Socket | None = None
         self._seen = {_LO.name: _LO}
         self._ours_to_number = new
-        self._fresh = frozenset(_device_records([_LO], {})) if new else None
+        self._fresh: set[Record] | None = set(_device_records([_LO], {})) if new else None
 
     @classmethod
     def create(cls) -> Namespace:
@@ -104,8 +104,9 @@ class Namespace:
     @property
     def fresh(self) -> frozenset[Record] | None:
         """What observe() would find, without asking the kernel: known as long as nothing but wires was made here
-        and nobody was let in. None afterwards, and for a namespace that was opened."""
-        return self._fresh
+        and nobody was let in (a wire whose other end is gone by now is in it still). None afterwards, and for a
+        namespace that was opened."""
+        return None if self._fresh is None else frozenset(self._fresh)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -360,8 +361,8 @@ def wires(wanted: Sequence[Wire]) -> None:
         a._carry_out(list(run), _wire_messages)
     for each in wanted:
         for end, name, _ in each.ends():
-            fresh = before[end]
-            before[end] = fresh and fresh | {Port(name, False, each.mtu_bytes)}
+            if (fresh := before[end]) is not None:
+                fresh.add(Port(name, False, each.mtu_bytes))
     for end, fresh in before.items():
         end._fresh = fresh
 
