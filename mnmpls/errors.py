@@ -32,7 +32,14 @@ class Problem:
     place: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, self.path, self.text) if part)
+        return printable(": ".join(part for part in (self.place, self.path, self.text) if part))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, without anything that a terminal would act on: a lab file may come from a stranger."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from . import alloc
 from .check_links import link_text
-from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, interface, interfaces, network, sites, via
+from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, canonical, interface, interfaces, network, sites, via
 from .vrfs import vpn_of
 
 Subnets = Mapping[int, IPv4Network]
@@ -33,9 +33,10 @@ def addressed(lab: Lab) -> Lab:
 
 
 def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
-    addresses = port.addresses if port.addresses is not None else planned.get((port.node, port.name), ())
+    given = port.addresses
+    addresses = tuple(map(canonical, given)) if given is not None else planned.get((port.node, port.name), ())
     mtu_bytes = port.mtu_bytes if port.mtu_bytes is not None else alloc.MTU_BYTES
-    return replace(port, addresses=tuple(str(interface(cidr)) for cidr in addresses), mtu_bytes=mtu_bytes)
+    return Port(port.node, port.name, addresses, port.vrf, mtu_bytes, port.mac)
 
 
 def _with_loopbacks(lab: Lab) -> Lab:

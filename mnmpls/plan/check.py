@@ -23,8 +23,11 @@ Fault = tuple[str, str]
 def problems(lab: Lab) -> tuple[Problem, ...]:
     """Every problem of ``lab``, its reader's faults among them, in the order of its text."""
     shape = [] if lab.places else [Problem(path, text) for path, text in shape_faults(lab)]
-    if shape:
-        return tuple(shape)
+    return tuple(shape) or problems_of_meaning(lab)
+
+
+def problems_of_meaning(lab: Lab) -> tuple[Problem, ...]:
+    """The same for a lab whose values are known to be of the right types."""
     known = {fault.path for fault in lab.faults}
     found = [Problem(path, text, lab.place(path)) for path, text in _faults(lab) if path not in known]
     return tuple(sorted(dict.fromkeys([*lab.faults, *found]), key=_position))

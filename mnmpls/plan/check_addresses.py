@@ -12,6 +12,7 @@ from .graph import Interface, Network
 from .spelling import cidr
 
 Fault = tuple[str, str]
+Subnet = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,20 @@ def _given(lab: Lab, net: Network) -> Iterator[_Given]:
 
 def _twice_in_a_vrf(lab: Lab, given: Sequence[_Given]) -> Iterator[Fault]:
     """The kernel would answer at either port."""
-    seen: dict[tuple[str, str | None, str], str] = {}
+    seen: dict[tuple[str, str | None, int, int], str] = {}
     for each in given:
-        port, ip = each.port, str(each.address.ip)
-        first = seen.setdefault((port.node, port.vrf, ip), each.where)
+        port, address = each.port, each.address
+        first = seen.setdefault((port.node, port.vrf, address.version, int(address)), each.where)
         if first != each.where:
             scope = f" in VRF {port.vrf}" if port.vrf else ""
-            text = f"{port.node} has {ip}{scope} already, {lab.told(first)}: one port only can have an address"
+            text = f"{port.node} has {address.ip}{scope} already, {lab.told(first)}: one port only can have an address"
             yield f"{each.where}.ip", f"{link_text(each.link)}: {text}"
 
 
 def _twice_on_a_wire(lab: Lab, entries: Sequence[_Given]) -> Iterator[Fault]:
-    seen: dict[str, _Given] = {}
+    seen: dict[tuple[int, int], _Given] = {}
     for each in entries:
-        first = seen.setdefault(str(each.address.ip), each)
+        first = seen.setdefault((each.address.version, int(each.address)), each)
         if first.port.node != each.port.node:
             owner = f"{first.port.node}'s already, {lab.told(first.where)}"
             text = f"{each.address.ip} is {owner}, and both hear each other: give {each.port.node} another"
@@ -71,18 +72,22 @@ def _twice_on_a_wire(lab: Lab, entries: Sequence[_Given]) -> Iterator[Fault]:
 
 def _strangers(entries: Sequence[_Given]) -> Iterator[Fault]:
     """Ports of one wire or LAN and one IP version that share no subnet with any other. Of two such, one is told."""
-    users: Mapping[str, set[str]] = defaultdict(set)
+    users: Mapping[Subnet, set[str]] = defaultdict(set)
     subnets_of: dict[str, list[_Given]] = defaultdict(list)
     for each in entries:
-        users[str(each.address.network)].add(each.where)
+        users[_subnet(each)].add(each.where)
         subnets_of[each.where].append(each)
-    lonely = [
-        where for where, mine in subnets_of.items() if all(len(users[str(each.address.network)]) == 1 for each in mine)
-    ]
     if len(subnets_of) < 2:
         return
+    lonely = [where for where, mine in subnets_of.items() if all(len(users[_subnet(each)]) == 1 for each in mine)]
     for where in lonely[1:] if len(lonely) == len(subnets_of) else lonely:
         yield f"{where}.ip", _stranger_text(where, subnets_of)
+
+
+def _subnet(given: _Given) -> Subnet:
+    """Of one IP version; as numbers, because writing an address out takes its time."""
+    network = given.address.network
+    return int(network.network_address), network.prefixlen
 
 
 def _stranger_text(where: str, subnets_of: Mapping[str, Sequence[_Given]]) -> str:

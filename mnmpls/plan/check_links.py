@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..errors import nearest
 from ..model import Lab, Link, Node, Port
@@ -80,6 +81,7 @@ def vrf_fault(node: Node, vrf: str) -> str:
     return f"{node.name} has no VRF {vrf!r}; {nearest(vrf, known)}"
 
 
+@lru_cache(maxsize=65536)
 def _cidr_fault(text: str) -> str:
     address = cidr(text)
     if address is None:

@@ -3,9 +3,10 @@ reader makes them right; a person who writes a Lab in Python may not, and nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from functools import cache
+from operator import attrgetter
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -13,25 +14,46 @@ from ..model import Lab
 
 Fault = tuple[str, str]
 
-NAMES = {str: "a text", int: "a whole number", type(None): "None"}
+NAMES = {str: "a text", int: "a whole number"}
+LARGEST = 2**64
 READERS = frozenset({"places", "faults"})
 """Fields that are the readers' own."""
 
 
 def shape_faults(lab: Lab) -> Iterator[Fault]:
     """Every value of ``lab`` that is not of its field's type."""
-    return _of_fields(lab, "")
-
-
-def _of_fields(value: Any, where: str) -> Iterator[Fault]:
-    kind: Any = type(value)
-    for name, hint in _hints(kind):
-        yield from _of(getattr(value, name), hint, f"{where}.{name}" if where else name)
+    if not _test_of(Lab)(lab):
+        yield from _of_fields(lab, "")
 
 
 @cache
 def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((name, hint) for name, hint in get_type_hints(kind).items() if name not in READERS)
+
+
+@cache
+def _test_of(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value is of that type, quickly: nearly every one is."""
+    if isinstance(hint, UnionType):
+        inner = _test_of(get_args(hint)[0])
+        return lambda value: value is None or inner(value)
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        tests = [_test_of(kind) for kind in kinds if kind is not Ellipsis]
+        size = None if kinds[-1] is Ellipsis else len(kinds)
+        return lambda value: type(value) is tuple and size in (None, len(value)) and all(map(tests[0], value))
+    if is_dataclass(hint):
+        names, hints = zip(*_hints(hint), strict=True)
+        fields, tests = attrgetter(*names), [_test_of(each) for each in hints]
+        return lambda value: type(value) is hint and all(test(v) for test, v in zip(tests, fields(value), strict=True))
+    if hint is int:
+        return lambda value: type(value) is int and -LARGEST < value < LARGEST  # True is no whole number here
+    return lambda value: type(value) is hint
+
+
+def _of_fields(value: Any, where: str) -> Iterator[Fault]:
+    for name, hint in _hints(type(value)):
+        yield from _of(getattr(value, name), hint, f"{where}.{name}" if where else name)
 
 
 def _of(value: object, hint: Any, where: str) -> Iterator[Fault]:
@@ -40,22 +62,21 @@ def _of(value: object, hint: Any, where: str) -> Iterator[Fault]:
             yield from _of(value, get_args(hint)[0], where)
     elif get_origin(hint) is tuple:
         yield from _of_tuple(value, get_args(hint), where)
-    elif type(value) is not hint:  # not isinstance: True is no whole number here
+    elif type(value) is not hint or (hint is int and not _test_of(int)(value)):
         yield where, f"expected {_told(hint)}, not {_shown(value)}"
     elif is_dataclass(hint):
         yield from _of_fields(value, where)
 
 
 def _of_tuple(value: object, inner: tuple[Any, ...], where: str) -> Iterator[Fault]:
-    kinds = inner[:1] if inner[-1] is Ellipsis else inner
     if not isinstance(value, tuple):
-        hint = f": write ({value!r},)" if type(value) is kinds[0] is str and len(value) < 60 else ""
-        yield where, f"expected a tuple, each of it {_told(kinds[0])}, not {_shown(value)}{hint}"
-    elif len(kinds) > 1 and len(value) != len(kinds):
-        yield where, f"expected {len(kinds)} values, not {_shown(value)}"
+        hint = f": write ({value!r},)" if type(value) is inner[0] is str and len(value) < 60 else ""
+        yield where, f"expected a tuple, each of it {_told(inner[0])}, not {_shown(value)}{hint}"
+    elif inner[-1] is not Ellipsis and len(value) != len(inner):
+        yield where, f"expected {len(inner)} values, not {_shown(value)}"
     else:
         for i, entry in enumerate(value):
-            yield from _of(entry, kinds[i % len(kinds)], _entry(where, i, entry))
+            yield from _of(entry, inner[0], _entry(where, i, entry))
 
 
 def _entry(where: str, i: int, entry: object) -> str:
@@ -69,5 +90,7 @@ def _told(hint: Any) -> str:
 
 
 def _shown(value: object) -> str:
+    if type(value) is int and not -LARGEST < value < LARGEST:
+        return f"one of {value.bit_length()} bits"  # Python itself refuses to write out the largest
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

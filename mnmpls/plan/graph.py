@@ -192,6 +192,19 @@ def interface(cidr: str) -> Interface:
     return ip_interface(cidr)
 
 
+@lru_cache(maxsize=65536)
+def canonical(cidr: str) -> str:
+    """``cidr`` as the kernel spells it."""
+    return str(interface(cidr))
+
+
+@lru_cache(maxsize=65536)
+def subnet_of(cidr: str) -> str:
+    """The subnet that ``cidr`` is in, empty for a link-local one."""
+    subnet = interface(cidr).network
+    return "" if subnet.is_link_local else str(subnet)
+
+
 def interfaces(port: Port) -> list[Interface]:
     return [interface(cidr) for cidr in port.addresses or ()]
 
@@ -210,5 +223,5 @@ def _shared(mine: tuple[str, ...], theirs: tuple[str, ...], version: int) -> str
 
 def subnets(segment: Segment) -> list[str]:
     """The subnets of a segment, in the order of its ports; link-local ones are nobody else's business."""
-    found = (address.network for port in segment.ports for address in interfaces(port))
-    return list(dict.fromkeys(str(subnet) for subnet in found if not subnet.is_link_local))
+    found = (subnet_of(cidr) for port in segment.ports for cidr in port.addresses or ())
+    return list(dict.fromkeys(subnet for subnet in found if subnet))

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from ..model import NO_LOOPBACK, Node, Port
 from ..state import MAIN_TABLE, NextHop
-from .graph import Network, interfaces, subnets, via, ways
+from .graph import Network, interfaces, subnet_of, subnets, via, ways
 from .routes import Routes, towards, version
 
 Local = Mapping[str, NextHop]
@@ -18,10 +18,10 @@ def local(net: Network, node: Node, vrf: str | None) -> tuple[Local, Local]:
     """What ``node`` has behind its ports in ``vrf``: subnets at the ports, subnets behind CEs."""
     ports = [port for port in net.ports[node.name] if port.vrf == vrf]
     connected = {
-        str(address.network): NextHop("", port.name)
+        subnet: NextHop("", port.name)
         for port in reversed(ports)
-        for address in interfaces(port)
-        if not address.is_link_local
+        for cidr in port.addresses or ()
+        if (subnet := subnet_of(cidr))
     }
     behind: dict[str, NextHop] = {}
     for index, edge in ways(net, ports).items():

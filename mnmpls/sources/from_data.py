@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import yaml
@@ -9,7 +10,7 @@ import yaml
 from ..errors import LabError, Problem
 from ..model import Lab
 from . import from_tree
-from .reading import DEEPEST, PLAIN, Notes
+from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
 
 _PLAIN_TYPES = {str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
 
@@ -21,11 +22,13 @@ def from_data(data: object) -> Lab:
 
 
 def _tree(where: str, data: object, depth: int) -> yaml.Node:
+    if isinstance(data, int) and data.bit_length() > 64:  # Python itself refuses to write out the largest
+        raise LabError([Problem(where, f"no number of a lab has {data.bit_length()} bits")])
     kind = _PLAIN_TYPES.get(type(data))
     if kind:
-        return yaml.ScalarNode(f"{PLAIN}{kind}", "" if data is None else str(data))
-    if depth > DEEPEST:
-        raise LabError([Problem(where, f"a lab may have {DEEPEST} levels; this one has more")])
+        return yaml.ScalarNode(f"{PLAIN}{kind}", data if isinstance(data, str) else json.dumps(data))
+    if depth >= DEEPEST:
+        raise LabError([Problem("", TOO_DEEP)])
     if isinstance(data, Mapping):
         pairs = [(_tree(where, key, depth + 1), _tree(_under(where, key), data[key], depth + 1)) for key in data]
         return yaml.MappingNode(f"{PLAIN}map", pairs)

@@ -9,11 +9,12 @@ import yaml
 from ..errors import LabError, Problem
 from ..model import Lab
 from . import from_tree
-from .reading import DEEPEST, PLAIN, Notes
+from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
 
 LARGEST_FILE_BYTES = 8 * 2**20
 MOST_ENTRIES = 1_000_000
 """Entries with all aliases written out: nine lines of nested aliases would make a thousand million of them."""
+TOO_LONG = f"a lab file may have {MOST_ENTRIES} entries, with all aliases written out; this one has more"
 
 
 def read(path: str) -> Lab:
@@ -90,5 +91,4 @@ def _look_through(path: str, text: str) -> None:
             if event.anchor:
                 sizes[event.anchor] = 1
         if depth > DEEPEST or total > MOST_ENTRIES:
-            what = f"{DEEPEST} levels" if depth > DEEPEST else f"{MOST_ENTRIES} entries, with all aliases written out"
-            raise LabError([Problem("", f"a lab file may have {what}; this one has more", place)])
+            raise LabError([Problem("", TOO_DEEP if depth > DEEPEST else TOO_LONG, place)])

@@ -13,6 +13,9 @@ from ..errors import Problem, nearest
 PLAIN = "tag:yaml.org,2002:"
 DEEPEST = 20
 """Levels of a tree. A lab has 6."""
+TOO_DEEP = f"a lab may have {DEEPEST} levels; this one has more"
+LONGEST_TEXT, LONGEST_KEY = 4096, 64
+"""What is longer means nothing in a lab, and would only fill a person's screen."""
 
 Entries = dict[str, yaml.Node]
 
@@ -48,7 +51,7 @@ def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = 
     for key_node, value in node.value:
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
         path = f"{where}.{key}" if where else key
-        if not key:
+        if not 0 < len(key) <= LONGEST_KEY:
             notes.fault(where, key_node, f"expected a name before the colon, not {_what(key_node)}")
         elif known and key not in known:
             notes.fault(path, key_node, f"there is no key {key!r} here; {nearest(key, known)}")
@@ -79,7 +82,7 @@ def text(notes: Notes, where: str, node: yaml.Node | None, otherwise: str = "") 
     if node is None:
         return otherwise
     notes.at(where, node)
-    if isinstance(node, yaml.ScalarNode):
+    if isinstance(node, yaml.ScalarNode) and len(node.value) <= LONGEST_TEXT:
         return str(node.value)
     notes.fault(where, node, f"expected a text, not {_what(node)}")
     return otherwise
@@ -125,5 +128,7 @@ def numbers(notes: Notes, where: str, node: yaml.Node | None) -> tuple[int, ...]
 
 def _what(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
+        if len(node.value) > LONGEST_KEY:
+            return f"{len(node.value)} characters beginning with {node.value[:20]!r}"
         return repr(node.value) if node.value else "nothing"
     return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"

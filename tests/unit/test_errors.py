@@ -68,12 +68,16 @@ PYTHON: list[tuple[str, Callable[[], Lab], list[str]]] = [
      ["nodes.: the node name '' may have letters (a to z), digits and _ . - only, and one at least"]),
     (
         "types",
-        lambda: Lab("x", (_any(Node)("h", "host", "10.0.0.1/32", ("red",)), _any(Node)("p", None)), _any([])),
+        lambda: Lab(
+            "x", (_any(Node)("h", "host", "10.0.0.1/32", ("red",)), _any(Node)("p", None)), _any([]),
+            platform_labels=10**5000,
+        ),
         [
             "nodes.h.loopbacks: expected a tuple, each of it a text, not '10.0.0.1/32': write ('10.0.0.1/32',)",
             "nodes.h.vrfs[0]: expected a Vrf, not 'red'",
             "nodes.p.role: expected a text, not None",
             "links: expected a tuple, each of it a Link, not []",
+            "platform_labels: expected a whole number, not one of 16610 bits",
         ],
     ),
     (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 import sys
@@ -20,12 +21,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mnmpls.errors import LabError
+from mnmpls.model import Lab
 from mnmpls.plan import complete, records
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = b"""
@@ -120,6 +122,11 @@ def _structure(base: bytes, changes: list[Dice]) -> bytes:
     return json.dumps(tree).encode()
 
 
+def _mutant(thrown: bytes) -> tuple[bytes, list[Dice]]:
+    first, *dice = THROWS.unpack(thrown)
+    return TEXTS[first // 4 % len(TEXTS)], list(zip(dice[::2], dice[1::2], strict=True))[: (1, 1, 2, 4)[first % 4]]
+
+
 def _lines(base: bytes, changes: list[Dice]) -> bytes:
     """Lines dropped, doubled, moved, indented or joined; words swapped."""
     lines = base.split(b"\n")
@@ -205,6 +212,29 @@ def _plan(path: Path) -> None:
         records(complete(load(str(path))))
     except LabError as error:
         assert error.problems and all(problem.text and problem.place for problem in error.problems)
+        assert all(line.isprintable() for line in str(error).split("\n"))
+
+
+def _told(lab: Callable[[], Lab]) -> set[tuple[str, str]]:
+    """The problems of a lab without their lines."""
+    try:
+        records(complete(lab()))
+    except LabError as error:
+        line = re.compile(r" \(line \d+\)|, first in line \d+")
+        return {(problem.path, line.sub("", problem.text)) for problem in error.problems}
+    return set()
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=200 * TIMES)
+@given(st.binary(min_size=THROWS.size, max_size=THROWS.size))
+def test_damaged_data_is_told_as_in_a_file(tmp_path_factory: pytest.TempPathFactory, thrown: bytes) -> None:
+    """One reader: data has the problems that a file with the same content has, less the lines."""
+    text = _structure(*_mutant(thrown))
+    path = tmp_path_factory.getbasetemp() / "same.yml"
+    path.write_bytes(text)
+    told = _told(lambda: load(str(path)))
+    assume(not any("this is not YAML" in problem for _, problem in told))  # keys of more than 1024 bytes
+    assert _told(lambda: from_data(json.loads(text))) == told
 
 
 @pytest.mark.parametrize(
@@ -223,11 +253,9 @@ def test_damaged_file_is_a_lab_or_a_lab_error(
     )  # fmt: skip
     @given(st.binary(min_size=THROWS.size, max_size=THROWS.size))
     def one(thrown: bytes) -> None:
-        first, *dice = THROWS.unpack(thrown)
-        changes = list(zip(dice[::2], dice[1::2], strict=True))[: (1, 1, 2, 4)[first % 4]]
         file.truncate(0)
         file.seek(0)
-        file.write(mutate(TEXTS[first // 4 % len(TEXTS)], changes))
+        file.write(mutate(*_mutant(thrown)))
         with _no_hang(), _nothing_created():
             _plan(path)
 
