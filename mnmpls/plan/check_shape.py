@@ -15,7 +15,8 @@ from ..model import Lab
 Fault = tuple[str, str]
 
 NAMES = {str: "a text", int: "a whole number"}
-LARGEST = 2**64
+LARGEST = 10**4000
+"""Numbers of 4300 digits and more Python itself refuses to write out, in an error too."""
 READERS = frozenset({"places", "faults"})
 """Fields that are the readers' own."""
 
@@ -43,7 +44,8 @@ def _test_of(hint: Any) -> Callable[[Any], bool]:
         size = None if kinds[-1] is Ellipsis else len(kinds)
         return lambda value: type(value) is tuple and size in (None, len(value)) and all(map(tests[0], value))
     if is_dataclass(hint):
-        names, hints = zip(*_hints(hint), strict=True)
+        kind: Any = hint
+        names, hints = zip(*_hints(kind), strict=True)
         fields, tests = attrgetter(*names), [_test_of(each) for each in hints]
         return lambda value: type(value) is hint and all(test(v) for test, v in zip(tests, fields(value), strict=True))
     if hint is int:
@@ -52,7 +54,8 @@ def _test_of(hint: Any) -> Callable[[Any], bool]:
 
 
 def _of_fields(value: Any, where: str) -> Iterator[Fault]:
-    for name, hint in _hints(type(value)):
+    kind: Any = type(value)
+    for name, hint in _hints(kind):
         yield from _of(getattr(value, name), hint, f"{where}.{name}" if where else name)
 
 
@@ -91,6 +94,6 @@ def _told(hint: Any) -> str:
 
 def _shown(value: object) -> str:
     if type(value) is int and not -LARGEST < value < LARGEST:
-        return f"one of {value.bit_length()} bits"  # Python itself refuses to write out the largest
+        return f"one of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

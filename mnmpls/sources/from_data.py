@@ -22,7 +22,7 @@ def from_data(data: object) -> Lab:
 
 
 def _tree(where: str, data: object, depth: int) -> yaml.Node:
-    if isinstance(data, int) and data.bit_length() > 64:  # Python itself refuses to write out the largest
+    if isinstance(data, int) and data.bit_length() > 13_000:  # Python refuses to write out 4300 digits
         raise LabError([Problem(where, f"no number of a lab has {data.bit_length()} bits")])
     kind = _PLAIN_TYPES.get(type(data))
     if kind:
