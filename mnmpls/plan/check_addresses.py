@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..model import Lab, Link, Port
+from ..model import NO_LOOPBACK, Lab
 from .check_links import link_text
-from .graph import Interface, Network
+from .graph import ROUTERS, Interface, Network
 from .spelling import cidr
 
 Fault = tuple[str, str]
@@ -17,57 +17,95 @@ Subnet = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Given:
-    """An address as somebody gave it to a port."""
+    """An address as somebody gave it: where, what the text about it begins with, and to whom."""
 
     where: str
-    link: Link
-    port: Port
+    said: str
+    node: str
+    vrf: str | None
+    segment: int | None
     address: Interface
+
+    def fault(self, text: str) -> Fault:
+        return self.where if self.segment is None else f"{self.where}.ip", self.said + text
 
 
 def address_faults(lab: Lab, net: Network) -> Iterator[Fault]:
-    """Addresses given twice, and neighbours that share no subnet. Link-local ones are each link's own business."""
-    given = [each for each in _given(lab, net) if not each.address.is_link_local]
-    yield from _twice_in_a_vrf(lab, given)
-    segment_at = {id(port): i for i, segment in enumerate(net.segments) for port in segment.ports}
+    """Addresses and subnets given twice, and neighbours that share no subnet. Link-local ones are each link's own."""
+    given = [each for each in (*_at_loopbacks(lab), *_at_ports(lab, net)) if not each.address.is_link_local]
+    yield from _twice_in_a_table(lab, net, given)
+    yield from _subnet_twice(lab, given)
     members: dict[int, list[_Given]] = defaultdict(list)
     for each in given:
-        if id(each.port) in segment_at:
-            members[segment_at[id(each.port)]].append(each)
+        if each.segment is not None:
+            members[each.segment].append(each)
     for entries in members.values():
-        yield from _twice_on_a_wire(lab, entries)
+        yield from _twice_on_a_wire(lab, net, entries)
         for version in (4, 6):
             yield from _strangers([entry for entry in entries if entry.address.version == version])
 
 
-def _given(lab: Lab, net: Network) -> Iterator[_Given]:
+def _at_loopbacks(lab: Lab) -> Iterator[_Given]:
+    for node in lab.nodes:
+        for text in node.loopbacks:
+            if text != NO_LOOPBACK and (address := cidr(text)):
+                yield _Given(f"nodes.{node.name}.loopback", "", node.name, None, None, address)
+
+
+def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:
+    segment_at = {id(port): i for i, segment in enumerate(net.segments) for port in segment.ports}
     for i, link in enumerate(lab.links):
         for port, side in ((link.a, "a"), (link.b, "b")):
-            if port.node in net.nodes:
-                found = (cidr(text) for text in port.addresses or () if "/" in text)
-                yield from (_Given(f"links[{i}].{side}", link, port, address) for address in found if address)
+            if port.addresses and id(port) in segment_at:
+                said, segment = f"{link_text(link)}: ", segment_at[id(port)]
+                for text in port.addresses:
+                    if "/" in text and (address := cidr(text)):
+                        yield _Given(f"links[{i}].{side}", said, port.node, port.vrf, segment, address)
 
 
-def _twice_in_a_vrf(lab: Lab, given: Sequence[_Given]) -> Iterator[Fault]:
-    """The kernel would answer at either port."""
-    seen: dict[tuple[str, str | None, int, int], str] = {}
+def _is_core(net: Network, given: _Given) -> bool:
+    """Whether the address belongs to the one table that all routers share."""
+    return given.vrf is None and net.role(given.node) in ROUTERS
+
+
+def _twice_in_a_table(lab: Lab, net: Network, given: Sequence[_Given]) -> Iterator[Fault]:
+    """In a VRF of one node, in a customer's node, or in the core: nobody could tell which of the two is meant."""
+    seen: dict[tuple[str, str | None, int, int], _Given] = {}
     for each in given:
-        port, address = each.port, each.address
-        first = seen.setdefault((port.node, port.vrf, address.version, int(address)), each.where)
-        if first != each.where:
-            scope = f" in VRF {port.vrf}" if port.vrf else ""
-            text = f"{port.node} has {address.ip}{scope} already, {lab.told(first)}: one port only can have an address"
-            yield f"{each.where}.ip", f"{link_text(each.link)}: {text}"
+        node = "" if _is_core(net, each) else each.node
+        first = seen.setdefault((node, each.vrf, each.address.version, int(each.address)), each)
+        if first is each:
+            continue
+        scope = f" in VRF {each.vrf}" if each.vrf else ""
+        if first.node == each.node:
+            text = f"{each.node} has {each.address.ip}{scope} already, {lab.told(first.where)}"
+            yield each.fault(f"{text}: only one port can have an address")
+        else:
+            yield each.fault(_taken(lab, each, first, "both are in the core"))
 
 
-def _twice_on_a_wire(lab: Lab, entries: Sequence[_Given]) -> Iterator[Fault]:
+def _taken(lab: Lab, given: _Given, first: _Given, why: str) -> str:
+    owner = f"{first.node}'s already, {lab.told(first.where)}"
+    return f"{given.address.ip} is {owner}, and {why}: give {given.node} another"
+
+
+def _subnet_twice(lab: Lab, given: Sequence[_Given]) -> Iterator[Fault]:
+    """Two wires of one node in one subnet: it would look for all neighbours of both on one of them."""
+    seen: dict[tuple[str, str | None, int, Subnet], _Given] = {}
+    for each in given:
+        if each.segment is not None and each.address.network.num_addresses > 1:
+            first = seen.setdefault((each.node, each.vrf, each.address.version, _subnet(each)), each)
+            if first.segment != each.segment and first.address.ip != each.address.ip:
+                text = f"{each.node} is in {each.address.network} by another wire already, {lab.told(first.where)}"
+                yield each.fault(f"{text}: give each wire a subnet of its own")
+
+
+def _twice_on_a_wire(lab: Lab, net: Network, entries: Sequence[_Given]) -> Iterator[Fault]:
     seen: dict[tuple[int, int], _Given] = {}
     for each in entries:
         first = seen.setdefault((each.address.version, int(each.address)), each)
-        if first.port.node != each.port.node:
-            owner = f"{first.port.node}'s already, {lab.told(first.where)}"
-            text = f"{each.address.ip} is {owner}, and both hear each other: give {each.port.node} another"
-            yield f"{each.where}.ip", f"{link_text(each.link)}: {text}"
+        if first.node != each.node and not (_is_core(net, first) and _is_core(net, each)):
+            yield each.fault(_taken(lab, each, first, "both hear each other"))
 
 
 def _strangers(entries: Sequence[_Given]) -> Iterator[Fault]:
@@ -81,7 +119,7 @@ def _strangers(entries: Sequence[_Given]) -> Iterator[Fault]:
         return
     lonely = [where for where, mine in subnets_of.items() if all(len(users[_subnet(each)]) == 1 for each in mine)]
     for where in lonely[1:] if len(lonely) == len(subnets_of) else lonely:
-        yield f"{where}.ip", _stranger_text(where, subnets_of)
+        yield subnets_of[where][0].fault(_stranger_text(where, subnets_of))
 
 
 def _subnet(given: _Given) -> Subnet:
@@ -92,10 +130,9 @@ def _subnet(given: _Given) -> Subnet:
 
 def _stranger_text(where: str, subnets_of: Mapping[str, Sequence[_Given]]) -> str:
     mine = subnets_of[where][0]
-    others = [f"{theirs[0].port.node} {_listed(theirs)}" for other, theirs in subnets_of.items() if other != where]
+    others = [f"{theirs[0].node} {_listed(theirs)}" for other, theirs in subnets_of.items() if other != where]
     there = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
-    text = f"{mine.port.node} has {_listed(subnets_of[where])}, which shares no subnet with {there}"
-    return f"{link_text(mine.link)}: {text}: put them into one"
+    return f"{mine.node} has {_listed(subnets_of[where])}, which shares no subnet with {there}: put them into one"
 
 
 def _listed(given: Sequence[_Given]) -> str:

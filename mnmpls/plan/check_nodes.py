@@ -19,7 +19,6 @@ Fault = tuple[str, str]
 def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Every fault of every node by itself."""
     seen: set[str] = set()
-    loopbacks: dict[str, str] = {}
     for node in lab.nodes:
         where = f"nodes.{node.name}"
         if node.name in seen:
@@ -29,7 +28,7 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
             yield where, fault
         if node.role not in ROLES:
             yield f"{where}.role", f"there is no role {node.role!r}; {nearest(node.role, ROLES)}"
-        yield from _loopback_faults(node, where, loopbacks)
+        yield from _loopback_faults(node, where)
         yield from _gateway_faults(net, node, where)
         yield from _vrf_faults(node, where)
         for key, _ in node.sysctls:
@@ -45,7 +44,7 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 yield f"{where}.exec[{i}]", fault
 
 
-def _loopback_faults(node: Node, where: str, seen: dict[str, str]) -> Iterator[Fault]:
+def _loopback_faults(node: Node, where: str) -> Iterator[Fault]:
     for loopback in node.loopbacks:
         if loopback == NO_LOOPBACK:
             continue
@@ -56,10 +55,6 @@ def _loopback_faults(node: Node, where: str, seen: dict[str, str]) -> Iterator[F
         elif address.network.num_addresses > 1:
             text = f"a loopback is a single address, and {loopback} is a subnet"
             yield f"{where}.loopback", f"{text}: write {address.ip}/{address.max_prefixlen}"
-        elif str(address.ip) in seen:
-            yield f"{where}.loopback", f"{address.ip} is {seen[str(address.ip)]}'s loopback already: give another"
-        else:
-            seen[str(address.ip)] = node.name
 
 
 def _gateway_faults(net: Network, node: Node, where: str) -> Iterator[Fault]:
