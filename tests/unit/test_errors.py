@@ -41,6 +41,20 @@ def test_every_problem_of_a_file_has_its_line() -> None:
         assert all(problem.place.startswith(str(case)) for problem in raised.value.problems), case
 
 
+def test_the_readmes_problems_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's lab file with four mistakes put in is answered with what the README shows."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    text = readme.split("```yaml\n")[1].split("```")[0]
+    for right, wrong in (("vrfs: ", "vrf: "), ("ce1: ce", "ce1: ec"), ("ce2: 10.2.0.2", "ce2: 10.2.0.5")):
+        assert right in text
+        text = text.replace(right, wrong, 1)
+    monkeypatch.chdir(tmp_path)
+    Path("small.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(LabError) as raised:
+        complete(load("small.yml"))
+    assert f"$ mnmpls plan small.yml\nmnmpls: {raised.value}\n" in readme
+
+
 PE = Node("pe1", "pe", vrfs=(Vrf("red"), Vrf("blue", 10)))
 PYTHON: list[tuple[str, Callable[[], Lab], list[str]]] = [
     (
