@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import KernelRefused
 from .kernel import Namespace
+from .refusals import refusal
 from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
 
 _ROUNDS = 5
@@ -75,7 +76,7 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
                 return done
         raise _unsettled(difference(wanted, namespace.observe(keys)))
     except KernelRefused as error:
-        raise KernelRefused(error.record, error.why, error.remedy, node, error.errno) from error
+        raise error.at(node) from error
 
 
 def _do(work: Difference, namespace: Namespace) -> None:
@@ -93,7 +94,7 @@ def _disturbs(work: Difference, observed: frozenset[Record]) -> bool:
 
 def _unsettled(left: Difference) -> KernelRefused:
     record = (left.write or left.remove)[0]
-    return KernelRefused(record, "the kernel took it, but it is not there afterwards", "does something else change it?")
+    return refusal(record, "the kernel took it, but it is not there afterwards", "does something else change it?")
 
 
 def _replaced_whole(record: Record) -> bool:

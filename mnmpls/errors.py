@@ -64,12 +64,16 @@ class LabError(MnmplsError):
 
 
 class KernelRefused(MnmplsError):
-    """The kernel refused one record. ``node`` is filled in by whoever knows it."""
+    """The kernel refused one record, which ``what`` says in a person's words. ``node`` is filled in by ``at``."""
 
-    def __init__(self, record: object, why: str, remedy: str = "", node: str = "", errno: int = 0) -> None:
-        self.record, self.why, self.remedy, self.node, self.errno = record, why, remedy, node, errno
+    def __init__(self, record: object, what: str, why: str, remedy: str, errno: int = 0, node: str = "") -> None:
+        self.record, self.what, self.why, self.remedy, self.errno, self.node = record, what, why, remedy, errno, node
         where = f"{node}: " if node else ""
-        super().__init__(f"{where}{record}: {why}" + (f"\n  what to do: {remedy}" if remedy else ""))
+        super().__init__(f"{where}{what}: {why}" + (f"\n  what to do: {remedy}" if remedy else ""))
+
+    def at(self, node: str) -> KernelRefused:
+        """The same, with the node's name first."""
+        return KernelRefused(self.record, self.what, self.why, self.remedy, self.errno, node)
 
 
 class MissingFeature(MnmplsError):

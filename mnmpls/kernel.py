@@ -16,7 +16,7 @@ from . import messages
 from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
 from .netlink import Message, Refused, Socket, attributes
-from .refusals import missing_interface, refused
+from .refusals import missing_interface, refusal, refused
 from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice, sysctl_parts
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
@@ -241,7 +241,7 @@ class Namespace:
         for record in records:
             if not record.key.startswith("net.") or "/" in record.key:
                 why = "it is no setting of a network namespace"
-                raise KernelRefused(record, why, "only net.* keys belong to a node")
+                raise refusal(record, why, "only net.* keys belong to a node")
         with self._inside(self._fd):
             for record in records:
                 try:
@@ -271,7 +271,7 @@ class Namespace:
             case LabelRoute():
                 return [messages.label_delete(record)]
             case Port() | Sysctl():
-                raise KernelRefused(record, "it can be changed, but not removed")
+                raise refusal(record, "it can be changed, but not removed", "")
 
     # Netlink.
 

@@ -6,20 +6,26 @@ import errno
 import os
 
 from .errors import KernelRefused
-from .state import Address, Bridge, LabelRoute, Member, NextHop, Port, Route, Sysctl, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from .wording import words
 
 GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
+
+
+def refusal(record: object, why: str, remedy: str, errno: int = 0) -> KernelRefused:
+    """Of a record in the words that a person would type for it, or of something else that can be told."""
+    return KernelRefused(record, words(record) if isinstance(record, Record) else str(record), why, remedy, errno)
 
 
 def refused(record: object, code: int, said: str) -> KernelRefused:
     """``said`` is the kernel's own sentence where it gave one."""
     why, remedy = _meaning(record, code, said)
     told = why if said in ("", why) else f"{why} (the kernel says: {said})"
-    return KernelRefused(record, told, remedy, errno=code)
+    return refusal(record, told, remedy, code)
 
 
 def missing_interface(record: object, name: str) -> KernelRefused:
-    return KernelRefused(
+    return refusal(
         record,
         f"there is no interface {name!r} in this namespace",
         "make its link (or VRF device) first; `ip link` in the node shows what is there",

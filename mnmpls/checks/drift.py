@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..apply import difference, subject
-from ..export.wording import vrf_names, words
 from ..state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
+from ..wording import vrf_names, words
 
 if TYPE_CHECKING:
     from ..kernel import Namespace

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from ..export.wording import vrf_names
 from ..model import Lab
 from ..state import Record
+from ..wording import vrf_names
 from .capture import Tap, tap
 from .drift import drifts
 from .findings import Finding, Report

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from ..apply import difference
+from ..commands import command
 from ..messages import RTPROT_MNMPLS
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
 from ..state import Address, Bridge, LabelRoute, Record, Route, Sysctl, VrfDevice
 from .atlas import Atlas, atlas
-from .commands import command
 from .reasons import ROLES, reason
 
 Records = Mapping[str, frozenset[Record]]

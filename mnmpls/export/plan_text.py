@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ..commands import stack
 from ..model import NO_LOOPBACK, Lab
 from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
 from .atlas import Atlas, atlas
-from .commands import stack
 from .reasons import ROLES
 from .table import table
 

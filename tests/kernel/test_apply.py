@@ -146,7 +146,7 @@ def _of_others(scene: Scene) -> list[str]:
 
 def test_refusal_names_the_node(scene: Scene) -> None:
     """The node's name stands first in what apply reports."""
-    with pytest.raises(KernelRefused, match=r"^pe1: Member\(port='nix', master='red'\): there is no interface 'nix'"):
+    with pytest.raises(KernelRefused, match=r"^pe1: ip link nix master red: there is no interface 'nix'"):
         apply(GROUND | {Member("nix", "red")}, scene.here, "pe1")
 
 

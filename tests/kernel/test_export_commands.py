@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from mnmpls.apply import apply, difference
-from mnmpls.export.commands import command
+from mnmpls.commands import command
 from tests.kernel.cases import CASES, Case
 from tests.kernel.scene import GROUND, Scene
 

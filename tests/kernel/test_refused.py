@@ -23,6 +23,7 @@ from mnmpls.state import (
     Sysctl,
     VrfDevice,
 )
+from mnmpls.wording import words
 from tests.kernel.scene import GROUND, Scene
 
 pytestmark = pytest.mark.kernel
@@ -69,7 +70,7 @@ def test_refusal_says_why(scene: Scene, record: Record, text: str) -> None:
     apply(GROUND - {Port("spare")}, scene.here)
     with pytest.raises(KernelRefused, match=text) as caught:
         scene.here.write(record)
-    assert str(caught.value).startswith(str(record))
+    assert str(caught.value).startswith(f"{words(record)}: ")
 
 
 def test_refusal_where_ipv6_is_off(scene: Scene) -> None:

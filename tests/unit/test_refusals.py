@@ -8,6 +8,7 @@ import pytest
 
 from mnmpls.refusals import refused
 from mnmpls.state import Bridge, LabelRoute, NextHop, Record, Route, VrfDevice
+from mnmpls.wording import words
 
 _HOP = NextHop("10.0.0.2", "a", (100,))
 LACKING: list[tuple[Record, int, str, str]] = [
@@ -30,7 +31,7 @@ LACKING: list[tuple[Record, int, str, str]] = [
 def test_lacking_feature_is_named_with_its_remedy(record: Record, code: int, said: str, text: str) -> None:
     """The text has the record, what the kernel said, and what to do."""
     error = refused(record, code, said)
-    assert str(error).startswith(str(record))
+    assert str(error).startswith(f"{words(record)}: ")
     assert text in str(error)
     assert said in str(error)
     assert error.errno == code

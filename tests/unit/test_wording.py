@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mnmpls.export.wording import vrf_names, words
 from mnmpls.state import (
     MAIN_TABLE,
     UNREACHABLE_METRIC,
@@ -19,6 +18,7 @@ from mnmpls.state import (
     Sysctl,
     VrfDevice,
 )
+from mnmpls.wording import vrf_names, words
 
 CASES: tuple[tuple[Record, str], ...] = (
     (Sysctl("net.ipv4.ip_forward", "1"), "sysctl net.ipv4.ip_forward=1"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..messages import RTPROT_MNMPLS
-from ..state import (
+from .messages import RTPROT_MNMPLS
+from .state import (
     IPV6_METRIC,
     MAIN_TABLE,
     Address,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..state import Record, Route, VrfDevice
 from .commands import OURS, command
+from .state import Record, Route, VrfDevice
 
 _VERBS = ("add", "set", "-qw")
 _INTRODUCED = ("name", "dev")
