@@ -205,7 +205,13 @@ class Namespace:
 
     def _messages(self, record: Record) -> list[Message]:
         index = self._index
-        match record:
+        match record:  # Those of which there are many come first.
+            case Address():
+                return [messages.address_new(record, index)]
+            case Route():
+                return [messages.route_new(record, index)]
+            case LabelRoute():
+                return [messages.label_new(record, index)]
             case VrfDevice(_, table):
                 return self._device_messages(record, "vrf", messages.vrf_data(table))
             case Bridge():
@@ -214,12 +220,6 @@ class Namespace:
                 return [messages.link_set(index(port), master=index(master))]
             case Port(name, up, mtu_bytes):
                 return [messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)]
-            case Address():
-                return [messages.address_new(record, index)]
-            case Route():
-                return [messages.route_new(record, index)]
-            case LabelRoute():
-                return [messages.label_new(record, index)]
             case Sysctl():
                 return []  # It is a file.
 
@@ -312,22 +312,25 @@ class Namespace:
         self, asked: Sequence[_Asked], encode: Callable[[_Asked], list[Message]], forgiven: frozenset[int]
     ) -> tuple[int, Refused] | None:
         """Sends everything at once; stops short of what cannot be encoded, for its interface is unknown."""
-        out: list[Message] = []
         owners: list[int] = []
-        unknown = None
-        for at, each in enumerate(asked):
-            try:
-                encoded = encode(each)
-            except Refused as error:
-                if error.code in forgiven:
-                    continue
-                unknown = at, error
-                break
-            out += encoded
-            owners += [at] * len(encoded)
-        refusals = self._netlink.write(out)
-        bad = min((position for position, error in refusals.items() if error.code not in forgiven), default=None)
-        return unknown if bad is None else (owners[bad], refusals[bad])
+        unknown: list[tuple[int, Refused]] = []
+
+        def encoded() -> Iterator[Message]:
+            for at, each in enumerate(asked):
+                try:
+                    found = encode(each)
+                except Refused as error:
+                    if error.code in forgiven:
+                        continue
+                    unknown.append((at, error))
+                    return
+                for message in found:
+                    owners.append(at)
+                    yield message
+
+        refusals = self._netlink.write(encoded())
+        bad = ((owners[position], error) for position, error in refusals.items() if error.code not in forgiven)
+        return min((*bad, *unknown), key=lambda each: each[0], default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
@@ -36,12 +37,18 @@ RTA_VIA, RTA_NEWDST, RTA_ENCAP_TYPE, RTA_ENCAP = 18, 19, 21, 22
 LWTUNNEL_ENCAP_MPLS, MPLS_IPTUNNEL_DST = 1, 1
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8, "throw": 9}
+_LABEL_BITS = 20
 _KIND_NAMES = {number: name for name, number in ROUTE_KINDS.items()}
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
+_ENTRY = struct.Struct(">I")
+
+_LABEL_HEAD = _ROUTE.pack(
+    AF_MPLS, _LABEL_BITS, 0, 0, MAIN_TABLE, RTPROT_MNMPLS, RT_SCOPE_UNIVERSE, ROUTE_KINDS["unicast"], 0
+)
 
 Index = Callable[[str], int]
 
@@ -189,7 +196,7 @@ def route_new(record: Route, index: Index) -> Message:
     gateways = len(record.hops) > 1 or any(hop.via for hop in record.hops)
     scope = RT_SCOPE_UNIVERSE if gateways or not record.hops else RT_SCOPE_LINK
     family = _family(record.dst)
-    hops = _hops([_route_hop(hop, family) for hop in record.hops], record.hops, index)
+    hops = _hops(lambda hop: _route_hop(hop, family), record.hops, index)
     return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(record, scope) + hops)
 
 
@@ -217,13 +224,14 @@ def _route_hop(hop: NextHop, family: int) -> bytes:
     return via + attribute(RTA_ENCAP_TYPE, struct.pack("=H", LWTUNNEL_ENCAP_MPLS)) + encap
 
 
-def _hops(encoded: Iterable[bytes], hops: tuple[NextHop, ...], index: Index) -> bytes:
+def _hops(encode: Callable[[NextHop], bytes], hops: tuple[NextHop, ...], index: Index) -> bytes:
     """One hop stands in the route itself, several in ``struct rtnexthop`` each."""
     if len(hops) == 1:
-        return next(iter(encoded)) + u32(RTA_OIF, index(hops[0].port))
+        return encode(hops[0]) + u32(RTA_OIF, index(hops[0].port))
     several = [
         _RTNEXTHOP.pack(_RTNEXTHOP.size + len(data), 0, hop.weight - 1, index(hop.port)) + data
-        for data, hop in zip(encoded, hops, strict=True)
+        for hop in hops
+        for data in [encode(hop)]
     ]
     return attribute(RTA_MULTIPATH, *several) if several else b""
 
@@ -276,6 +284,7 @@ def _read_via(given: Mapping[int, bytes]) -> str:
     return _spelled(via[2:]) if known else ""
 
 
+@lru_cache(1024)
 def _via(gateway: str) -> bytes:
     """``struct rtvia``: a gateway of another family than the route's."""
     family = _family(gateway)
@@ -286,17 +295,16 @@ def _via(gateway: str) -> bytes:
 
 
 def label_new(record: LabelRoute, index: Index) -> Message:
-    hops = _hops([_label_hop(hop) for hop in record.hops], record.hops, index)
-    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _label(record, RT_SCOPE_UNIVERSE) + hops)
+    hops = _hops(_label_hop, record.hops, index)
+    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _label(record) + hops)
 
 
 def label_delete(record: LabelRoute) -> Message:
-    return Message(RTM_DELROUTE, 0, _label(record, RT_SCOPE_UNIVERSE))
+    return Message(RTM_DELROUTE, 0, _label(record))
 
 
-def _label(record: LabelRoute, scope: int) -> bytes:
-    head = _ROUTE.pack(AF_MPLS, 20, 0, 0, MAIN_TABLE, RTPROT_MNMPLS, scope, ROUTE_KINDS["unicast"], 0)
-    return head + attribute(RTA_DST, label_stack((record.label,)))
+def _label(record: LabelRoute) -> bytes:
+    return _LABEL_HEAD + attribute(RTA_DST, label_stack((record.label,)))
 
 
 def _label_hop(hop: NextHop) -> bytes:
@@ -317,8 +325,8 @@ def label_routes(
 
 def label_stack(stack: tuple[int, ...]) -> bytes:
     """Label stack entries (RFC 3032 2.1), outermost first, the last with the bottom-of-stack bit."""
-    bottom = len(stack) - 1
-    return b"".join(struct.pack(">I", label << 12 | (0x100 if at == bottom else 0)) for at, label in enumerate(stack))
+    above = b"".join([_ENTRY.pack(label << 12) for label in stack[:-1]]) if len(stack) > 1 else b""
+    return above + _ENTRY.pack(stack[-1] << 12 | 0x100)
 
 
 def labels(stack: bytes) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
@@ -91,13 +91,15 @@ class Socket:
     def close(self) -> None:
         self._socket.close()
 
-    def write(self, messages: Sequence[Message]) -> dict[int, Refused]:
+    def write(self, messages: Iterable[Message]) -> dict[int, Refused]:
         """Has all of them carried out, in order, and gives by position what the kernel refused; it goes on after
         a refusal."""
         refusals: dict[int, Refused] = {}
+        start = 0
         with self._one_at_a_time:
-            for start, stop in _batches(messages):
-                refusals.update((start + at, error) for at, error in self._write_batch(messages[start:stop]))
+            for batch in _batches(messages):
+                refusals.update((start + at, error) for at, error in self._write_batch(batch))
+                start += len(batch)
         return refusals
 
     def _write_batch(self, messages: Sequence[Message]) -> Iterator[tuple[int, Refused]]:
@@ -147,16 +149,19 @@ class Socket:
             at += length + 3 & ~3
 
 
-def _batches(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
-    """Where each send starts and stops."""
-    start = size = 0
-    for at, message in enumerate(messages):
-        if at > start and (at - start == _BATCH_MESSAGES or size + len(message.body) > _BATCH_BYTES):
-            yield start, at
-            start, size = at, 0
+def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """What goes out in one send each. Ten thousand messages are never there all at once: Python's garbage collector
+    would take more time over them than the kernel."""
+    batch: list[Message] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == _BATCH_MESSAGES or size + len(message.body) > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
         size += len(message.body) + _HEADER.size
-    if messages:
-        yield start, len(messages)
+    if batch:
+        yield batch
 
 
 def _packed(message: Message, flags: int, sequence: int) -> bytes:
