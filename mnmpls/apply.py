@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
@@ -15,17 +15,17 @@ from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sys
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""
 
-_ORDER: dict[type[Record], int] = {
-    VrfDevice: 0,
-    Bridge: 0,
-    Member: 1,  # Enslaving flushes the port's IPv6 addresses: before them.
-    Port: 2,
-    Sysctl: 3,  # After every device is there and its MTU allows IPv6, before addresses (disable_ipv6) and labels.
-    Address: 4,
-    Route: 5,
-    LabelRoute: 6,
-}
-
+_ORDER: tuple[type[Record], ...] = (
+    Bridge,
+    VrfDevice,
+    Member,  # Enslaving flushes the port's IPv6 addresses: before them.
+    Port,
+    Sysctl,  # After every device is there and its MTU allows IPv6, before addresses (disable_ipv6) and labels.
+    Address,
+    Route,
+    LabelRoute,
+)
+"""Each kind stands behind those that it needs."""
 
 _FIELDS = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in _ORDER}
 
@@ -48,9 +48,7 @@ def difference(wanted: Iterable[Record], observed: Iterable[Record]) -> Differen
     """What makes ``observed`` become ``wanted``. A record that only changes is one write and no removal; ports
     and sysctls are never removed."""
     wanted, observed = frozenset(wanted), frozenset(observed)
-    return Difference(
-        tuple(sorted(_extra(wanted, observed), key=_need, reverse=True)), tuple(sorted(wanted - observed, key=_need))
-    )
+    return Difference(tuple(reversed(_ordered(_extra(wanted, observed)))), tuple(_ordered(wanted - observed)))
 
 
 def _extra(wanted: frozenset[Record], observed: frozenset[Record]) -> list[Record]:
@@ -117,20 +115,17 @@ def subject(record: Record) -> Hashable:
             return record
 
 
-def _need(record: Record) -> tuple[int, int, str, Any]:
-    """Sorts a record behind those it needs; alike ones as the records themselves sort, whose own comparison is slow."""
-    kind = type(record)
-    return _ORDER[kind], _within(record), kind.__name__, _FIELDS[kind](record)
+def _ordered(records: Iterable[Record]) -> list[Record]:
+    """Each behind those it needs; within a kind as the records sort, by whose own slow comparison it is not done."""
+    alike: dict[type[Record], list[Record]] = {kind: [] for kind in _ORDER}
+    for record in records:
+        alike[type(record)].append(record)
+    return [record for kind, some in alike.items() for record in sorted(some, key=_WITHIN.get(kind, _FIELDS[kind]))]
 
 
-def _within(record: Record) -> int:
-    match record:
-        case Route(_, _, hops):
-            return int(any(hop.via for hop in hops))  # A gateway may be reached by a route without one.
-        case Sysctl(key):
-            return _spread(key)
-        case _:
-            return 0
+def _of_route(route: Route) -> tuple[object, ...]:
+    """A gateway may be reached by a route without one."""
+    return any(hop.via for hop in route.hops), *_FIELDS[Route](route)
 
 
 def _spread(key: str) -> int:
@@ -138,3 +133,9 @@ def _spread(key: str) -> int:
     if key == "net.ipv4.ip_forward":
         return 0
     return 1 if ".all." in key else 2 if ".default." in key else 3
+
+
+_WITHIN: dict[type[Record], Callable[[Any], Any]] = {
+    Route: _of_route,
+    Sysctl: lambda sysctl: (_spread(sysctl.key), sysctl.key),
+}

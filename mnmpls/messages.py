@@ -220,7 +220,7 @@ def _route_hop(hop: NextHop, family: int) -> bytes:
         via = attribute(RTA_GATEWAY, socket.inet_pton(family, hop.via)) if same else _via(hop.via)
     if not hop.labels:
         return via
-    encap = nest(RTA_ENCAP, attribute(MPLS_IPTUNNEL_DST, label_stack(hop.labels)))
+    encap = nest(RTA_ENCAP, _stack(MPLS_IPTUNNEL_DST, hop.labels))
     return via + attribute(RTA_ENCAP_TYPE, struct.pack("=H", LWTUNNEL_ENCAP_MPLS)) + encap
 
 
@@ -304,11 +304,11 @@ def label_delete(record: LabelRoute) -> Message:
 
 
 def _label(record: LabelRoute) -> bytes:
-    return _LABEL_HEAD + attribute(RTA_DST, label_stack((record.label,)))
+    return _LABEL_HEAD + _stack(RTA_DST, (record.label,))
 
 
 def _label_hop(hop: NextHop) -> bytes:
-    swap = attribute(RTA_NEWDST, label_stack(hop.labels)) if hop.labels else b""
+    swap = _stack(RTA_NEWDST, hop.labels) if hop.labels else b""
     return (_via(hop.via) if hop.via else b"") + swap
 
 
@@ -323,10 +323,11 @@ def label_routes(
             yield LabelRoute(labels(given[RTA_DST])[0], tuple(sorted(hops)))
 
 
-def label_stack(stack: tuple[int, ...]) -> bytes:
-    """Label stack entries (RFC 3032 2.1), outermost first, the last with the bottom-of-stack bit."""
-    above = b"".join([_ENTRY.pack(label << 12) for label in stack[:-1]]) if len(stack) > 1 else b""
-    return above + _ENTRY.pack(stack[-1] << 12 | 0x100)
+def _stack(kind: int, stack: tuple[int, ...]) -> bytes:
+    """An attribute of label stack entries (RFC 3032 2.1), outermost first, the last with the bottom-of-stack bit."""
+    if len(stack) == 1:
+        return u32(kind, socket.htonl(stack[0] << 12 | 0x100))
+    return attribute(kind, *(_ENTRY.pack(label << 12) for label in stack[:-1]), _ENTRY.pack(stack[-1] << 12 | 0x100))
 
 
 def labels(stack: bytes) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ usage: python -m tests.bench.one VARIANT NODES      prints what was measured as 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -58,6 +59,7 @@ def _run(variant: str, nodes: int) -> Measured:
     steps = VARIANTS[variant](nodes)
     next(steps)
     processes, births = _processes(), _births()
+    gc.collect()  # what getting ready has left
     begun = time.perf_counter()
     paths = next(steps)
     built = time.perf_counter()
