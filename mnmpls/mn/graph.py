@@ -8,8 +8,9 @@ its nodes, so that our classes need nothing from the Mininet object around them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -45,6 +46,9 @@ def lab_name(topo: Any) -> str:
     """What a net of this Topo is called among the labs of the machine."""
     return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
 
+
+AT_NODES = ("loopback", "vrfs", "routes", "sysctls", "gateway")
+AT_PORTS = ("ip", "vrf", "mtu")
 
 _End = tuple[str, str, Mapping[str, Any]]
 _LAST = float("inf")
@@ -190,7 +194,7 @@ def _topo_link(info: Mapping[str, Any]) -> tuple[str, _End, _End]:
 def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tuple[str, _End, _End]]) -> Lab:
     """Parameters say what a lab file says, so that its reader reads them: one set of rules, and of mistakes."""
     nodes = list(nodes)
-    vrfs = {name: _vrfs(params.get("vrfs")) or () for name, role, params in nodes if role == "pe"}
+    vrfs = {name: tuple(_vrfs(params.get("vrfs"))) for name, role, params in nodes if role == "pe"}
     tables = [params["platform_labels"] for _, _, params in nodes if "platform_labels" in params]
     own = {name: params["ip"] for name, _, params in nodes if _is_chosen(params.get("ip"))}
     lsps = [each for _, _, params in nodes for each in _many(params.get("lsps"))]
@@ -212,7 +216,8 @@ def _is_chosen(ip: object) -> bool:
 
 def _gateway(params: Mapping[str, Any]) -> str:
     """Ours is called ``gateway``; Mininet's ``defaultRoute="via ADDRESS"`` says the same."""
-    words = str(params.get("defaultRoute") or "").split()
+    route = params.get("defaultRoute")
+    words = route.split() if isinstance(route, str) else []
     via = words[words.index("via") + 1] if "via" in words[:-1] else ""
     return params.get("gateway") or via
 
@@ -225,23 +230,31 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "routes": [route_data(each) if isinstance(each, StaticRoute) else each for each in _many(params.get("routes"))],
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,
+        **_mistyped(params, AT_NODES),
     }
+
+
+def _mistyped(params: Mapping[str, Any], ours: Collection[str]) -> Mapping[str, Any]:
+    """Parameters that nearly are one of ours, for the reader to tell; all others are Mininet's own business."""
+    return {key: None for key in params if key not in ours and get_close_matches(key, ours, 1, 0.65)}
 
 
 def _vrfs(given: Any) -> Any:
     """Names and Vrf values as name -> details; what is neither stays, to be told as wrong."""
     each = _many(given)
-    if isinstance(given, Mapping) or not all(isinstance(vrf, (str, Vrf)) for vrf in each):
+    if isinstance(given, Mapping):
         return given
+    if not all(isinstance(vrf, (str, Vrf)) for vrf in each):
+        return each
     return dict((vrf.name, vrf_data(vrf)) if isinstance(vrf, Vrf) else (vrf, {}) for vrf in each)
 
 
-def _ends(a: _End, b: _End, vrfs: Mapping[str, Any], own: dict[str, Any]) -> Mapping[str, Any]:
+def _ends(a: _End, b: _End, vrfs: Mapping[str, tuple[Any, ...]], own: dict[str, Any]) -> Mapping[str, Any]:
     """A VRF given to a link as a whole is that of the end that has it. One that neither has stays, at a PE if there is
     one, to be told as wrong."""
     ends = {"a": a, "b": b}
     pes = [side for side, (node, _, _) in ends.items() if node in vrfs]
-    owners = [side for side in pes if ends[side][2].get("vrf") in list(vrfs[ends[side][0]])]
+    owners = [side for side in pes if ends[side][2].get("vrf") in vrfs[ends[side][0]]]
     return {side: _port(end, own, side in (owners or pes or ends)) for side, end in ends.items()}
 
 
@@ -250,7 +263,8 @@ def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     node, name, params = end
     first, ip = own.pop(node, None), params.get("ip")
     vrf = params.get("vrf") if in_vrf else None
-    return {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu")}
+    return {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu"),
+            **_mistyped(params, AT_PORTS)}  # fmt: skip
 
 
 def _many(given: Any) -> tuple[Any, ...]:

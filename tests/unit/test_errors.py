@@ -41,6 +41,21 @@ def test_every_problem_of_a_file_has_its_line() -> None:
         assert all(problem.place.startswith(str(case)) for problem in raised.value.problems), case
 
 
+def test_file_that_may_not_be_read(tmp_path: Path) -> None:
+    """A lab file of somebody else's is a LabError that says so."""
+    path = tmp_path / "lab.yml"
+    path.write_text("nodes: {h: host}")
+    path.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(LabError, match=f"^{path}: cannot read the lab file: Permission denied$"):
+            load(str(path))
+    finally:
+        os.seteuid(before)
+
+
 def test_the_readmes_problems_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's lab file with four mistakes put in is answered with what the README shows."""
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mnmpls.mn.links import MPLSLink
 from mnmpls.mn.nodes import CEHost, MPLSRouter, PERouter
 from mnmpls.model import Lsp, StaticRoute, Vrf
 from mnmpls.plan import complete
+from tests.unit.test_mutations import ODD
 
 
 def _topo(pe: dict[str, Any], wire: dict[str, Any] | None = None, p: dict[str, Any] | None = None) -> Topo:
@@ -33,6 +35,9 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"vrfs": ["red"]}, {"params2": {"vrf": "rad"}},
      "links[0].b.vrf: link ce1 - pe1: pe1 has no VRF 'rad'; did you mean 'red'?"),
     ({"vrfs": [["red"]]}, {}, "nodes.pe1.vrfs[0]: expected a text, not a list"),
+    ({"vrf": ["red"]}, {}, "nodes.pe1.vrf: there is no key 'vrf' here; did you mean 'vrfs'?"),
+    ({"vrfs": ["red"]}, {"params1": {"ips": "10.1.0.1/30"}},
+     "links[0].a.ips: there is no key 'ips' here; did you mean 'ip'?"),
     ({"vrfs": ["red"]}, {"params1": {"ip": "10.1.0.1"}},
      "links[0].a.ip: link ce1 - pe1: 10.1.0.1 lacks its prefix length: write 10.1.0.1/30, or how long it is"),
     ({"vrfs": ["red"]}, {"params1": {"mtu": "big"}}, "links[0].a.mtu: expected a whole number, not 'big'"),
@@ -60,6 +65,28 @@ def test_every_wrong_parameter_is_told_at_once() -> None:
         complete(lab_from_topo(_topo({"vrfs": ["lo"]}, {"params1": {"mtu": 1}}, {"loopback": "x"})))
     paths = [problem.path for problem in raised.value.problems]
     assert paths == ["links[0].a.mtu", "nodes.p1.loopback", "nodes.pe1.vrfs.lo"]
+
+
+AT_A_NODE = ("loopback", "vrfs", "routes", "sysctls", "gateway", "lsps", "platform_labels", "ip", "defaultRoute")
+AT_A_LINK = ("ip", "vrf", "mtu", "type", "intfName1")
+STRANGE = [*ODD, object(), {1, 2}, b"x", 10**5000, Vrf(""), StaticRoute(""), Lsp((), (), ""), [Vrf("a"), 7], ((),)]
+
+
+@pytest.mark.parametrize("name", AT_A_NODE)
+def test_strange_value_at_a_node(name: str) -> None:
+    """Whatever stands there, it is a lab or a LabError."""
+    for value in STRANGE:
+        with suppress(LabError):
+            complete(lab_from_topo(_topo({"vrfs": ["red"], name: value}, {"vrf": "red"})))
+
+
+@pytest.mark.parametrize("name", AT_A_LINK)
+def test_strange_value_at_a_link(name: str) -> None:
+    """Whatever stands there, it is a lab or a LabError."""
+    for value in STRANGE:
+        for wire in ({name: value}, {"params1": {name: value}}, {"params2": {name: value}}):
+            with suppress(LabError):
+                complete(lab_from_topo(_topo({"vrfs": ["red"]}, wire)))
 
 
 def test_values_of_the_model_are_parameters_too() -> None:
