@@ -91,7 +91,7 @@ def pass_on_until_ready(out: int, err: int, signals: int) -> int | None:
             write_all(1, b"".join(line for line in lines if not line.startswith(marker)))
             for line in lines:
                 if line.startswith(marker):
-                    return int(line[len(marker) :] or 0)
+                    return int(line[len(marker) :].strip() or 0)
     return None
 
 
