@@ -16,8 +16,6 @@ from .phases import hand_over
 from .plan import complete, records
 from .state import Record
 
-EVERYTHING = frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"})
-
 
 def ensure_kernel(wanted: Mapping[str, frozenset[Record]], name: str = "lab") -> None:
     """Return if this kernel has what these records need; else run this same command in a guest, and do not return.
@@ -37,7 +35,7 @@ def ensure_kernel_for(lab: Lab) -> None:
 def ensure_root() -> None:
     """An ordinary user can have a lab too: as root of a guest."""
     if os.geteuid() != 0:
-        _ensure(EVERYTHING, "lab")
+        _ensure(host.BASICS, "lab")
 
 
 def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:

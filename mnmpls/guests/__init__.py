@@ -68,8 +68,8 @@ def choose(kernel: str, features: Iterable[str]) -> Choice:
     why = host.describe(lacking)
     if kernel == "host":
         raise MissingFeature(
-            f"kernel host was asked for, but {why}\n  what to do: load or install the modules, or leave the choice to "
-            "MNMPLS_KERNEL=auto, which takes a guest kernel"
+            f"kernel host was asked for, but {why}{host.explain(lacking)}\n  what to do: `mnmpls doctor` says how to "
+            "get it on this system; or leave the choice to MNMPLS_KERNEL=auto, which takes a guest kernel"
         )
     return Choice(fit(why, wanted), why)
 
@@ -97,7 +97,8 @@ def unfit(backend: Backend, wanted: frozenset[str]) -> str:
     """Why this guest is no place for a lab with these needs; empty if it is one."""
     lacking = wanted - backend.features
     if lacking:
-        return f"the {backend.title} guest has no {', '.join(host.SPOKEN[feature] for feature in sorted(lacking))}"
+        spoken = ", ".join(host.FEATURES[feature].spoken for feature in sorted(lacking))
+        return f"the {backend.title} guest has no {spoken}"
     problem = backend.problem()
     return f"{backend.title} guest: {problem}" if problem else ""
 

@@ -2,34 +2,76 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
-from mnmpls.state import Bridge, LabelRoute, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from mnmpls.refusals import refused
+from mnmpls.state import Address, Bridge, LabelRoute, NextHop, Port, Record, Route, Sysctl, VrfDevice
 
-SPOKEN = {
-    "netns": "network namespaces",
-    "veth": "veth pairs",
-    "bridge": "bridges",
-    "vrf": "VRF devices",
-    "mpls": "MPLS",
-    "mpls-encap": "MPLS encapsulation",
-}
-"""Every feature, as it is named to a person."""
+_CLONE_NEWPID = 0x20000000
 
-ALWAYS = frozenset({"netns", "veth"})
+Trial = Callable[[Namespace], None]
+"""Raises KernelRefused where the feature is missing. In the namespace only ``lo`` is up."""
 
-TRIALS: dict[str, tuple[Record, ...]] = {
-    "bridge": (Bridge("trial-bridge"),),
-    "vrf": (VrfDevice("trial-vrf", 10),),
-    "mpls": (Sysctl("net.mpls.platform_labels", "100"), LabelRoute(16, (NextHop("", "lo"),))),
-    "mpls-encap": (Route(254, "192.0.2.0/24", (NextHop("", "lo", (16,)),)),),
-}
-"""Records that a kernel with the feature takes in a namespace of which only ``lo`` is up."""
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that a kernel has or has not. ``spoken`` is its name for a person; ``modules`` hold it where it is
+    not built in, and ``options`` of the kernel's configuration turn it on. ``trial``: records that a kernel with it
+    takes in a namespace of which only ``lo`` is up, or a function. ``after``: features without which it cannot be."""
+
+    spoken: str
+    trial: tuple[Record, ...] | Trial
+    modules: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def _pid_namespace(_: Namespace) -> None:
+    """For the children of this thread, and back; the kernel has this for processes of one thread only (unshare(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    try:
+        if libc.unshare(_CLONE_NEWPID) == 0:
+            libc.setns(own, _CLONE_NEWPID)
+        elif ctypes.get_errno() != errno.EINVAL:
+            raise refused("a new PID namespace", ctypes.get_errno(), "")
+    finally:
+        os.close(own)
+
+
+FEATURES: dict[str, Feature] = {
+    "netns": Feature("network namespaces", (), (), ("NET_NS",)),
+    "pidns": Feature("PID namespaces", _pid_namespace, (), ("PID_NS",)),
+    "veth": Feature("veth pairs", lambda space: wire(space, "trial-a", space, "trial-b"), ("veth",), ("VETH",)),
+    "settings": Feature("network settings that can be written", (Sysctl("net.ipv4.ip_forward", "1"),)),
+    "ipv6": Feature(
+        "IPv6", (Sysctl("net.ipv6.conf.all.forwarding", "1"), Address("lo", "fd00::1/128")), ("ipv6",), ("IPV6",),
+        after=("settings",),
+    ),
+    "bridge": Feature("bridges", (Bridge("trial-bridge"),), ("bridge",), ("BRIDGE",)),
+    "vrf": Feature("VRF devices", (VrfDevice("trial-vrf", 10),), ("vrf",), ("NET_VRF", "NET_L3_MASTER_DEV")),
+    "mpls": Feature(
+        "MPLS", (Sysctl("net.mpls.platform_labels", "100"), LabelRoute(16, (NextHop("", "lo"),))),
+        ("mpls_router",), ("MPLS", "MPLS_ROUTING"), after=("settings",),
+    ),
+    "mpls-encap": Feature(
+        "MPLS encapsulation", (Route(254, "192.0.2.0/24", (NextHop("", "lo", (16,)),)),),
+        ("mpls_iptunnel", "mpls_gso"), ("MPLS_IPTUNNEL", "NET_MPLS_GSO"), after=("mpls",),
+    ),
+}  # fmt: skip
+"""Every feature; what others cannot be without comes before them."""
+
+ALWAYS = frozenset({"netns", "pidns", "veth"})
+BASICS = frozenset({*ALWAYS, "settings", "ipv6", "bridge", "vrf", "mpls", "mpls-encap"})
+"""What an L3VPN of ordinary links may need; every guest kernel has it."""
 
 
 def features(records_by_node: Mapping[str, Iterable[Record]]) -> frozenset[str]:
@@ -45,38 +87,57 @@ def needs(record: Record) -> frozenset[str]:
             return frozenset({"bridge"})
         case LabelRoute():
             return frozenset({"mpls"})
-        case Sysctl(key) if key.startswith("net.mpls."):
-            return frozenset({"mpls"})
-        case Route(hops=hops) if any(hop.labels for hop in hops):
-            return frozenset({"mpls", "mpls-encap"})
+        case Sysctl(key):
+            return frozenset({"settings", *({"mpls": {"mpls"}, "ipv6": {"ipv6"}}.get(key.split(".")[1], ()))})
+        case Address(_, cidr):
+            return frozenset({"ipv6"}) if ":" in cidr else frozenset()
+        case Route(_, dst, hops):
+            labelled = {"mpls", "mpls-encap"} if any(hop.labels for hop in hops) else set()
+            return frozenset(labelled | ({"ipv6"} if ":" in dst else set()))
     return frozenset()
 
 
 def missing(wanted: Iterable[str]) -> dict[str, str]:
-    """Which of these features this kernel lacks, for us, and the reason it gives."""
-    wanted = set(wanted)
+    """Which of these features this kernel lacks, for us, and the reason it gives. What cannot be because another one
+    is missing is not told beside that."""
+    wanted = _with_what_they_need(wanted)
     if "mpls" in wanted:
         load_mpls()
     try:
         space = Namespace.create()
     except KernelRefused as error:
-        return dict.fromkeys(sorted(wanted), error.why)
+        return {"netns": error.why}
+    lacking: dict[str, str] = {}
+    without = set[str]()
     try:
         space.write(Port("lo"))
-        reasons = {feature: why_not(space, feature) for feature in sorted(wanted)}
+        for name, feature in FEATURES.items():
+            if name in wanted and not without.isdisjoint(feature.after):
+                without.add(name)
+            elif name in wanted and (reason := why_not(space, feature)):
+                lacking[name] = reason
+                without.add(name)
     finally:
         space.close()
-    return {feature: reason for feature, reason in reasons.items() if reason}
+    return lacking
 
 
-def why_not(space: Namespace, feature: str) -> str:
-    if feature not in SPOKEN:
-        raise KeyError(f"{feature}: not a kernel feature; there are {', '.join(SPOKEN)}")
+def _with_what_they_need(wanted: Iterable[str]) -> set[str]:
+    whole = set(wanted)
+    for name in reversed(FEATURES):
+        if name in whole:
+            whole.update(FEATURES[name].after)
+    if unknown := whole - FEATURES.keys():
+        raise KeyError(f"{', '.join(unknown)}: no kernel feature; there are {', '.join(FEATURES)}")
+    return whole
+
+
+def why_not(space: Namespace, feature: Feature) -> str:
     try:
-        if feature == "veth":
-            wire(space, "trial-a", space, "trial-b")
-        for record in TRIALS.get(feature, ()):
-            space.write(record)
+        if callable(feature.trial):
+            feature.trial(space)
+        else:
+            space.write(*feature.trial)
     except KernelRefused as error:
         return error.why
     return ""
@@ -91,9 +152,17 @@ def load_mpls() -> None:
 
 
 def describe(lacking: Mapping[str, str]) -> str:
-    """A sentence about what is missing; the reason is given once where all have the same."""
-    names = [spoken for feature, spoken in SPOKEN.items() if feature in lacking]
+    """A sentence about what is missing."""
+    names = [feature.spoken for name, feature in FEATURES.items() if name in lacking]
     spoken = " and no ".join(filter(None, [", no ".join(names[:-1]), names[-1]]))
-    reasons = set(lacking.values())
-    why = f" ({reasons.pop()})" if len(reasons) == 1 < len(lacking) else ""
+    why = f" ({lacking['netns']})" if "netns" in lacking else ""
     return f"this kernel has no {spoken}{why}"
+
+
+def explain(lacking: Mapping[str, str]) -> str:
+    """A line about each, with its reason and the modules that it is in."""
+    return "".join(
+        f"\n  {FEATURES[name].spoken}: {reason}"
+        + (f"; it is in the module {FEATURES[name].modules[0]}" if FEATURES[name].modules else "")
+        for name, reason in lacking.items()
+    )

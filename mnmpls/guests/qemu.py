@@ -12,6 +12,7 @@ from functools import cache
 
 from mnmpls.guests import qemu_initramfs
 from mnmpls.guests.build import AGENT, built
+from mnmpls.guests.host import BASICS
 from mnmpls.guests.machine import LOWEST_FD, Backend, Boot, Door, Machine
 
 EMULATOR = "qemu-system-x86_64"
@@ -159,7 +160,7 @@ BACKEND = Backend(
     title="QEMU",
     problem=problem,
     machine=machine,
-    features=frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"}),
+    features=BASICS,
     boot_s=180,
     hang_s=60,
     explain=explain,

@@ -8,6 +8,7 @@ import shutil
 from functools import cache
 
 from mnmpls.guests.build import AGENT, built
+from mnmpls.guests.host import BASICS
 from mnmpls.guests.machine import LOWEST_FD, Backend, Boot, Door, Machine
 
 KERNEL = "linux.uml"
@@ -87,7 +88,7 @@ BACKEND = Backend(
     title="UML",
     problem=problem,
     machine=machine,
-    features=frozenset({"netns", "veth", "bridge", "vrf", "mpls", "mpls-encap"}),
+    features=BASICS,
     line_bytes=LINE_BYTES,
     spools=True,
     explain=explain,

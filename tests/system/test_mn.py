@@ -223,5 +223,5 @@ def test_host_kernel_without_the_features_is_named(nothing_left: None) -> None:
     missing = host.missing(frozenset({"vrf", "mpls", "mpls-encap", "bridge"}))
     done = mn("--test", "prove", env={"MNMPLS_KERNEL": "host"})
     assert done.returncode == (3 if missing else 0)
-    for spoken in (host.SPOKEN[feature] for feature in missing):
+    for spoken in (host.FEATURES[feature].spoken for feature in missing):
         assert spoken in done.stdout + done.stderr

@@ -29,7 +29,7 @@ BELOW = {
     "apply": VOCABULARY | {"kernel", "refusals"},
     "export": VOCABULARY | {"messages", "commands", "sources", "plan", "apply"},
     "checks": VOCABULARY | {"wording", "plan", "kernel", "apply", "export"},
-    "guests": VOCABULARY | {"kernel", "apply", "registry"},
+    "guests": VOCABULARY | {"kernel", "apply", "registry", "refusals"},
     "processes": set[str](),
     "phases": set[str](),
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases", "registry"},
