@@ -206,7 +206,7 @@ def test_a_terminal_is_a_terminal(folder: Path) -> None:
     child.expect_exact("40 120\r\n")
     child.sendline("(echo in\\ front; exec sleep 1000)")
     child.expect_exact("in front\r\n")  # its own process group has the terminal now, not the shell's
-        time.sleep(0.5)  # and bash has made way for sleep: between its fork and its exec it may lose the signal
+    time.sleep(0.5)  # and bash has made way for sleep: between its fork and its exec it may lose the signal
     child.sendintr()
     child.expect_exact("guest> ")
     child.sendline("echo status $?")
