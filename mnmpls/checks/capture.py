@@ -51,11 +51,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of one probe: all sightings, whether the asker's own socket got the answer, and why the asker's kernel did not
-    send it, if so."""
+    """Of one probe: all sightings, whether the asker's own socket got the answer, which of the nodes that were to take
+    the request in did, and why the asker's kernel did not send it, if so."""
 
     sightings: tuple[Sighting, ...]
     answered: bool
+    taken: frozenset[str] = frozenset()
     refused: str = ""
 
 
@@ -76,20 +77,25 @@ class Tap:
         timestamped(one)
         return one
 
-    def probe(self, call: Call, deadline_s: float, size_bytes: int = 0, arrival: str = "") -> Seen:
+    def probe(
+        self, call: Call, deadline_s: float, takers: Iterable[str] = (), size_bytes: int = 0, arrival: str = ""
+    ) -> Seen:
         """Sends one echo request and gives all that was seen of it, in the kernel's time order: until the answer is
-        back or, if given, until the request is at the node ``arrival``. ``size_bytes`` is that of the IP packet, which
-        is never fragmented."""
+        back or, if given, until the request is at the node ``arrival``. ``takers`` are the nodes that are to take it
+        in. ``size_bytes`` is that of the IP packet, which is never fragmented."""
         self._count += 1
         version = ip_address(call.address).version
         cookie = self._run + self._count.to_bytes(8, "big")
-        with self._sender(call) as sender:
+        with ExitStack() as stack:
+            sender = stack.enter_context(self._sender(call))
+            ears = {node: stack.enter_context(self._raw(node, version)) for node in takers}
             try:
                 sender.sendto(echo_request(version, cookie, self._count, size_bytes), (call.address, 0))
             except OSError as error:  # no route here, or too big for the first wire
-                return Seen((), False, os.strerror(error.errno or 0))
+                return Seen((), False, refused=os.strerror(error.errno or 0))
             found = tuple(sorted(self._follow(call.src, arrival, deadline_s), key=lambda one: one.time_ns))
-            return Seen(found, self._answered(sender))
+            taken = frozenset(node for node, ear in ears.items() if self._got(ear, "request"))
+            return Seen(found, self._got(sender, "reply"), taken)
 
     def _follow(self, src: str, arrival: str, deadline_s: float) -> Iterator[Sighting]:
         end = time.monotonic() + deadline_s
@@ -100,30 +106,34 @@ class Tap:
                 if not one.out and (back or one.node == arrival):
                     end = min(end, time.monotonic() + _SETTLE_S)
 
+    def _raw(self, node: str, version: int) -> socket.socket:
+        kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
+        family, protocol = kinds[version]
+        one: socket.socket = self._namespaces[node].socket(family, socket.SOCK_RAW, protocol)
+        one.setblocking(False)
+        return one
+
     @contextmanager
     def _sender(self, call: Call) -> Iterator[socket.socket]:
         """A raw socket where the probe is sent from: in the node's VRF, if it has one."""
-        kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
-        family, protocol = kinds[ip_address(call.address).version]
-        with self._namespaces[call.src].socket(family, socket.SOCK_RAW, protocol) as one:
+        with self._raw(call.src, ip_address(call.address).version) as one:
             if call.vrf:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, call.vrf.encode())
                 one.bind((call.source, 0))
-            for level, option, value in _NEVER_FRAGMENT[family]:
+            for level, option, value in _NEVER_FRAGMENT[one.family]:
                 one.setsockopt(level, option, value)
-            one.setblocking(False)
             yield one
 
-    def _answered(self, sender: socket.socket) -> bool:
-        """Whether the answer was not only seen on the wire, but delivered to who had asked."""
-        version = 4 if sender.family == socket.AF_INET else 6
+    def _got(self, ear: socket.socket, kind: str) -> bool:
+        """Whether a request or a reply was not only seen on the wire, but delivered."""
+        version = 4 if ear.family == socket.AF_INET else 6
         while True:
             try:
-                data = sender.recv(2048)
+                data = ear.recv(2048)
             except BlockingIOError:
                 return False
             at = (data[0] & 15) * 4 if version == 4 else 0  # an IPv4 header comes along, an IPv6 one does not (raw(7))
-            if number(data, self._run) == self._count and kind_of(version, data[at]) == "reply":
+            if number(data, self._run) == self._count and kind_of(version, data[at]) == kind:
                 return True
 
     def _read(self, timeout_s: float) -> Iterator[Sighting]:

@@ -48,8 +48,15 @@ class Finding:
         plain |= {"expected": self.expected, "seen": self.seen}
         if self.node:
             plain["node"] = self.node
-        if isinstance(self.detail, Trace):
-            plain["trace"] = self.detail.data()
+        match self.detail:
+            case Trace():
+                plain["trace"] = self.detail.data()
+            case Result(_, who, _, rtt_ms):
+                plain |= {"answered_by": who, "rtt_ms": rtt_ms}
+            case PathMtu(size):
+                plain["path_mtu_bytes"] = size
+            case Drift():
+                plain["drift"] = self.detail.how
         return plain
 
 

@@ -71,10 +71,10 @@ def probe_mtu(open_tap: Tap, world: World, there: Call, deadline_s: float = 0.5)
     dst, narrowest = arriving[0][-1].node, min(arriving[0][:-1], key=lambda hop: _fits(world, hop)).node
     lost, node = "", ""
     for _ in range(_TRIES):
-        lost, node = _stopped(world, open_tap.probe(there, deadline_s, sizes[0], dst), there, dst)
+        lost, node = _stopped(world, open_tap.probe(there, deadline_s, (), sizes[0], dst), there, dst)
         if not lost:
             break
-    stopped, _ = _stopped(world, open_tap.probe(there, deadline_s, sizes[-1] + 1, dst), there, dst)
+    stopped, _ = _stopped(world, open_tap.probe(there, deadline_s, (), sizes[-1] + 1, dst), there, dst)
     return PathMtu(sizes[0], lost, stopped, node if lost else "" if stopped else narrowest)
 
 

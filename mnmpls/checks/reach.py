@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..model import Lab
+from ..plan import records
 from . import pings
+from .predict import ways
 from .sampling import in_turn, some
-from .vpn import END_POINTS, Vpns
+from .views import World
+from .vpn import END_POINTS, GLOBAL, Call, Vpns
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -78,23 +82,57 @@ class Result:
         return f"{self.expected.subject}: {self.seen}" + ("" if self.ok else f"; {self.expected.meant}")
 
 
+class Intent:
+    """Who is to answer whom in a lab: by route targets, and where plain routes join what no VPN does (sites outside
+    all VRFs, routes that the user gave), by the planned routes."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.vpns = Vpns(lab)
+        outside = sum(any(vrf == GLOBAL for _, vrf in site.attached) for site in self.vpns.sites)
+        self.by_routes = outside > 1 or any(node.routes for node in lab.nodes)
+
+    @cached_property
+    def _world(self) -> World:
+        return World(self.vpns.lab, records(self.vpns.lab))
+
+    def answer(self, src: str, text: str) -> str | None:
+        """The end point that is to answer when ``src`` asks for this address."""
+        owner = self.vpns.owner(src, text)
+        return self._routed(src, text) if owner is None and self.by_routes else owner
+
+    def _routed(self, src: str, text: str) -> str | None:
+        """The end point to which all ways lead, if its answers find back."""
+        there = self._ends(Call(src, text))
+        back = self.vpns.address(src, 6 if ":" in text else 4)
+        if len(there) != 1 or back is None:
+            return None
+        (found,) = there
+        return found if found and self._ends(Call(found, back)) == {src} else None
+
+    def _ends(self, of: Call) -> set[str]:
+        """The end points where packets arrive; empty names stand for being dropped and for routers."""
+        ends = (one[-1] for one in ways(self._world, of))
+        roles = self.vpns.nodes
+        return {hop.node if hop.operation == "deliver" and roles[hop.node].role in END_POINTS else "" for hop in ends}
+
+
 def intended(lab: Lab, hosts_only: bool = False, version: int = 4) -> dict[tuple[str, str], Expectation]:
     """For each ordered pair of end points with an address of this IP version: who has to answer. Pure."""
-    return {(one.src, one.dst): one for one in _expectations(Vpns(lab), hosts_only, (version,))}
+    return {(one.src, one.dst): one for one in _expectations(Intent(lab), hosts_only, (version,))}
 
 
 def _expectations(
-    vpns: Vpns, hosts_only: bool, versions: tuple[int, ...] = (4, 6), most: int = sys.maxsize
+    intent: Intent, hosts_only: bool, versions: tuple[int, ...] = (4, 6), most: int = sys.maxsize
 ) -> Iterator[Expectation]:
     """Those of all pairs, or of about ``most`` of them."""
-    pairs = _called(vpns, hosts_only, versions)
+    pairs = _called(intent.vpns, hosts_only, versions)
     total = sum(len(called) * (len(called) - 1) for called in pairs)
     for called in pairs:
         others = len(called) - 1
         for number in some(len(called) * others, most * len(called) * others // max(total, 1)):
             at, to = divmod(number, others)
             src, (dst, text) = called[at][0], called[to + (to >= at)]
-            yield Expectation(src, dst, text, vpns.owner(src, text))
+            yield Expectation(src, dst, text, intent.answer(src, text))
 
 
 def _called(vpns: Vpns, hosts_only: bool, versions: tuple[int, ...]) -> list[list[tuple[str, str]]]:
@@ -118,16 +156,18 @@ def probe(
 ) -> tuple[Result, ...]:
     """Asks everybody from everybody at once and says who answered. Both IP versions, where the lab has them. Where
     the time (of time.monotonic) does not suffice for all pairs: some, spread over the lab."""
-    vpns = Vpns(lab)
+    intent = Intent(lab)
     most = sys.maxsize if until == math.inf else int(max(0.0, until - time.monotonic()) * _PAIRS_PER_S)
-    wanted = list(_expectations(vpns, hosts_only, most=most))
+    wanted = list(_expectations(intent, hosts_only, most=most))
     asked = {(one.src, one.address): one.answer is not None for one in wanted}
     ends = [node.name for node in lab.nodes if node.role in END_POINTS]
     order = sorted(asked) if until == math.inf else in_turn(sorted(asked))
     seen = pings.ask(
         {pair: asked[pair] for pair in order}, {name: namespaces[name] for name in ends}, deadline_s, until
     )
-    return tuple(_judge(one, seen[one.src, one.address], vpns) for one in wanted if (one.src, one.address) in seen)
+    return tuple(
+        _judge(one, seen[one.src, one.address], intent.vpns) for one in wanted if (one.src, one.address) in seen
+    )
 
 
 def _judge(expected: Expectation, seen: pings.Sighting, vpns: Vpns) -> Result:

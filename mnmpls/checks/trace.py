@@ -64,7 +64,8 @@ class Trace:
     def text(self) -> str:
         lines = [self.subject, *lines_of(self.request)]
         if self.reply:
-            lines += [f"{self.delivered_to} answers", *lines_of(self.reply)]
+            did = "answers" if self.reply[0].operation != "drop" else "gets it and cannot answer"
+            lines += [f"{self.delivered_to} {did}", *lines_of(self.reply)]
         return "\n".join([*lines, *(f"differs: {one}" for one in self.differences)])
 
     def data(self) -> dict[str, Any]:
@@ -135,9 +136,10 @@ def trace_on(
 ) -> Trace:
     """As `trace`, on an open tap (for many of them); ``dst`` is for the text only."""
     predicted = ways(world, there)
-    expects_answer = any(one[-1].operation == "deliver" for one in predicted)
-    open_tap.probe(there, deadline_s if expects_answer else 0.1)  # addresses get resolved, bridges learn
-    seen = open_tap.probe(there, deadline_s if expects_answer else 0.3)
+    takers = {one[-1].node for one in predicted if one[-1].operation == "deliver"}
+    expected = _answer_expected(world, predicted, there)
+    open_tap.probe(there, deadline_s if expected else 0.1)  # addresses get resolved, bridges learn
+    seen = open_tap.probe(there, deadline_s if expected else 0.3, takers)
     compared = _Compared(world, namespaces)
     request, delivered_to, reply, answered = _captured(world, seen, there.src, there.address)
     request, differences = compared.with_prediction(predicted, request, there)
@@ -146,6 +148,13 @@ def trace_on(
         back = Call(delivered_to, source, vrf_at(world.views[delivered_to], request[-1]))
         reply, differences = compared.with_prediction(ways(world, back), reply, back)
     return Trace(there.src, dst, there.address, there.vrf, request, reply, delivered_to, answered, differences)
+
+
+def _answer_expected(world: World, predicted: Sequence[tuple[Hop, ...]], there: Call) -> bool:
+    source = there.source or world.vpns.address(there.src, 6 if ":" in there.address else 4)
+    ends = {one[-1] for one in predicted if one[-1].operation == "deliver"}
+    back = (Call(end.node, source, vrf_at(world.views[end.node], end)) for end in ends if source)
+    return any(one[-1].operation == "deliver" for call in back for one in ways(world, call))
 
 
 def _captured(
@@ -157,14 +166,16 @@ def _captured(
         return (Hop(src, "deliver"),), src, (), seen.answered
     request = way(world.lab, found, "request", src)
     last = request[-1]
-    replied = any(one.node == last.node and one.out and one.packet.kind == "reply" for one in found)
     if last.operation != "deliver":
         return request, None, (), False
-    if not replied or wanted not in world.vpns.addresses(last.node):
+    replied = any(one.node == last.node and one.out and one.packet.kind == "reply" for one in found)
+    if last.node not in seen.taken and (not replied or wanted not in world.vpns.addresses(last.node)):
         return (*request[:-1], _dropped(last, found)), None, (), False
     reply = way(world.lab, found, "reply", last.node)
-    if not seen.answered and reply[-1].operation == "deliver":
-        reply = (*reply[:-1], _dropped(reply[-1], found))
+    end, source = reply[-1], next(one.packet.src for one in found if one.packet.kind == "request")
+    lost = end.node == src or source not in world.vpns.addresses(end.node)
+    if not seen.answered and end.operation == "deliver" and lost:
+        reply = (*reply[:-1], _dropped(end, found))
     return request, last.node, reply, seen.answered
 
 
@@ -222,6 +233,9 @@ class _Compared:
         others = dict.fromkeys(
             one.peer if one.peer != hop.peer else one.out_port for one in choices if one.out_port != hop.out_port
         )
+        alike = (one[at] for one in predicted if at < len(one) and _key(one[at]) == _key(hop))
+        if hop.operation == "drop" and (known := next(alike, hop).reason):
+            hop = replace(hop, reason=hop.reason.replace(f"nothing left {hop.node}", known))
         popped = len(hop.labels_in) > len(hop.labels_out)
         return replace(hop, vrf=self._vrf(hop) if popped else "", others=tuple(others))
 

@@ -15,8 +15,8 @@ from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
 END_POINTS = ("ce", "host")
 CUSTOMER = ("ce", "host", "bridge")
 
-_GLOBAL = Vrf("", imports=("global",), exports=("global",))
-"""What stands for the main table: a site on a port without a VRF reaches all such sites."""
+GLOBAL = Vrf("")
+"""What stands for the main table, where no targets but routes decide on who reaches whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,12 @@ class _Place:
 
 
 def reach_each_other(a: Site, b: Site) -> bool:
-    """Same site; or on the same VRF of one PE; or each imports what the other exports (RFC 4364 4.3.1)."""
-    pairs = ((near, far) for near in a.attached for far in b.attached)
-    return a == b or any(near == far or (_takes(near[1], far[1]) and _takes(far[1], near[1])) for near, far in pairs)
+    """By VPN: the same site; or on the same VRF of one PE; or each imports what the other exports (RFC 4364 4.3.1)."""
+    return a == b or any(near == far or _exchange(near, far) for near in a.attached for far in b.attached)
+
+
+def _exchange(near: tuple[str, Vrf], far: tuple[str, Vrf]) -> bool:
+    return near[1] != GLOBAL and _takes(near[1], far[1]) and _takes(far[1], near[1])
 
 
 def _takes(importer: Vrf, exporter: Vrf) -> bool:
@@ -109,7 +112,7 @@ class Vpns:
                     yield far.node, self._vrf(far)
 
     def _vrf(self, port: Port) -> Vrf:
-        return self._vrfs.get((port.node, port.vrf or ""), _GLOBAL)
+        return self._vrfs.get((port.node, port.vrf or ""), GLOBAL)
 
     def beside(self, site: Site) -> Iterator[Site]:
         """The other sites that it reaches."""
@@ -171,7 +174,7 @@ class Vpns:
     def _meetings(self, src: str, dst: str) -> list[tuple[_Place, _Place]]:
         """Places of both that reach each other; those attached to one and the same VRF first."""
         both = ((mine, theirs) for mine in self._places(src) for theirs in self._places(dst))
-        met = [pair for pair in both if reach_each_other(pair[0].site, pair[1].site)]
+        met = [pair for pair in both if reach_each_other(pair[0].site, pair[1].site) or _both_outside(*pair)]
         return sorted(met, key=lambda pair: set(pair[0].site.attached).isdisjoint(pair[1].site.attached))
 
     def _places(self, name: str) -> list[_Place]:
@@ -179,11 +182,15 @@ class Vpns:
         if self.is_customer(name):
             return [_Place(self.site_of[name], "", self.addresses(name))]
         found = []
-        for vrf in (_GLOBAL, *self.nodes[name].vrfs):
-            loopbacks = self.nodes[name].loopbacks if vrf == _GLOBAL else ()
+        for vrf in (GLOBAL, *self.nodes[name].vrfs):
+            loopbacks = self.nodes[name].loopbacks if vrf == GLOBAL else ()
             ports = [near for near, _ in self._links[name] if self._vrf(near) == vrf]
             found.append(_Place(Site((), ((name, vrf),)), vrf.name, _plain(loopbacks, ports)))
         return found
+
+
+def _both_outside(a: _Place, b: _Place) -> bool:
+    return all(any(vrf == GLOBAL for _, vrf in place.site.attached) for place in (a, b))
 
 
 def _plain(loopbacks: tuple[str, ...], ports: list[Port]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from .capture import Tap, tap
 from .drift import drifts
 from .findings import Finding, Report
 from .mtu import probe_mtu
-from .reach import count, probe
+from .reach import Intent, count, probe
 from .sampling import in_turn
 from .trace import Trace, trace_on
 from .views import World
@@ -49,7 +49,7 @@ def check(
         return start + limit_s * _SHARES[kind]
 
     world = World(lab, records)
-    pairs = list(site_pairs(world.vpns))
+    pairs = list(site_pairs(Intent(lab)))
     report = _each("drift", "nodes", list(records), lambda node: drift_of(node, records, namespaces), until("drift"))
     _make_room(2 * len(lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
@@ -76,15 +76,17 @@ def drift_of(node: str, records: Mapping[str, frozenset[Record]], namespaces: Na
         yield Finding("drift", node, True, "its records", "as planned")
 
 
-def site_pairs(vpns: Vpns) -> Iterator[Pair]:
+def site_pairs(intent: Intent) -> Iterator[Pair]:
     """For each two sites that reach each other, in each IP version that both speak, one pair of end points, hosts if
     there are any."""
+    vpns = intent.vpns
     ends = {(site.nodes[0], version): _end(vpns, site, version) for site in vpns.sites for version in (4, 6)}
     for i, near in enumerate(vpns.sites):
-        for far in (far for far in vpns.sites[i + 1 :] if reach_each_other(near, far)):
-            for version in (4, 6):
+        for far in vpns.sites[i + 1 :]:
+            vpn = reach_each_other(near, far)
+            for version in (4, 6) if vpn or intent.by_routes else ():
                 src, dst = ends[near.nodes[0], version], ends[far.nodes[0], version]
-                if src and dst:
+                if src and dst and (vpn or intent.answer(src, vpns.address(dst, version) or "") == dst):
                     yield src, dst, version
 
 

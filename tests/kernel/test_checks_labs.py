@@ -16,6 +16,7 @@ from mnmpls.checks.views import World
 from mnmpls.errors import CheckFailed
 from mnmpls.model import Lab, Link, Node, Port, Vrf
 from mnmpls.sources import load
+from tests.kernel.odd_labs import LABS
 from tests.kernel.running import Running, running_lab
 
 pytestmark = pytest.mark.kernel
@@ -121,3 +122,23 @@ def test_vrfs_of_one_router_import_from_each_other() -> None:
         assert {("red-h", "blue-h"), ("blue-h", "red-ce")} <= reached
         assert not any("green" in src and "green" not in dst for src, dst in reached)
         assert [one.text() for one in _all_traces(lab) if not one.ok] == []
+
+
+@pytest.mark.parametrize("lab", LABS, ids=[lab.name for lab in LABS])
+def test_odd_labs_hold_too(lab: Lab) -> None:
+    """Whatever is in or outside of VPNs: the check of an unspoilt lab finds nothing wrong, and neither does a trace
+    between any two nodes, be they meant to reach each other or not."""
+    with running_lab(lab) as running:
+        report = check(running.lab, running.records, running.namespaces)
+        assert report.ok, report.text()
+        assert [one.text() for one in _all_traces(running) if not one.ok] == []
+
+
+def test_a_packet_that_cannot_be_answered_is_told() -> None:
+    """A node that gets the request but has no way back is shown to have got it, as predicted."""
+    with running_lab(next(lab for lab in LABS if lab.name == "outside-all-vrfs")) as lab:
+        found = lab.trace("h1", "p")
+    assert found.ok, found.text()
+    assert (found.delivered_to, found.answered) == ("p", False)
+    assert [(hop.node, hop.operation, hop.reason) for hop in found.reply] == [("p", "drop", "no route to 192.168.1.1")]
+    assert "p gets it and cannot answer" in found.text()

@@ -9,7 +9,7 @@ import pytest
 
 from mnmpls.checks.packets import checksum, decode, echo_request, number
 from mnmpls.checks.reach import ASCII_SIGNS, SIGNS, Expectation, Result, intended, matrix, signs
-from mnmpls.model import Lab, Vrf
+from mnmpls.model import Lab, StaticRoute, Vrf
 from mnmpls.plan import complete, l3vpn
 from mnmpls.sources import load
 
@@ -85,6 +85,22 @@ def _with_vrfs(lab: Lab, name: str, change: object) -> Lab:
 def _changed(vrf: object) -> Vrf:
     assert isinstance(vrf, Vrf)
     return vrf
+
+
+def test_routes_of_the_user_join_what_targets_keep_apart(lab: Lab) -> None:
+    """Where a route that the user gave leads to an end point of another VPN, and the answers find back, that end point
+    is meant to answer; with one direction only it is not."""
+    apart = _with_vrfs(lab, "pe2", lambda vrf: replace(vrf, exports=("65000:999",), imports=("65000:999",)))
+    assert intended(apart)["c1h1", "c1h3"].answer is None
+    there = StaticRoute("88.2.1.0/24", "2.1.1.2", labels=(101,), vrf="vrf-pe1-c1")
+    back = StaticRoute("88.1.1.0/24", "2.1.1.5", labels=(102,), vrf="vrf-pe2-c1")
+    joined = {}
+    for name, routes in (("one", {"pe1": (there,)}), ("both", {"pe1": (there,), "pe2": (back,)})):
+        nodes = tuple(replace(node, routes=routes.get(node.name, ())) for node in apart.nodes)
+        joined[name] = intended(replace(apart, nodes=nodes))
+    assert joined["one"]["c1h1", "c1h3"].answer is None
+    assert joined["both"]["c1h1", "c1h3"].answer == "c1h3"
+    assert joined["both"]["c2h1", "c2h3"].answer is None
 
 
 @pytest.mark.parametrize(("customers", "sites", "hosts", "core"), [(1, 2, 1, 1), (2, 3, 1, 2), (3, 2, 2, 3)])
