@@ -17,7 +17,7 @@ ROOMS = {
     "guest": "guest",
     "completion": "completion",
     **dict.fromkeys(("up", "down", "list", "exec", "apply"), "labs"),
-    **dict.fromkeys(("check", "trace", "drift"), "watch"),
+    **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
     **dict.fromkeys(("plan", "graph", "schema"), "show"),
 }
 """Which module has which verb: a start takes in what it needs, which in an emulated kernel is half of its time."""
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mnmpls list | head`: Python would complain once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+    except OSError as error:  # a full disk, a file that is not ours: the machine's own words are the message
+        print(f"mnmpls: {error.filename or options.verb}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -72,6 +72,13 @@ def _watching(verbs: Any) -> None:
     _lab(trace)
     trace.add_argument("src", metavar="SRC")
     trace.add_argument("dst", metavar="DST")
+    capture = _verb(verbs, "capture", "packets of one port, as pcap: … | wireshark -k -i -", limit=None)
+    _lab(capture)
+    capture.add_argument("node", metavar="NODE")
+    capture.add_argument("port", metavar="PORT")
+    capture.add_argument("-w", dest="file", metavar="FILE", help="into a file (else to the standard output)")
+    capture.add_argument("-c", dest="count", type=int, default=0, metavar="N", help="end after N packets")
+    capture.add_argument("--timeout", dest="seconds", type=_seconds, default=0, metavar="S", help="end after S seconds")
 
 
 def _showing(verbs: Any) -> None:
@@ -110,12 +117,15 @@ def _completion(verbs: Any) -> None:
     shell.add_argument("shell", choices=shells, help="let it evaluate what this prints (words: what it asks then)")
 
 
-def _verb(verbs: Any, name: str, text: str, json: bool = False, limit: float = LIMIT_S) -> argparse.ArgumentParser:
+def _verb(
+    verbs: Any, name: str, text: str, json: bool = False, limit: float | None = LIMIT_S
+) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     if json:
         verb.add_argument("--json", action="store_true", help="for programs")
-    usual = f"{limit:g}" if limit else "none"
-    verb.add_argument("--timeout", type=_seconds, default=limit, metavar="S", help=f"end after S seconds ({usual})")
+    if limit is not None:
+        usual = f"{limit:g}" if limit else "none"
+        verb.add_argument("--timeout", type=_seconds, default=limit, metavar="S", help=f"end after S seconds ({usual})")
     return verb
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from argparse import Namespace
+from functools import reduce
+from operator import add
+from typing import BinaryIO
 
 from .. import checks, live
+from ..checks import pcap
+from ..errors import UsageError
 from .naming import again_inside, in_guest, name_of
 
 
@@ -13,7 +21,10 @@ def verb_check(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with live.join(name) as lab:
-        report = checks.Report(tuple(finding for part in lab.parts for finding in part.check().findings))
+        report = reduce(add, (part.check() for part in lab.parts))
+    if options.junit:
+        print(report.junit(f"mnmpls check {name}"), end="")
+        return 0 if report.ok else 1
     return _say(report, options)
 
 
@@ -28,7 +39,7 @@ def verb_drift(options: Namespace) -> int:
 
 
 def _say(report: checks.Report, options: Namespace) -> int:
-    print(report.text())
+    print(json.dumps(report.data()) if options.json else report.text())
     return 0 if report.ok else 1
 
 
@@ -38,5 +49,27 @@ def verb_trace(options: Namespace) -> int:
         return again_inside(name, options.words)
     with live.join(name) as lab:
         way = lab.part(options.src, options.dst).trace(options.src, options.dst)
-    print(way.text())
+    print(json.dumps(way.data()) if options.json else way.text())
     return 0 if way.ok else 1
+
+
+def verb_capture(options: Namespace) -> int:
+    name = name_of(options.lab)
+    with _pcap_file(options) as out:
+        if in_guest(name):
+            words = ["capture", name, options.node, options.port, "-c", str(options.count)]
+            words += ["--timeout", f"{options.seconds:g}"]
+            return again_inside(name, words, stdout=out.fileno())
+        with live.join(name) as lab:
+            count, seconds = options.count or None, options.seconds or None
+            written = pcap.record(lab.node(options.node).namespace, options.port, out, count, seconds)
+    print(f"{written} packets of {options.node}'s {options.port}", file=sys.stderr)
+    return 0
+
+
+def _pcap_file(options: Namespace) -> BinaryIO:
+    if options.file:
+        return open(options.file, "wb")
+    if sys.stdout.isatty():
+        raise UsageError("capture: a pcap is not for a terminal: say -w FILE, or pipe it: ... | wireshark -k -i -")
+    return os.fdopen(os.dup(1), "wb")

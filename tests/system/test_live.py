@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pexpect
 import pytest
@@ -264,6 +265,39 @@ def test_drift_is_told_and_apply_repairs_it(lab: str) -> None:
     assert mnmpls("check", lab).returncode == 1
     good("apply", lab)
     good("drift", lab)
+
+
+def test_check_and_drift_for_programs(lab: str) -> None:
+    """JSON and JUnit say the same as the text: what was expected, what was seen, and whether all is well."""
+    assert json.loads(good("check", lab, "--json"))["ok"] is True
+    good("exec", lab, "h1", "--", "ip", "route", "del", "default")
+    report = json.loads(mnmpls("check", lab, "--json").stdout)
+    assert report["ok"] is False
+    bad = [finding for finding in report["findings"] if not finding["ok"]]
+    assert {"drift", "reach"} <= {finding["kind"] for finding in bad} and all(finding["expected"] for finding in bad)
+    suite = ElementTree.fromstring(mnmpls("check", lab, "--junit").stdout)
+    assert int(suite.attrib["failures"]) == len(bad) == len(suite.findall("testcase/failure"))
+    assert json.loads(mnmpls("drift", lab, "--json").stdout)["ok"] is False
+
+
+def test_capture_is_for_wireshark(lab: str, tmp_path: Path) -> None:
+    """A file or a pipe with one port's packets, which tcpdump reads; an unknown port is an error that names it."""
+    words = [*MNMPLS, "capture", lab, "r", "r-h3-eth", "-c", "2"]
+    with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as capture:
+        assert capture.stdout and capture.stdout.read(4)  # the head of the file: it listens
+        good("exec", lab, "h1", "--", "ping", "-c1", "10.2.2.1")
+        rest, said = capture.communicate(timeout=20)
+    assert b"2 packets" in said and b"\x0a\x01\x01\x01\x0a\x02\x02\x01" in rest  # 10.1.1.1 to 10.2.2.1
+    file = tmp_path / "r.pcap"
+    good("capture", lab, "h1", "h1-eth", "-w", file, "--timeout", "1")
+    assert subprocess.run(["tcpdump", "-nr", file], capture_output=True, check=False).returncode == 0
+    done = mnmpls("capture", lab, "r", "zzz", "-w", file)
+    assert done.returncode == 1 and "zzz" in done.stderr
+
+
+def test_plan_of_what_runs(lab: str, file: Path) -> None:
+    """By its name a running lab's plan is told, the same as its file's."""
+    assert good("plan", lab, "--json") == good("plan", file, "--json")
 
 
 def test_exec_lines_run_only_when_allowed(file: Path, name: str, tmp_path: Path) -> None:
