@@ -17,6 +17,7 @@ from ..errors import MnmplsError
 from ..model import Lab
 from ..netns import RunningLab
 from ..sources import from_data
+from ..wording import words
 from .ipnetns import Published
 from .serving import Served, answer, answers_of
 
@@ -59,7 +60,7 @@ class Holder:
             self.published.show(self.running.namespaces)
         return {
             "nodes": {
-                node: {"removed": list(map(str, work.remove)), "written": list(map(str, work.write))}
+                node: {"removed": list(map(words, work.remove)), "written": list(map(words, work.write))}
                 for node, work in done.items()
                 if work
             }

@@ -35,7 +35,7 @@ BELOW = {
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases", "registry"},
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes"},
     "registry": VOCABULARY,
-    "live": VOCABULARY | {"sources", "kernel", "processes", "netns", "registry", "kernel_choice"},
+    "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "netns", "registry", "kernel_choice"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"registry", "live"},
     "cli": VOCABULARY | BELOW_RUNTIMES | {"registry", "netns", "live", "export"},
     "__main__": {"cli"},
