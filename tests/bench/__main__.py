@@ -54,7 +54,7 @@ def chains(options: argparse.Namespace) -> list[Table]:
 
 
 def _table(runs: Runs, nodes: int, names: Sequence[str]) -> Table:
-    heads = (f"chain of {nodes}", "build", "× floor", "build and stop", "stop", "forks", "processes per node")
+    heads = (f"chain of {nodes}", "build", "× floor", "build and stop", "stop", "forks, threads", "processes per node")
     return Table(heads, [_row(name, runs[name, nodes], runs[FLOOR, nodes]) for name in names if (name, nodes) in runs])
 
 

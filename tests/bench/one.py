@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Measured(TypedDict):
-    """Seconds; forks during build and stop; processes that are there after the build and were not before."""
+    """Seconds; forks and threads during build and stop; processes that the build has added."""
 
     nodes: int
     build_s: float
@@ -82,7 +82,7 @@ def _run(variant: str, nodes: int) -> Measured:
 
 
 def _births() -> int:
-    """How many processes there have been: a PID namespace gives its numbers one after the other."""
+    """How many processes and threads there have been: a PID namespace gives its numbers one after the other."""
     child = os.fork()
     if child == 0:
         os._exit(0)
