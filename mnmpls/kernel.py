@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
@@ -12,17 +11,14 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeVar
 
-from . import messages
+from . import messages, netspace
 from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
 from .netlink import Message, Refused, Socket, attributes
 from .refusals import missing_interface, refusal, refused
-from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice, sysctl_parts
+from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
-
-CLONE_NEWNET = 0x40000000
-_OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 _INDICES = count(1000)
 """Of the interfaces that this process makes: known without asking, and far from what the kernel counts out itself.
@@ -47,7 +43,6 @@ _LO = Interface(1, "lo", False, 65536, 0, "", {})
 """All that there is in a new namespace (include/net/net_namespace.h, LOOPBACK_IFINDEX)."""
 
 _Asked = TypeVar("_Asked")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
@@ -63,20 +58,16 @@ class Namespace:
     @classmethod
     def create(cls) -> Namespace:
         """A new one; the calling thread stays where it is. Raises KernelRefused without the right to."""
-        former = os.open(_OWN_NAMESPACE, os.O_RDONLY)
         try:
-            _checked(_libc.unshare(CLONE_NEWNET))
-            try:
-                _take_link_locals_at_once()
-                created = cls(os.open(_OWN_NAMESPACE, os.O_RDONLY), new=True)
-                created._socket = Socket()  # While we are there: entering again costs more than the rest of this.
-                return created
-            finally:
-                _checked(_libc.setns(former, CLONE_NEWNET))
+            return netspace.create(cls._new)
         except OSError as error:
             raise refused("a new network namespace", error.errno or 0, "") from error
-        finally:
-            os.close(former)
+
+    @classmethod
+    def _new(cls, fd: int) -> Namespace:
+        created = cls(fd, new=True)
+        created._socket = Socket()  # While we are there: entering again costs more than the rest of this.
+        return created
 
     @classmethod
     def open(cls, path: str) -> Namespace:
@@ -111,21 +102,8 @@ class Namespace:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """The calling thread is inside, and back in its former namespace afterwards."""
-        with self._inside(self.fd):
+        with netspace.entered(self.fd):
             yield
-
-    @staticmethod
-    @contextmanager
-    def _inside(fd: int) -> Iterator[None]:
-        former = os.open(_OWN_NAMESPACE, os.O_RDONLY)
-        try:
-            _checked(_libc.setns(fd, CLONE_NEWNET))
-            try:
-                yield
-            finally:
-                _checked(_libc.setns(former, CLONE_NEWNET))
-        finally:
-            os.close(former)
 
     def socket(self, family: int, type: int, proto: int = 0) -> socket.socket:
         """A socket that lives inside, whoever uses it later."""
@@ -179,15 +157,14 @@ class Namespace:
         return interfaces
 
     def _read_sysctls(self, keys: Iterable[str]) -> Iterator[Sysctl]:
-        """Those that exist. /proc/sys/net shows the namespace of the thread that opens it."""
+        """Those that exist."""
         wanted = sorted(set(keys))
         if not wanted:
             return
-        with self._inside(self._fd):
+        with netspace.entered(self._fd):
             for key in wanted:
                 try:
-                    with open(_sysctl_path(key)) as file:
-                        yield Sysctl(key, " ".join(file.read().split()))
+                    yield Sysctl(key, netspace.read_sysctl(key))
                 except OSError:  # Not there, or not to be read: writing it will tell.
                     continue
 
@@ -242,10 +219,10 @@ class Namespace:
             if not record.key.startswith("net.") or "/" in record.key:
                 why = "it is no setting of a network namespace"
                 raise refusal(record, why, "only net.* keys belong to a node")
-        with self._inside(self._fd):
+        with netspace.entered(self._fd):
             for record in records:
                 try:
-                    _write_file(_sysctl_path(record.key), record.value.encode() + b"\n")
+                    netspace.write_sysctl(record.key, record.value)
                 except OSError as error:
                     raise refused(record, error.errno or 0, "") from error
 
@@ -278,7 +255,7 @@ class Namespace:
     @property
     def _netlink(self) -> Socket:
         if self._socket is None:
-            with self._inside(self._fd):
+            with netspace.entered(self._fd):
                 self._socket = Socket()
         return self._socket
 
@@ -390,26 +367,6 @@ def _wire_messages(each: Wire) -> list[Message]:
     return [messages.veth_new(*(end._new_port(name, mac, each.mtu_bytes, numbered) for end, name, mac in each.ends()))]
 
 
-def _write_file(path: str, data: bytes) -> None:
-    """Unbuffered, so that the kernel's refusal comes from here."""
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-
-
-def _take_link_locals_at_once() -> None:
-    """In the calling thread's new namespace: without duplicate address detection, which would keep every link-local
-    address, and with it neighbour discovery on behalf of others, from use for its first second or two. The greater
-    of the two settings counts (net/ipv6/addrconf.c, addrconf_dad_begin); later interfaces copy ``default``."""
-    for which in ("all", "default"):
-        try:
-            _write_file(_sysctl_path(f"net.ipv6.conf.{which}.accept_dad"), b"0\n")
-        except FileNotFoundError:  # a kernel without IPv6
-            return
-
-
 def _device_records(interfaces: list[Interface], names: dict[int, str]) -> Iterator[Record]:
     for each in interfaces:
         if each.kind == "vrf":
@@ -423,10 +380,6 @@ def _device_records(interfaces: list[Interface], names: dict[int, str]) -> Itera
                 yield Member(each.name, names[each.master])
 
 
-def _sysctl_path(key: str) -> str:
-    return "/".join(("/proc/sys", *sysctl_parts(key)))
-
-
 def _legs(record: Record) -> int:
     """How often a removal is asked for: IPv6 hops without a gateway are routes of their own to the kernel."""
     if isinstance(record, Route) and ":" in record.dst and any(not hop.via for hop in record.hops):
@@ -438,9 +391,3 @@ def _refusal(record: object, error: Refused) -> KernelRefused:
     if error.code == errno.ENODEV and error.name:
         return missing_interface(record, error.name)
     return refused(record, error.code, error.said)
-
-
-def _checked(result: int) -> None:
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))

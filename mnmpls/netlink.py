@@ -1,7 +1,7 @@
 """rtnetlink's wire format and one socket that speaks it (RFC 3549; include/uapi/linux/netlink.h).
 
-Written here and not taken from a library: in a UML guest importing pyroute2 costs 0.45 s and one of its calls
-2.6 ms, against 0.4 ms for a record written with this. Only kernel.py and messages.py use this.
+Written here and not taken from a library: in a UML guest importing pyroute2 costs 0.5 s and more and one of its calls
+2.6 ms, against 6 µs for a label route among many. Only kernel.py and messages.py use this.
 """
 
 from __future__ import annotations

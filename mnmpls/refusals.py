@@ -39,6 +39,8 @@ def _meaning(record: object, code: int, said: str) -> tuple[str, str]:
     if code == errno.ENOSPC and "namespace" in str(record):
         which = "pid" if "PID" in str(record) else "net"
         return "this user may have no more of them", f"raise the sysctl user.max_{which}_namespaces (namespaces(7))"
+    if code == errno.EMFILE:
+        return "this process has as many files open as it may", "raise its limit: `ulimit -n`; a node takes two"
     if code in (errno.ENOSPC, errno.ENOBUFS, errno.ENOMEM):
         return "the kernel is out of room for it", "use a smaller lab, or give the machine or guest more memory"
     for kind, meaning in _BY_RECORD.items():

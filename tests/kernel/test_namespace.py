@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import time
@@ -96,6 +97,23 @@ def test_open_is_the_same_namespace(scene: Scene) -> None:
     """A namespace opened by a path is the one that the path stands for."""
     with scene.here.entered(), closing(Namespace.open(OWN)) as again:
         assert again.ports() == scene.here.ports()
+
+
+def test_many_namespaces_where_few_files_are_usual() -> None:
+    """The usual limit of open files is raised for them; one that cannot be is told."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    here = len(os.listdir("/proc/self/fd"))
+    made = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (here + 10, hard))
+        made += [Namespace.create() for _ in range(20)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (here + 41, here + 41))
+        with pytest.raises(KernelRefused, match="as many files open as it may"):
+            made += [Namespace.create() for _ in range(20)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in made:
+            each.close()
 
 
 def test_closed_namespaces_vanish() -> None:
