@@ -18,5 +18,10 @@ setup(
     install_requires=["PyYAML>=6.0"],
     # Not required: PyPI's Mininet comes without mnexec and would hide Debian's.
     extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "jsonschema", "pexpect"]},
-    entry_points={"console_scripts": ["mnmpls=mnmpls.cli:main"]},
+    entry_points={
+        "console_scripts": ["mnmpls=mnmpls.cli:main"],
+        # Called like its module, so that `-p mnmpls.pytest_plugin` and a conftest's pytest_plugins mean this one.
+        "pytest11": ["mnmpls.pytest_plugin=mnmpls.pytest_plugin"],
+    },
+    classifiers=["Framework :: Pytest"],
 )

@@ -55,9 +55,14 @@ def _ensure(features: frozenset[str], name: str) -> None:
 
 
 def _again_in(choice: guests.Choice, name: str) -> NoReturn:
-    if hasattr(sys, "ps1") or sys.flags.interactive or "pytest" in sys.modules:
+    if "pytest" in sys.modules:
         raise MissingFeature(
-            f"{choice.why}; and an interactive Python or pytest cannot be moved into a guest: "
+            f"{choice.why}; and a test cannot be moved into a guest while it runs: mark it with "
+            "@pytest.mark.lab_kernel, and it is run there"
+        )
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        raise MissingFeature(
+            f"{choice.why}; and an interactive Python cannot be moved into a guest: "
             f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
         )
     name, listener = registry.claim_free(name)

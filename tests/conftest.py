@@ -1,4 +1,8 @@
-"""Rules of every test run: a test that did not run proves nothing, and CI says so with a failure."""
+"""Rules of every test run: a test that did not run proves nothing, and CI says so with a failure.
+
+Tests marked ``kernel`` run where labs can (mnmpls.pytest_plugin). Those without a marker come first, so that they run
+while a guest boots; those marked ``system``, which look at what is left on the machine, when it is gone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from _pytest.terminal import TerminalReporter
 
-pytest_plugins = ("tests.forwarding",)
+pytest_plugins = ("mnmpls.pytest_plugin",)
 
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -22,6 +26,14 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"did not run, which CI counts as a failure: {reason}"
     if hasattr(report, "wasxfail"):
         del report.wasxfail
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("kernel"):
+            item.add_marker("lab_kernel")
+    markers = ("kernel", "system")
+    items.sort(key=lambda item: [name for name in markers if item.get_closest_marker(name)])
 
 
 # Wrappers come before pytest's own counting of failures, which decides the exit status.

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.system
 
 
 def test_the_readme_shows_files() -> None:
-    """A script, a lab file and the script for it are there to be tried."""
-    assert sorted(FILES) == ["small.py", "small.yml", "vpn.py"]
+    """Scripts, a lab file and a test are there to be tried."""
+    assert sorted(FILES) == ["small.py", "small.yml", "test_vpn.py", "vpn.py"]
 
 
-@pytest.mark.parametrize("script", sorted(name for name in FILES if name.endswith(".py")))
+@pytest.mark.parametrize("script", ["small.py", "vpn.py"])
 def test_the_readmes_script_runs(script: str, tmp_path: Path) -> None:
     """Saved and started as an ordinary script, it brings its lab up, everyone reaches everyone, the labels are the
     planned ones, and its status is 0."""
@@ -34,6 +34,17 @@ def test_the_readmes_script_runs(script: str, tmp_path: Path) -> None:
     assert "*** Results: 0% " in done.stdout, done.stdout
     asked, held = re.search(r"^(\d+) of (\d+) findings as intended", done.stdout, re.M).groups()  # type: ignore[union-attr]
     assert asked == held, done.stdout
+
+
+def test_the_readmes_test_passes(tmp_path: Path) -> None:
+    """Saved beside the lab file, it is found by pytest and passes."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["/usr/bin/python3", "-m", "pytest", "-p", "mnmpls.pytest_plugin"], cwd=tmp_path, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("verb", re.findall(r"^make (\w+)", README, re.M))

@@ -39,6 +39,7 @@ BELOW = {
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "netns", "registry", "kernel_choice"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"registry", "live"},
     "cli": VOCABULARY | BELOW_RUNTIMES | {"registry", "netns", "live", "export"},
+    "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
     "__init__": {"sources", "live"},
 }
