@@ -8,6 +8,7 @@ from .messages import RTPROT_MNMPLS
 from .state import (
     IPV6_METRIC,
     MAIN_TABLE,
+    TTL_AS_SET,
     Address,
     Bridge,
     LabelRoute,
@@ -23,6 +24,9 @@ from .state import (
 
 OURS = ("proto", str(RTPROT_MNMPLS))
 """What a route of ours carries, so that what was typed is read back as the same record."""
+
+
+TTL_MODES = {"uniform": "enabled", "pipe": "disabled"}
 
 
 def command(record: Record) -> list[str]:
@@ -43,8 +47,9 @@ def command(record: Record) -> list[str]:
             return ["ip", "address", "add", cidr, "dev", port, *(["nodad"] if ":" in cidr else [])]
         case Route():
             return _route(record)
-        case LabelRoute(label, hops):
-            return ["ip", "-f", "mpls", "route", "add", str(label), *_hops(hops, _label_hop)]
+        case LabelRoute(label, hops, ttl):
+            mode = ["ttl-propagate", TTL_MODES[ttl]] if ttl else []
+            return ["ip", "-f", "mpls", "route", "add", str(label), *mode, *_hops(hops, _label_hop)]
 
 
 def _state(up: bool) -> str:
@@ -68,7 +73,8 @@ def _route(record: Route) -> list[str]:
 
 
 def _route_hop(hop: NextHop, version: int) -> list[str]:
-    pushed = ["encap", "mpls", stack(hop.labels)] if hop.labels else []
+    ttl = ["ttl", str(hop.ttl)] if hop.ttl != TTL_AS_SET else []
+    pushed = ["encap", "mpls", stack(hop.labels), *ttl] if hop.labels else []
     same = (6 if ":" in hop.via else 4) == version
     return pushed + (["via", hop.via] if same else _via(hop.via)) if hop.via else pushed
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
-from .state import MAIN_TABLE, Address, LabelRoute, NextHop, Route
+from .state import MAIN_TABLE, TTL_AS_SET, Address, LabelRoute, NextHop, Route
 
 RTPROT_MNMPLS = 201
 RTPROT_BOOT = 3
@@ -33,12 +33,14 @@ IFA_F_NODAD = 2
 IFAPROT_KERNEL = {b"\1", b"\2", b"\3"}
 """lo's own, from a router advertisement, link-local (include/uapi/linux/if_addr.h; since Linux 5.18)."""
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 6, 9, 15
-RTA_VIA, RTA_NEWDST, RTA_ENCAP_TYPE, RTA_ENCAP = 18, 19, 21, 22
-LWTUNNEL_ENCAP_MPLS, MPLS_IPTUNNEL_DST = 1, 1
+RTA_VIA, RTA_NEWDST, RTA_ENCAP_TYPE, RTA_ENCAP, RTA_TTL_PROPAGATE = 18, 19, 21, 22, 26
+LWTUNNEL_ENCAP_MPLS, MPLS_IPTUNNEL_DST, MPLS_IPTUNNEL_TTL = 1, 1, 2
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8, "throw": 9}
 _LABEL_BITS = 20
 _KIND_NAMES = {number: name for name, number in ROUTE_KINDS.items()}
+_TTL_MODES = {"uniform": b"\1", "pipe": b"\0"}
+_TTL_NAMES = {value: name for name, value in _TTL_MODES.items()}
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
@@ -220,7 +222,8 @@ def _route_hop(hop: NextHop, family: int) -> bytes:
         via = attribute(RTA_GATEWAY, socket.inet_pton(family, hop.via)) if same else _via(hop.via)
     if not hop.labels:
         return via
-    encap = nest(RTA_ENCAP, _stack(MPLS_IPTUNNEL_DST, hop.labels))
+    ttl = attribute(MPLS_IPTUNNEL_TTL, bytes([hop.ttl])) if hop.ttl != TTL_AS_SET else b""
+    encap = nest(RTA_ENCAP, _stack(MPLS_IPTUNNEL_DST, hop.labels), ttl)
     return via + attribute(RTA_ENCAP_TYPE, struct.pack("=H", LWTUNNEL_ENCAP_MPLS)) + encap
 
 
@@ -254,25 +257,38 @@ def routes(bodies: Iterable[bytes], names: Mapping[int, str], protocol: int = RT
         table = _number(given[RTA_TABLE]) if RTA_TABLE in given else table
         hops = found.setdefault((table, dst, _KIND_NAMES[kind], _number(given.get(RTA_PRIORITY, b""))), [])
         if kind == ROUTE_KINDS["unicast"]:
-            hops.extend(_read_hops(given, names, _route_labels))
+            hops.extend(_read_hops(given, names, _pushed))
     for (table, dst, name, metric), hops in found.items():
         yield Route(table, dst, tuple(sorted(hops)), name, metric)
 
 
-def _route_labels(given: Mapping[int, bytes]) -> tuple[int, ...]:
-    return labels(attributes(given.get(RTA_ENCAP, b"")).get(MPLS_IPTUNNEL_DST, b""))
+def _pushed(given: Mapping[int, bytes]) -> tuple[tuple[int, ...], int]:
+    if RTA_ENCAP not in given:
+        return (), TTL_AS_SET
+    encap = attributes(given[RTA_ENCAP])
+    ttl = encap.get(MPLS_IPTUNNEL_TTL)
+    return labels(encap.get(MPLS_IPTUNNEL_DST, b"")), TTL_AS_SET if ttl is None else ttl[0]
+
+
+def _swapped(given: Mapping[int, bytes]) -> tuple[tuple[int, ...], int]:
+    return labels(given.get(RTA_NEWDST, b"")), TTL_AS_SET
 
 
 def _read_hops(
-    given: Mapping[int, bytes], names: Mapping[int, str], stack: Callable[[Mapping[int, bytes]], tuple[int, ...]]
+    given: Mapping[int, bytes],
+    names: Mapping[int, str],
+    stack: Callable[[Mapping[int, bytes]], tuple[tuple[int, ...], int]],
 ) -> Iterator[NextHop]:
+    """``stack`` reads a hop's labels and their TTL."""
     if RTA_MULTIPATH not in given:
-        yield NextHop(_read_via(given), names.get(_number(given.get(RTA_OIF, b"")), ""), stack(given))
+        out, ttl = stack(given)
+        yield NextHop(_read_via(given), names.get(_number(given.get(RTA_OIF, b"")), ""), out, ttl=ttl)
     data = given.get(RTA_MULTIPATH, b"")
     while len(data) >= _RTNEXTHOP.size:
         length, _, weight, index = _RTNEXTHOP.unpack_from(data)
         of_hop = attributes(data[_RTNEXTHOP.size : length])
-        yield NextHop(_read_via(of_hop), names.get(index, ""), stack(of_hop), weight + 1)
+        out, ttl = stack(of_hop)
+        yield NextHop(_read_via(of_hop), names.get(index, ""), out, weight + 1, ttl)
         data = data[length + 3 & ~3 :]
 
 
@@ -295,8 +311,9 @@ def _via(gateway: str) -> bytes:
 
 
 def label_new(record: LabelRoute, index: Index) -> Message:
+    ttl = attribute(RTA_TTL_PROPAGATE, _TTL_MODES[record.ttl]) if record.ttl else b""
     hops = _hops(_label_hop, record.hops, index)
-    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _label(record) + hops)
+    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _label(record) + ttl + hops)
 
 
 def label_delete(record: LabelRoute) -> Message:
@@ -319,8 +336,8 @@ def label_routes(
         family, _, _, _, _, made_by, _, _, _ = _ROUTE.unpack_from(body)
         if family == AF_MPLS and made_by == protocol:
             given = attributes(body[_ROUTE.size :])
-            hops = _read_hops(given, names, lambda of_hop: labels(of_hop.get(RTA_NEWDST, b"")))
-            yield LabelRoute(labels(given[RTA_DST])[0], tuple(sorted(hops)))
+            hops = tuple(sorted(_read_hops(given, names, _swapped)))
+            yield LabelRoute(labels(given[RTA_DST])[0], hops, _TTL_NAMES.get(given.get(RTA_TTL_PROPAGATE, b""), ""))
 
 
 def _stack(kind: int, stack: tuple[int, ...]) -> bytes:

@@ -17,6 +17,9 @@ UNREACHABLE_METRIC = 4278198272
 """Metric of a VRF's unreachable default: as low in preference as the kernel's VRF documentation advises
 (Documentation/networking/vrf.rst), so that any real default wins."""
 
+TTL_AS_SET = -1
+"""The TTL of pushed labels is what the router's net.mpls.ip_ttl_propagate and net.mpls.default_ttl make it."""
+
 IPV6_METRIC = 1024
 """What the kernel writes for an IPv6 route without a metric (IP6_RT_PRIO_USER)."""
 
@@ -74,12 +77,14 @@ class Address:
 @dataclass(frozen=True, order=True, slots=True)
 class NextHop:
     """One way on. ``via`` is empty for a hop without a gateway (on-link, a VRF device, ``lo``); ``labels`` are
-    those on the packet afterwards, outermost first. ``weight`` counts only among several hops."""
+    those on the packet afterwards, outermost first. ``weight`` counts only among several hops. ``ttl`` is that of
+    labels pushed on an IP packet: 1 to 255, 0 for the packet's own, or TTL_AS_SET."""
 
     via: str
     port: str
     labels: tuple[int, ...] = ()
     weight: int = 1
+    ttl: int = TTL_AS_SET
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -97,10 +102,13 @@ class Route:
 @dataclass(frozen=True, order=True, slots=True)
 class LabelRoute:
     """An incoming label map (ILM, RFC 3031 3.11) entry: swap (hops with labels), pop and forward (hops with a
-    gateway but no labels), or pop and look up (a hop without gateway: a VRF device or ``lo``)."""
+    gateway but no labels), or pop and look up (a hop without gateway: a VRF device or ``lo``). ``ttl`` tells what
+    the IP packet under the last label has when that is popped: ``uniform``: the label's; ``pipe``: its own, less one
+    (RFC 3443); empty: as net.mpls.ip_ttl_propagate says."""
 
     label: int
     hops: tuple[NextHop, ...]
+    ttl: str = ""
 
 
 Record = Sysctl | VrfDevice | Bridge | Member | Port | Address | Route | LabelRoute

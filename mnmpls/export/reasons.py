@@ -58,7 +58,7 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return "a link's address brings its subnet's route along" + _in_vrf(atlas, node, port)
         case Route():
             return _route(atlas, node, record)
-        case LabelRoute(label, hops):
+        case LabelRoute(label, hops, _):
             return _label(atlas, node, label, hops[0]) + (f"; {len(hops)} equal ways" if len(hops) > 1 else "")
 
 

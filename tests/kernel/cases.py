@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mnmpls.state import (
     IPV6_METRIC,
     MAIN_TABLE,
+    TTL_AS_SET,
     UNREACHABLE_METRIC,
     Address,
     Bridge,
@@ -32,8 +33,8 @@ class Case:
     needs: tuple[Record, ...] = ()
 
 
-def _hop(via: str, *labels: int, port: str = "left.1", weight: int = 1) -> NextHop:
-    return NextHop(via, port, labels, weight)
+def _hop(via: str, *labels: int, port: str = "left.1", weight: int = 1, ttl: int = TTL_AS_SET) -> NextHop:
+    return NextHop(via, port, labels, weight, ttl)
 
 
 def _route4(name: str, *hops: NextHop, table: int = MAIN_TABLE, metric: int = 0, dst: str = "10.5.0.0/24") -> Case:
@@ -61,7 +62,7 @@ def _nowhere(version: int, kind: str, dst: str, metric: int) -> Case:
     return Case(f"{kind}{version}", Route(1000, dst, (), kind, metric), f"{it} del {kind} {place}", (change,))
 
 
-def _label(name: str, *hops: NextHop) -> Case:
+def _label(name: str, *hops: NextHop, ttl: str = "") -> Case:
     changes: tuple[str, ...] = (
         "ip -M route replace 100 as 999 via inet 10.0.0.9 dev left.1",
         "ip -M route replace 100 via inet 10.0.0.9 dev left.1 proto 201",
@@ -69,7 +70,7 @@ def _label(name: str, *hops: NextHop) -> Case:
     )
     if hops == (_hop("", port="red"),):
         changes = changes[:2]
-    return Case(f"label-{name}", LabelRoute(100, tuple(sorted(hops))), "ip -M route del 100", changes)
+    return Case(f"label-{name}", LabelRoute(100, tuple(sorted(hops)), ttl), "ip -M route del 100", changes)
 
 
 def _sysctl(key: str, value: str, other: str, path: str = "") -> Case:
@@ -148,6 +149,11 @@ _ROUTES = (
     _route4("one-label", _hop("10.0.0.2", 101)),
     _route4("two-labels", _hop("10.0.0.2", 18, 1002), table=1000),
     _route4("three-labels", _hop("10.0.0.2", 18, 1002, 1048575)),
+    _route4("thirty-labels", _hop("10.0.0.2", *range(100, 130))),
+    _route4("explicit-null", _hop("10.0.0.2", 0)),
+    _route4("labels-ttl", _hop("10.0.0.2", 18, 1002, ttl=255)),
+    _route4("labels-ttl-of-the-packet", _hop("10.0.0.2", 18, ttl=0)),
+    _route4("multipath-labels-ttl", _hop("10.0.0.2", 18, ttl=7), _hop("10.0.0.3", 19, ttl=0), _hop("10.0.0.4", 20)),
     _route4("label-ipv6-gateway", _hop("fd00::2", 18, 1002)),
     _route4("multipath", _hop("10.0.0.2"), _hop("10.0.0.3")),
     _route4("multipath-weights", _hop("10.0.0.2", weight=3), _hop("10.0.0.3", weight=256), _hop("10.0.0.4")),
@@ -162,6 +168,8 @@ _ROUTES = (
     _route6("one-label", _hop("fd00::2", 101)),
     _route6("two-labels", _hop("fd00::2", 18, 1002), table=1000),
     _route6("three-labels", _hop("fd00::2", 18, 1002, 1048575)),
+    _route6("thirty-labels", _hop("fd00::2", *range(100, 130))),
+    _route6("labels-ttl", _hop("fd00::2", 18, 2, ttl=9)),
     _route6("multipath", _hop("fd00::2"), _hop("fd00::3")),
     _route6("multipath-weights", _hop("fd00::2", weight=3), _hop("fd00::3", weight=256), _hop("fd00::4")),
     _route6("multipath-labels", _hop("fd00::2", 18), _hop("fd00::3", 19, 20, 21), _hop("fd00::4", weight=2)),
@@ -176,6 +184,12 @@ _LABELS = (
     _label("swap-ipv6", _hop("fd00::2", 111)),
     _label("swap-and-push-two", _hop("10.0.0.2", 18, 1002)),
     _label("swap-and-push-three", _hop("fd00::2", 18, 1002, 1048575)),
+    _label("swap-and-push-thirty", _hop("10.0.0.2", *range(100, 130))),
+    _label("swap-to-explicit-null", _hop("fd00::2", 2)),
+    _label("swap-uniform", _hop("10.0.0.2", 111), ttl="uniform"),
+    _label("pop-and-forward-pipe", _hop("10.0.0.2"), ttl="pipe"),
+    _label("pop-to-vrf-uniform", _hop("", port="red"), ttl="uniform"),
+    _label("multipath-pipe", _hop("10.0.0.2", 111), _hop("10.0.0.3"), ttl="pipe"),
     _label("pop-and-forward", _hop("10.0.0.2")),
     _label("pop-and-forward-ipv6", _hop("fd00::2")),
     _label("pop-to-vrf", _hop("", port="red")),
