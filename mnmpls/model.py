@@ -33,14 +33,18 @@ class Vrf:
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A route as the user gives it. ``via`` an address or empty, ``port`` an interface name or empty (found from
-    ``via``), ``labels`` pushed outermost first, ``vrf`` None for the main table."""
+    """A route as the user gives it: for the prefix ``dst`` or, with ``dst`` empty, for packets that arrive with
+    ``label``. ``via`` an address or empty, ``port`` an interface name or empty (found from ``via``), ``labels`` those
+    that the packet leaves with instead, outermost first. ``vrf`` is where ``dst`` is looked up (None: the main table),
+    or where a packet goes without ``label``. ``ttl`` as in Lsp, or the TTL that pushed labels begin with."""
 
-    dst: str
+    dst: str = ""
     via: str = ""
     port: str = ""
     labels: tuple[int, ...] = ()
     vrf: str | None = None
+    label: int | None = None
+    ttl: str = ""
 
 
 @dataclass(frozen=True, slots=True)

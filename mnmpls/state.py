@@ -17,6 +17,9 @@ UNREACHABLE_METRIC = 4278198272
 """Metric of a VRF's unreachable default: as low in preference as the kernel's VRF documentation advises
 (Documentation/networking/vrf.rst), so that any real default wins."""
 
+EXPLICIT_NULLS = (0, 2)
+"""IPv4's and IPv6's labels that every router with a label table pops and looks under (RFC 3032 2.1)."""
+
 TTL_AS_SET = -1
 """The TTL of pushed labels is what the router's net.mpls.ip_ttl_propagate and net.mpls.default_ttl make it."""
 

@@ -203,7 +203,8 @@ def _follow(node: str, arrived: Sighting | None, frames: list[Sighting], wires: 
         peer = wires.peers[node, left.port]
         labels = left.packet.labels
         did = "forward" if node in wires.bridges else operation(labels_in, labels)
-        hop = Hop(node, did, in_port, labels_in, left.port, labels, peer[0])
+        ttls = tuple(entry.ttl for entry in left.packet.stack)
+        hop = Hop(node, did, in_port, labels_in, left.port, labels, peer[0], label_ttls=ttls, ttl=left.packet.ttl)
         rest = [one for one in frames if one is not left]
         landed = next((one for one in rest if (one.node, one.port) == peer and not one.out), None)
         further = _follow(peer[0], landed, [one for one in rest if one is not landed], wires) if landed else ()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ..model import Lab
-from ..state import NextHop, Record
+from ..state import LabelRoute, NextHop, Record
 from .views import View, World
 from .vpn import Call
 
@@ -27,7 +27,7 @@ class Hop:
     """What one node does: ``operation`` is push, swap, pop, forward, deliver or drop. ``labels_in`` came in on
     ``in_port`` (empty: made here), ``labels_out`` leave on ``out_port`` towards ``peer``, outermost first. ``vrf``
     is the VRF into which labels were popped; ``reason`` says why it was dropped; ``others`` are the next hops that
-    were as good as ``peer``."""
+    were as good as ``peer``. ``label_ttls`` are those of ``labels_out``, ``ttl`` that of the IP packet as it leaves."""
 
     node: str
     operation: str
@@ -39,6 +39,8 @@ class Hop:
     vrf: str = ""
     reason: str = ""
     others: tuple[str, ...] = ()
+    label_ttls: tuple[int, ...] = ()
+    ttl: int = 0
 
 
 def operation(labels_in: tuple[int, ...], labels_out: tuple[int, ...]) -> str:
@@ -64,7 +66,12 @@ def predictions(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, ds
 
 def ways(world: World, of: Call) -> tuple[tuple[Hop, ...], ...]:
     """The same for many calls in one world."""
-    return tuple(islice(_ways(world, _Packet(of.src, "", (), of.address, of.vrf), MAX_HOPS), MAX_WAYS))
+    packet = _Packet(of.src, "", (), of.address, of.vrf, ttl=_first_ttl(world.views[of.src], of.address))
+    return tuple(islice(_ways(world, packet, MAX_HOPS), MAX_WAYS))
+
+
+def _first_ttl(view: View, dst: str) -> int:
+    return int(view.sysctls.get("net.ipv4.ip_default_ttl", "64")) if ":" not in dst else 64
 
 
 def vrf_at(view: View, hop: Hop) -> str:
@@ -75,11 +82,17 @@ def vrf_at(view: View, hop: Hop) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
+    """``ttl`` is the IP header's. ``popped`` tells that the node has taken the last label off itself, and with it a
+    hop off the TTL."""
+
     node: str
     in_port: str
     labels: tuple[int, ...]
     dst: str
     origin: str = ""
+    label_ttls: tuple[int, ...] = ()
+    ttl: int = 64
+    popped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,14 @@ class _Step:
     hop: NextHop | None = None
     vrf: str = ""
     reason: str = ""
+    label_ttls: tuple[int, ...] = ()
+    ttl: int = 0
+
+
+_TTL_OUT = "the TTL ran out"
+_LOOP = ": the packet goes in a loop"
+_LONG = 30
+"""Hops after which a packet whose TTL runs out has been somewhere twice."""
 
 
 def _ways(world: World, packet: _Packet, left: int) -> Iterator[tuple[Hop, ...]]:
@@ -97,7 +118,9 @@ def _ways(world: World, packet: _Packet, left: int) -> Iterator[tuple[Hop, ...]]
     for step in _decide(view, packet):
         hop = Hop(packet.node, "deliver", packet.in_port, packet.labels, vrf=step.vrf)
         if step.reason or left == 0:
-            yield (replace(hop, operation="drop", reason=step.reason or "the TTL ran out: the packet goes in a loop"),)
+            reason = step.reason or _TTL_OUT
+            loop = _LOOP if reason.startswith(_TTL_OUT) and MAX_HOPS - left > _LONG else ""
+            yield (replace(hop, operation="drop", reason=reason + loop),)
         elif step.hop is None:
             yield (hop,)
         else:
@@ -108,15 +131,17 @@ def _onwards(world: World, packet: _Packet, step: _Step, left: int) -> Iterator[
     assert step.hop is not None
     port, wanted = step.hop.port, step.hop.via or packet.dst
     kind = operation(packet.labels, step.labels)
-    hop = Hop(packet.node, kind, packet.in_port, packet.labels, port, step.labels, vrf=step.vrf)
+    hop = Hop(packet.node, kind, packet.in_port, packet.labels, vrf=step.vrf)
     if port in world.views[packet.node].down:
-        yield (replace(hop, operation="drop", out_port="", labels_out=(), reason=f"port {port} is down"),)
+        yield (replace(hop, operation="drop", reason=f"port {port} is down"),)
     elif world.towards(packet.node, port, wanted) is None:
         reason = f"nobody on the link of {port} has the address {wanted}"
-        yield (replace(hop, operation="drop", out_port="", labels_out=(), reason=reason),)
+        yield (replace(hop, operation="drop", reason=reason),)
     else:
-        hops, arrived = _across(world, hop, wanted)
-        for rest in _ways(world, _Packet(*arrived, step.labels, packet.dst), left - 1):
+        hop = replace(hop, out_port=port, labels_out=step.labels, label_ttls=step.label_ttls, ttl=step.ttl)
+        hops, (node, in_port) = _across(world, hop, wanted)
+        there = _Packet(node, in_port, step.labels, packet.dst, label_ttls=step.label_ttls, ttl=step.ttl)
+        for rest in _ways(world, there, left - 1):
             yield hops + rest
 
 
@@ -131,7 +156,7 @@ def _across(world: World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tuple
         if (wanted, far.name) in view.addresses:
             return tuple(hops), (far.node, far.name)
         out = next(port for node, port in world.beyond(view, far.name) if world.towards(node, port, wanted))
-        hop = Hop(far.node, "forward", far.name, hop.labels_out, out, hop.labels_out)
+        hop = replace(hop, node=far.node, operation="forward", in_port=far.name, labels_in=hop.labels_out, out_port=out)
 
 
 def _decide(view: View, packet: _Packet) -> Iterator[_Step]:
@@ -149,17 +174,41 @@ def _switch(view: View, packet: _Packet) -> Iterator[_Step]:
     if found is None:
         yield _Step(reason=f"label {packet.labels[0]} unknown at {view.name}")
         return
+    left = packet.label_ttls[0] - 1
+    if left < 1:
+        yield _Step(reason=f"{_TTL_OUT} of label {packet.labels[0]}")
+        return
     for hop in found.hops:
-        labels = hop.labels + packet.labels[1:]
+        labels, label_ttls = hop.labels + packet.labels[1:], (left,) * len(hop.labels) + packet.label_ttls[1:]
+        ttl = packet.ttl if labels else _popped(view, found, packet.ttl, left)
+        inner = replace(packet, in_port=hop.port, labels=labels, label_ttls=label_ttls, ttl=ttl)
         if hop.via:
-            yield _Step(labels, hop)
+            yield _Step(labels, hop, label_ttls=label_ttls, ttl=ttl)
         elif hop.port in view.down:
             yield _Step(reason=f"{hop.port} is down")
         elif labels:
-            yield from _decide(view, replace(packet, in_port=hop.port, labels=labels))
+            yield from _decide(view, inner)
         else:
             vrf = hop.port if hop.port in view.vrfs else ""
-            yield from _route(view, packet, view.table_of(hop.port), vrf)
+            yield from _route(view, replace(inner, popped=bool(vrf)), view.table_of(hop.port), vrf)
+
+
+def _popped(view: View, popped: LabelRoute, ttl: int, label_ttl: int) -> int:
+    """The TTL of the IP packet without its last label (mpls_egress in net/mpls/af_mpls.c)."""
+    uniform = popped.ttl == "uniform" or (not popped.ttl and view.sysctls.get(_PROPAGATE) != "0")
+    return label_ttl if uniform else max(ttl - 1, 0)
+
+
+def _pushed(view: View, hop: NextHop, ttl: int) -> int:
+    """The TTL of labels that a route pushes (mpls_output in net/mpls/mpls_iptunnel.c)."""
+    if hop.ttl > 0:
+        return hop.ttl
+    if hop.ttl == 0 or view.sysctls.get(_PROPAGATE) != "0":
+        return ttl
+    return int(view.sysctls.get("net.mpls.default_ttl", "255"))
+
+
+_PROPAGATE = "net.mpls.ip_ttl_propagate"
 
 
 def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]:
@@ -170,6 +219,11 @@ def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]
     if packet.in_port and view.sysctls.get(forwarding) != "1":
         yield _Step(vrf=vrf, reason=f"{view.name} does not forward: {forwarding} is not 1")
         return
+    if packet.in_port and not packet.popped:
+        if packet.ttl <= 1:
+            yield _Step(vrf=vrf, reason=_TTL_OUT)
+            return
+        packet = replace(packet, ttl=packet.ttl - 1, popped=True)
     route = view.route(table, packet.dst)
     if route is None:
         yield _Step(vrf=vrf, reason=f"no route to {packet.dst}")
@@ -179,4 +233,5 @@ def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]
         if hop.port in view.vrfs and not hop.via and hop.port != vrf:
             yield from _route(view, packet, view.vrfs[hop.port], hop.port)
         else:
-            yield _Step(hop.labels, hop, vrf)
+            label_ttls = (_pushed(view, hop, packet.ttl),) * len(hop.labels)
+            yield _Step(hop.labels, hop, vrf, label_ttls=label_ttls, ttl=packet.ttl)

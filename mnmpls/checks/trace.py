@@ -74,18 +74,26 @@ class Trace:
 
 
 def lines_of(hops: Sequence[Hop]) -> list[str]:
-    """A line per hop: node, what it did, where to, and the label stack on that wire."""
+    """A line per hop: node, what it did, where to, and the label stack on that wire; with TTLs where labels do not
+    simply go on counting the packet's."""
     node_width = max((len(hop.node) for hop in hops), default=0)
     did = [words(hop) for hop in hops]
     did_width = max(map(len, did), default=0)
     peer_width = max((len(hop.peer) for hop in hops), default=0)
+    piped = any(max(hop.label_ttls, default=0) > hop.ttl for hop in hops)
     lines = []
     for hop, text in zip(hops, did, strict=True):
-        stack = f"[{_stack(hop.labels_out)}]" if hop.labels_out else ""
+        stack = f"[{_stack(hop.labels_out)}]" + (f" {ttls(hop)}" if piped else "") if hop.labels_out else ""
         others = f" (or {', '.join(hop.others)})" if hop.others else ""
         onwards = f" > {hop.peer.ljust(peer_width)} {stack}{others}" if hop.peer else ""
         lines.append(f"  {hop.node.ljust(node_width)}  {text.ljust(did_width)}{onwards}".rstrip())
     return lines
+
+
+def ttls(hop: Hop) -> str:
+    """``ttl 255 over 63``: that of the labels, each if they differ, and that of the packet under them."""
+    above = _stack(hop.label_ttls[:1] if len(set(hop.label_ttls)) == 1 else hop.label_ttls)
+    return f"ttl {above} over {hop.ttl}" if above else f"ttl {hop.ttl}"
 
 
 def words(hop: Hop) -> str:
@@ -94,11 +102,11 @@ def words(hop: Hop) -> str:
     kept = min(len(hop.labels_in), len(hop.labels_out)) - (hop.operation == "swap")  # it may be by the same label
     while same < kept and hop.labels_in[-1 - same] == hop.labels_out[-1 - same]:
         same += 1
-    gone, new = (_stack(labels[: len(labels) - same]) for labels in (hop.labels_in, hop.labels_out))
+    gone, new = (_spoken(labels[: len(labels) - same]) for labels in (hop.labels_in, hop.labels_out))
     into = f" into {hop.vrf}" if hop.vrf else ""
     popped = f"pop {gone}{into}, " if gone else ""
     return {
-        "push": f"push {new}",
+        "push": f"swap {gone} -> {new}" if gone else f"push {new}",
         "swap": f"swap {gone} -> {new}",
         "pop": f"pop {gone}{into}",
         "forward": "forward",
@@ -107,8 +115,15 @@ def words(hop: Hop) -> str:
     }[hop.operation]
 
 
+_NULLS = {0: "0 (explicit null)", 2: "2 (explicit null)"}
+
+
 def _stack(labels: Sequence[int]) -> str:
     return " ".join(map(str, labels))
+
+
+def _spoken(labels: Sequence[int]) -> str:
+    return " ".join(_NULLS.get(label, str(label)) for label in labels)
 
 
 def trace(
@@ -206,8 +221,10 @@ class _Compared:
         found = got[shared] if shared < len(got) else None
         node = expected.node if expected else found.node if found else of.src
         cause = self._cause(found, of, shared) if found and found.node == node else ""
-        seen = _seen(found, node) + (f": {cause}" if cause else "")
-        return named, (Divergence(node, _sentence(expected), seen),)
+        told, seen = _sentence(expected), _seen(found, node)
+        if expected and found and told == seen:
+            told, seen = f"{told}, {ttls(expected)}", f"{seen}, {ttls(found)}"
+        return named, (Divergence(node, told, seen + (f": {cause}" if cause else "")),)
 
     def _cause(self, found: Hop, of: Call, at: int) -> str:
         """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
@@ -248,7 +265,7 @@ class _Compared:
 
 
 def _key(hop: Hop) -> tuple[object, ...]:
-    return hop.node, hop.operation, hop.in_port, hop.labels_in, hop.out_port, hop.labels_out
+    return hop.node, hop.operation, hop.in_port, hop.labels_in, hop.out_port, hop.labels_out, hop.label_ttls, hop.ttl
 
 
 def _shared(one: tuple[Hop, ...], other: tuple[Hop, ...]) -> int:

@@ -7,7 +7,20 @@ from functools import cached_property
 from ipaddress import ip_address, ip_interface, ip_network
 
 from ..model import Lab
-from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from ..state import (
+    EXPLICIT_NULLS,
+    MAIN_TABLE,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+)
 from .vpn import Vpns
 
 _BITS = {4: 32, 6: 128}
@@ -41,7 +54,11 @@ class View:
 
     @cached_property
     def labels(self) -> dict[int, LabelRoute]:
-        return {one.label: one for one in self._records if isinstance(one, LabelRoute)}
+        """With explicit null of IPv4 and IPv6 (0, 2), which end at ``lo`` wherever there is a table that reaches so far
+        (net/mpls/af_mpls.c, resize_platform_label_table)."""
+        size = int(self.sysctls.get("net.mpls.platform_labels", "0"))
+        nulls = {label: LabelRoute(label, (NextHop("", "lo"),)) for label in EXPLICIT_NULLS if label < size}
+        return nulls | {one.label: one for one in self._records if isinstance(one, LabelRoute)}
 
     @cached_property
     def addresses(self) -> set[tuple[str, str]]:

@@ -99,7 +99,8 @@ def _route(atlas: Atlas, node: str, record: Route) -> str:
 
 
 def _is_asked_for(node: Node, record: Route, vrf: str | None) -> bool:
-    return record.dst in (str(interface(destination(route)).network) for route in node.routes if route.vrf == vrf)
+    given = (route for route in node.routes if route.dst and route.vrf == vrf)
+    return record.dst in (str(interface(destination(route)).network) for route in given)
 
 
 def _hop(atlas: Atlas, node: str, record: Route, hop: NextHop) -> str:

@@ -33,6 +33,9 @@ ASN = 65000
 FIRST_LABEL, LAST_LABEL = 16, 2**20 - 1
 """0 to 15 are reserved, a label has 20 bits (RFC 3032 2.1)."""
 
+MOST_LABELS = 30
+"""That the kernel pushes at once, or puts in the place of one (net/mpls/internal.h, MAX_NEW_LABELS)."""
+
 VPN_LABELS_STEP = 1000
 """Transport labels begin at 16, VPN labels at the next full thousand after them."""
 

@@ -7,9 +7,8 @@ from itertools import pairwise
 
 from ..errors import nearest
 from ..model import Lab, Lsp
-from .alloc import FIRST_LABEL, LAST_LABEL
+from .check_labels import incoming_fault
 from .check_links import vrf_fault
-from .check_nodes import label_text
 from .graph import ROUTERS, Network
 
 Fault = tuple[str, str]
@@ -17,7 +16,7 @@ Fault = tuple[str, str]
 
 def lsp_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Every fault of every path; an incoming label means one thing per node (RFC 3031 3.14, per platform)."""
-    taken: dict[tuple[str, int], str] = {}
+    taken = _by_hand(lab)
     for i, lsp in enumerate(lab.lsps):
         where = f"lsps[{i}]"
         if len(lsp.path) < 2:
@@ -29,7 +28,8 @@ def lsp_faults(lab: Lab, net: Network) -> Iterator[Fault]:
             text = f"each of the {len(lsp.path) - 1} wires of the path {' - '.join(lsp.path)} needs a label"
             yield f"{where}.labels", f"{text}: here {'is' if len(lsp.labels) == 1 else 'are'} {len(lsp.labels)}"
         for label in lsp.labels:
-            yield from _label_faults(lab, label, f"{where}.labels")
+            if fault := incoming_fault(lab, label):
+                yield f"{where}.labels", fault
         for node, label in zip(lsp.path[1:], lsp.labels, strict=False):
             first = taken.setdefault((node, label), where)
             if first != where:
@@ -37,12 +37,14 @@ def lsp_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 yield f"{where}.labels", text
 
 
-def _label_faults(lab: Lab, label: int, path: str) -> Iterator[Fault]:
-    if not FIRST_LABEL <= label <= LAST_LABEL:
-        yield path, label_text(label)
-    elif lab.platform_labels is not None and label >= lab.platform_labels:
-        text = f"label {label} is beyond the routers' label tables, which end below platform_labels"
-        yield path, f"{text} {lab.platform_labels}: pin a lower one, or give platform_labels {label + 1}"
+def _by_hand(lab: Lab) -> dict[tuple[str, int], str]:
+    """(node, label) -> where a route says what becomes of it."""
+    return {
+        (node.name, route.label): f"nodes.{node.name}.routes[{i}]"
+        for node in lab.nodes
+        for i, route in enumerate(node.routes)
+        if route.label is not None
+    }
 
 
 def _path_faults(net: Network, lsp: Lsp, path: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""What can be wrong with nodes, their VRFs and their routes."""
+"""What can be wrong with nodes and their VRFs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Iterator
 
 from ..errors import nearest
-from ..model import NO_LOOPBACK, ROLES, Lab, Node, StaticRoute, Vrf
-from .alloc import FIRST_LABEL, LAST_LABEL, RESERVED_TABLES
-from .check_links import vrf_fault
-from .graph import Network, interface
-from .routes import destination, version
+from ..model import NO_LOOPBACK, ROLES, Lab, Node, Vrf
+from .alloc import RESERVED_TABLES
+from .check_routes import has, may_reach, route_faults
+from .graph import Network
 from .spelling import cidr, is_address, name_fault, pair_fault
 
 Fault = tuple[str, str]
@@ -37,8 +36,7 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
             elif not key.startswith("net."):
                 text = f"{key} is a setting of the whole machine; a node has its own only of those that begin with net."
                 yield f"{where}.sysctls.{key}", text
-        for i, route in enumerate(node.routes):
-            yield from _route_faults(net, node, route, f"{where}.routes[{i}]")
+        yield from route_faults(lab, net, node, where)
         for i, line in enumerate(node.exec):
             if fault := _command_fault(line):
                 yield f"{where}.exec[{i}]", fault
@@ -65,22 +63,8 @@ def _gateway_faults(net: Network, node: Node, where: str) -> Iterator[Fault]:
         yield f"{where}.gateway", f"{text}: give a router routes, such as {{dst: default, via: ADDRESS}}"
     elif not is_address(node.gateway):
         yield f"{where}.gateway", f"{node.gateway!r} is not an address; for no default route write {NO_LOOPBACK}"
-    elif not _may_reach(net, node, node.gateway):
-        yield f"{where}.gateway", f"the gateway {node.gateway} is in no subnet of {node.name}'s ports{_has(net, node)}"
-
-
-def _may_reach(net: Network, node: Node, address: str) -> bool:
-    """Whether a port's subnet has ``address``, or may come to have it."""
-    ports = net.ports.get(node.name, ())
-    found = (cidr(text) for port in ports for text in port.addresses or ())
-    wanted = interface(address).ip
-    return any(port.addresses is None for port in ports) or any(each and wanted in each.network for each in found)
-
-
-def _has(net: Network, node: Node) -> str:
-    """What addresses a node's ports have, to be said after what they lack."""
-    given = [text for port in net.ports.get(node.name, ()) for text in port.addresses or ()]
-    return f", which have {', '.join(given[:6])}" + (" ..." if len(given) > 6 else "") if given else ""
+    elif not may_reach(net, node, node.gateway):
+        yield f"{where}.gateway", f"the gateway {node.gateway} is in no subnet of {node.name}'s ports{has(net, node)}"
 
 
 def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
@@ -119,34 +103,6 @@ def _target_faults(vrf: Vrf, path: str) -> Iterator[Fault]:
             yield f"{path}.rt", fault
 
 
-def _route_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iterator[Fault]:
-    subnet = cidr(destination(route))
-    if subnet is None:
-        yield f"{path}.dst", f"{route.dst!r} is not a prefix, such as 10.1.0.0/16, nor the word default"
-    elif subnet.ip != subnet.network.network_address:
-        yield f"{path}.dst", f"{route.dst} is an address inside the prefix {subnet.network}: write that"
-    if not route.via and not route.port:
-        yield path, f"where does {route.dst or 'this route'} lead? Give via (an address), port (a port's name), or both"
-    if route.via and not is_address(route.via):
-        yield f"{path}.via", f"{route.via!r} is not an address"
-    elif route.via and subnet is not None and version(route.via) != subnet.version:
-        text = f"a route to {route.dst} needs a next hop of IPv{subnet.version}, and {route.via} is not one"
-        yield f"{path}.via", text
-    elif route.via and not route.port and not _may_reach(net, node, route.via):
-        text = f"the next hop {route.via} is in no subnet of {node.name}'s ports{_has(net, node)}"
-        yield f"{path}.via", f"{text}: give one that is, or name the port too"
-    ports = {port.name for port in net.ports.get(node.name, ()) if port.name}
-    vrfs = {vrf.name for vrf in node.vrfs}
-    open_ = any(not port.name for port in net.ports.get(node.name, ()))
-    if route.port and not open_ and route.port not in {*ports, *vrfs, "lo"}:
-        yield f"{path}.port", f"{node.name} has no port {route.port!r}; {nearest(route.port, ports)}"
-    if route.vrf is not None and (fault := vrf_fault(node, route.vrf)):
-        yield f"{path}.vrf", fault
-    for label in route.labels:
-        if not FIRST_LABEL <= label <= LAST_LABEL:
-            yield f"{path}.labels", label_text(label)
-
-
 SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "&>"})
 
 
@@ -162,8 +118,3 @@ def _command_fault(line: str) -> str:
         if word in SHELL_WORDS:
             return f"no shell reads {line!r}, so that {word} would be an argument: write sh -c '...' if you want one"
     return ""
-
-
-def label_text(label: int) -> str:
-    why = "0 to 15 are reserved (RFC 3032)" if 0 <= label < FIRST_LABEL else "a label has 20 bits"
-    return f"{label} cannot be used as a label, because {why}: give {FIRST_LABEL} to {LAST_LABEL}"

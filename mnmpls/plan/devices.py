@@ -49,6 +49,8 @@ def _sysctls(net: Network, node: Node, platform_labels: int) -> Iterator[tuple[s
             if net.is_core(port):
                 # Labels are taken from the core only, never from a customer (RFC 4364 13.1).
                 yield f"net.mpls.conf.{port.name}.input", "1"
+        if any(route.label is not None and route.port == "lo" for route in node.routes):
+            yield "net.mpls.conf.lo.input", "1"  # what is below a label that ends at lo comes in there
     if node.role in ROUTERS or node.role == "ce" or (node.role == "host" and len(ports) > 1):
         # A new namespace inherits the host's value, the greater of "all" and the port's own counts, and a packet
         # from a VRF's port is checked as the VRF device's (net/ipv4/fib_frontend.c, drivers/net/vrf.c).

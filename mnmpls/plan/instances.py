@@ -61,7 +61,8 @@ def instances(net: Network) -> dict[Key, Instance]:
 
 def _of(net: Network, node: Node) -> Iterator[Instance]:
     for vrf in node.vrfs:
-        static = tuple(destination(route) for route in node.routes if route.vrf == vrf.name and not route.labels)
+        given = (route for route in node.routes if route.vrf == vrf.name and route.dst and not route.labels)
+        static = tuple(destination(route) for route in given)
         yield Instance(node, vrf, *local(net, node, vrf.name), static)
 
 

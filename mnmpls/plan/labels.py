@@ -39,6 +39,7 @@ def planned(lab: Lab, wanted: Flows, by_hand: Pinned) -> Labels:
     ``platform_labels`` is too low for them."""
     open_ = [key for key, importers in wanted.items() if any(_is_planned(i.key, key, by_hand) for i in importers)]
     taken = {label for lsp in lab.lsps for label in lsp.labels}
+    taken |= {route.label for node in lab.nodes for route in node.routes if route.label is not None}
     transport = _numbered(dict.fromkeys(node for node, _ in open_), alloc.labels(alloc.FIRST_LABEL, taken))
     last = max(transport.values(), default=0)
     step = alloc.VPN_LABELS_STEP

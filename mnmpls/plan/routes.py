@@ -19,6 +19,7 @@ class Routes:
     def __init__(self) -> None:
         self._ip: dict[str, dict[int, dict[str, Hops]]] = defaultdict(lambda: defaultdict(dict))
         self._labels: dict[str, dict[int, Hops]] = defaultdict(dict)
+        self._ttls: dict[tuple[str, int], str] = {}
 
     def add(self, node: str, table: int, dsts: Iterable[str], hops: Hops) -> None:
         """``hops`` towards each of ``dsts``; adding none does nothing."""
@@ -31,17 +32,19 @@ class Routes:
         """``hop`` and no other: what a user gives wins over what was planned."""
         self._ip[node][table][dst] = (hop,)
 
-    def add_label(self, node: str, label: int, hops: Hops) -> None:
+    def add_label(self, node: str, label: int, hops: Hops, ttl: str = "") -> None:
         if hops:
             here = self._labels[node]
             here[label] = merged((here.get(label, ()), hops))
+            if ttl:
+                self._ttls[node, label] = ttl
 
     def of(self, node: str) -> Iterator[Record]:
         for table, found in self._ip[node].items():
             for dst, hops in found.items():
                 yield Route(table, dst, hops, "unicast", IPV6_METRIC if ":" in dst else 0)
         for label, hops in self._labels[node].items():
-            yield LabelRoute(label, hops)
+            yield LabelRoute(label, hops, self._ttls.get((node, label), ""))
 
 
 def merged(several: Iterable[Hops]) -> Hops:

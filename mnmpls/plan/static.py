@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model import Node, StaticRoute
 from ..state import MAIN_TABLE, NextHop
+from . import ttl
 from .graph import Network, interface, interfaces
 from .routes import Routes, destination
 
@@ -13,9 +14,13 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
     tables = {vrf.name: vrf.table or 0 for vrf in node.vrfs}
     seen: set[tuple[int, str]] = set()
     for route in node.routes:
+        if route.label is not None:
+            routes.add_label(node.name, route.label, (_label_hop(net, node, route),), ttl.popped(route.ttl))
+            continue
         table = MAIN_TABLE if route.vrf is None else tables[route.vrf]
         dst = str(interface(destination(route)).network)
-        hop = NextHop(route.via, route.port or port_towards(net, node, route), route.labels)
+        port = route.port or port_towards(net, node, route)
+        hop = NextHop(route.via, port, route.labels, ttl=ttl.pushed(route.ttl))
         if (table, dst) in seen:
             routes.add(node.name, table, [dst], (hop,))
         else:
@@ -23,9 +28,16 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
         seen.add((table, dst))
 
 
+def _label_hop(net: Network, node: Node, route: StaticRoute) -> NextHop:
+    if route.vrf is not None:
+        return NextHop("", route.vrf)
+    return NextHop(route.via, route.port or port_towards(net, node, route), route.labels)
+
+
 def port_towards(net: Network, node: Node, route: StaticRoute) -> str:
     """The port in whose subnet ``via`` lies: one of the route's own VRF first; empty when there is none."""
     address = interface(route.via).ip
     fitting = [p for p in net.ports[node.name] if any(address in cidr.network for cidr in interfaces(p))]
-    best = [p for p in fitting if p.vrf == route.vrf] or [p for p in fitting if p.vrf is None or route.labels]
+    pushes = route.label is not None or route.labels
+    best = [p for p in fitting if p.vrf == route.vrf] or [p for p in fitting if p.vrf is None or pushes]
     return best[0].name if best else ""

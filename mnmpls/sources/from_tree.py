@@ -100,13 +100,16 @@ def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
 
 def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:
     has = mapping(notes, where, node, ROUTE)
-    needed(notes, where, node, has, dst="a prefix, or default")
+    if "label" not in has:
+        needed(notes, where, node, has, dst="a prefix, or default")
     return StaticRoute(
         dst=text(notes, f"{where}.dst", has.get("dst")),
         via=text(notes, f"{where}.via", has.get("via")),
         port=text(notes, f"{where}.port", has.get("port")),
         labels=numbers(notes, f"{where}.labels", has.get("labels")),
         vrf=text(notes, f"{where}.vrf", has.get("vrf")) or None,
+        label=number(notes, f"{where}.label", has.get("label")),
+        ttl=text(notes, f"{where}.ttl", has.get("ttl")),
     )
 
 

@@ -16,6 +16,8 @@ TEXT: Shape = {"type": ["string", "number"]}
 TEXTS: Shape = {"type": ["string", "number", "array"], "items": TEXT}
 LABEL: Shape = {"type": "integer", "minimum": 16, "maximum": 1048575}
 LABELS: Shape = {"type": ["integer", "array"], "items": LABEL, "minimum": 16, "maximum": 1048575}
+LEAVING: Shape = {"type": "integer", "minimum": 0, "maximum": 1048575, "not": {"const": 3}}
+STACK: Shape = {"type": ["integer", "array"], "items": LEAVING, "maxItems": 30, "minimum": 0, "maximum": 1048575}
 NODES: Shape = {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/node"}}
 VRFS: Shape = {
     "anyOf": [
@@ -23,6 +25,8 @@ VRFS: Shape = {
         {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/vrf"}},
     ]
 }
+TTL: Shape = {"enum": ["uniform", "pipe"]}
+TTL_OR_NUMBER: Shape = {"anyOf": [TTL, {"type": "integer", "minimum": 1, "maximum": 255}]}
 SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
 END: Shape = {"$ref": "#/$defs/end"}
 
@@ -69,10 +73,12 @@ VRF: Keys = {
 
 ROUTE: Keys = {
     "dst": _key(TEXT, "a prefix, or default"),
+    "label": _key(LABEL, "in the place of dst: the label that packets arrive with"),
     "via": _key(TEXT, "address of the next hop"),
-    "port": _key(TEXT, "port to send by; left out: found from via"),
-    "labels": _key(LABELS, "labels to push, outermost first"),
-    "vrf": _key(TEXT, "VRF that the route is in; left out: the main table"),
+    "port": _key(TEXT, "port to send by, or lo: label is popped, the packet delivered; left out: found from via"),
+    "labels": _key(STACK, "labels to push, or instead of label, outermost first; 0 and 2 are explicit null"),
+    "vrf": _key(TEXT, "VRF that dst is looked up in (left out: the main table), or that label is popped into"),
+    "ttl": _key(TTL_OR_NUMBER, "uniform, pipe, or the TTL that pushed labels begin with"),
 }
 
 LINK: Keys = {

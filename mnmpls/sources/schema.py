@@ -18,7 +18,7 @@ def schema() -> dict[str, object]:
         "$defs": {
             "node": {"anyOf": [{"enum": list(ROLES)}, _mapping(NODE, "role")]},
             "vrf": {"anyOf": [{"type": "null"}, _mapping(VRF)]},
-            "route": _mapping(ROUTE, "dst"),
+            "route": {**_mapping(ROUTE), "anyOf": [{"required": ["dst"]}, {"required": ["label"]}]},
             "link": {
                 "anyOf": [
                     {"type": "array", "items": {"$ref": "#/$defs/end"}, "minItems": 2, "maxItems": 2},

@@ -51,10 +51,15 @@ def vrf_data(vrf: Vrf) -> Data:
 
 
 def route_data(route: StaticRoute) -> Data:
-    return {
-        "dst": route.dst,
-        **_given(via=route.via or None, port=route.port or None, labels=list(route.labels), vrf=route.vrf),
-    }
+    return _given(
+        dst=route.dst or None,
+        label=route.label,
+        via=route.via or None,
+        port=route.port or None,
+        labels=list(route.labels),
+        vrf=route.vrf,
+        ttl=route.ttl or None,
+    )
 
 
 def _link(link: Link) -> Data:

@@ -23,7 +23,8 @@ def _optional(words: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
 
 
 VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS)
-ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optional(NAME))
+LABEL = st.none() | NUMBER
+ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optional(NAME), LABEL, _maybe(WORD))
 SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.items()))
 NODE = st.builds(
     Node,

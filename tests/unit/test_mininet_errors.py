@@ -43,7 +43,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"vrfs": ["red"]}, {"params1": {"mtu": "big"}}, "links[0].a.mtu: expected a whole number, not 'big'"),
     ({"loopback": 7}, {}, "nodes.pe1.loopback: '7' is not an address"),
     ({"platform_labels": "many"}, {}, "platform_labels: expected a whole number, not 'many'"),
-    ({"routes": ["default"]}, {}, "nodes.pe1.routes[0]: expected a mapping with dst, via, port, labels, vrf,"),
+    ({"routes": ["default"]}, {}, "nodes.pe1.routes[0]: expected a mapping with dst, label, via, port, labels,"),
     ({"routes": [{"to": "default"}]}, {}, "nodes.pe1.routes[0]: where does this route lead? Give via (an address)"),
     ({"lsps": {"path": ["pe1", "p1"], "labels": [101]}}, {}, "lsps[0].vrf: vrf is missing"),
     ({"sysctls": "net.ipv4.ip_forward=1"}, {}, "nodes.pe1.sysctls: expected a mapping, not 'net.ipv4.ip_forward=1'"),

@@ -107,7 +107,7 @@ def test_a_lab_with_faults_has_no_data() -> None:
         data(from_data({"nmae": "x", "nodes": {}}))
 
 
-ROUTE_ = {"dst": "10.9.0.0/16", "via": "10.1.0.2", "port": "up", "labels": [16], "vrf": "red"}
+ROUTE_ = {"dst": "10.9.0.0/16", "label": 17, "via": "10.1.0.2", "port": "up", "labels": [16], "vrf": "red", "ttl": 9}
 VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "export": ["65000:3"]}
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "routes": [ROUTE_],
          "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"]}  # fmt: skip
