@@ -7,6 +7,7 @@ import selectors
 import socket
 import struct
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..model import Lab
 from .packets import RUN_BYTES, Packet, decode, echo_request, kind_of, number
-from .predict import Hop, operation
+from .predict import MAX_HOPS, Hop, operation
 from .vpn import Call
 
 if TYPE_CHECKING:
@@ -178,36 +179,46 @@ def way(lab: Lab, sightings: Iterable[Sighting], kind: str, start: str) -> tuple
 
     Ordered by the wires, not by the clock: a veth pair may hand a frame over within one softirq. Where a bridge
     flooded a frame to several ports the longest way is the one."""
-    frames = [one for one in sightings if one.packet.kind == kind]
-    peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
-    ends = {(far.node, far.name) for far in peers.values()}
-    frames = [one for one in frames if (one.node, one.port) in ends]
-    wires = _Wires(
-        {key: (far.node, far.name) for key, far in peers.items()},
-        frozenset(node.name for node in lab.nodes if node.role == "bridge"),
-    )
-    return _follow(start, None, frames, wires)
+    return _Follower(lab, [one for one in sightings if one.packet.kind == kind]).onwards(start, None, frozenset())
 
 
-@dataclass(frozen=True, slots=True)
-class _Wires:
-    peers: Mapping[tuple[str, str], tuple[str, str]]
-    bridges: frozenset[str]
+class _Follower:
+    """Walks along the wires from sighting to sighting; ``_left`` bounds its steps where frames went round and round."""
 
+    def __init__(self, lab: Lab, frames: list[Sighting]) -> None:
+        both = [(near, far) for link in lab.links for near, far in (link.ports, link.ports[::-1])]
+        self._peers = {(near.node, near.name): (far.node, far.name) for near, far in both}
+        self._bridges = frozenset(node.name for node in lab.nodes if node.role == "bridge")
+        self._outs: dict[str, list[Sighting]] = defaultdict(list)
+        self._ins: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
+        for one in frames:
+            if (one.node, one.port) in self._peers:
+                if one.out:
+                    self._outs[one.node].append(one)
+                else:
+                    self._ins[one.node, one.port].append(one)
+        self._left = 4 * MAX_HOPS
 
-def _follow(node: str, arrived: Sighting | None, frames: list[Sighting], wires: _Wires) -> tuple[Hop, ...]:
-    labels_in = arrived.packet.labels if arrived else ()
-    in_port = arrived.port if arrived else ""
-    best: tuple[Hop, ...] = (Hop(node, "deliver", in_port, labels_in),)
-    for left in [one for one in frames if one.node == node and one.out]:
-        peer = wires.peers[node, left.port]
-        labels = left.packet.labels
-        did = "forward" if node in wires.bridges else operation(labels_in, labels)
-        ttls = tuple(entry.ttl for entry in left.packet.stack)
-        hop = Hop(node, did, in_port, labels_in, left.port, labels, peer[0], label_ttls=ttls, ttl=left.packet.ttl)
-        rest = [one for one in frames if one is not left]
-        landed = next((one for one in rest if (one.node, one.port) == peer and not one.out), None)
-        further = _follow(peer[0], landed, [one for one in rest if one is not landed], wires) if landed else ()
-        if len(further) + 1 > len(best) or best[0].operation == "deliver":
-            best = (hop, *further)
-    return best
+    def onwards(self, node: str, arrived: Sighting | None, used: frozenset[int]) -> tuple[Hop, ...]:
+        """The way from ``node`` on, without the sightings (by id) that are behind it already."""
+        labels_in, in_port = (arrived.packet.labels, arrived.port) if arrived else ((), "")
+        best: tuple[Hop, ...] = (Hop(node, "deliver", in_port, labels_in),)
+        for left in self._departures(node, used) if self._left > 0 else ():
+            self._left -= 1
+            peer, labels = self._peers[node, left.port], left.packet.labels
+            did = "forward" if node in self._bridges else operation(labels_in, labels)
+            ttls = tuple(entry.ttl for entry in left.packet.stack)
+            hop = Hop(node, did, in_port, labels_in, left.port, labels, peer[0], label_ttls=ttls, ttl=left.packet.ttl)
+            landed = next((one for one in self._ins[peer] if id(one) not in used), None)
+            further = self.onwards(peer[0], landed, used | {id(left), id(landed)}) if landed else ()
+            if len(further) + 1 > len(best) or best[0].operation == "deliver":
+                best = (hop, *further)
+        return best
+
+    def _departures(self, node: str, used: frozenset[int]) -> list[Sighting]:
+        """What left next: of a bridge by each port that it flooded, of any other node by one."""
+        first: dict[str, Sighting] = {}
+        for one in self._outs[node]:
+            if id(one) not in used:
+                first.setdefault(one.port, one)
+        return list(first.values())[: None if node in self._bridges else 1]

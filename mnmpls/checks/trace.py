@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ..model import Lab
@@ -82,7 +83,11 @@ def lines_of(hops: Sequence[Hop]) -> list[str]:
     peer_width = max((len(hop.peer) for hop in hops), default=0)
     piped = any(max(hop.label_ttls, default=0) > hop.ttl for hop in hops)
     lines = []
-    for hop, text in zip(hops, did, strict=True):
+    again = _again(hops)
+    for at, (hop, text) in enumerate(zip(hops, did, strict=True)):
+        if at in again:
+            lines += ["  ... the same hops over and over"] if at == again.start else []
+            continue
         stack = f"[{_stack(hop.labels_out)}]" + (f" {ttls(hop)}" if piped else "") if hop.labels_out else ""
         others = f" (or {', '.join(hop.others)})" if hop.others else ""
         onwards = f" > {hop.peer.ljust(peer_width)} {stack}{others}" if hop.peer else ""
@@ -94,6 +99,17 @@ def ttls(hop: Hop) -> str:
     """``ttl 255 over 63``: that of the labels, each if they differ, and that of the packet under them."""
     above = _stack(hop.label_ttls[:1] if len(set(hop.label_ttls)) == 1 else hop.label_ttls)
     return f"ttl {above} over {hop.ttl}" if above else f"ttl {hop.ttl}"
+
+
+def _again(hops: Sequence[Hop]) -> range:
+    """Where a packet in a loop does no more than it did before: empty if it is in none."""
+    first: dict[Hop, int] = {}
+    done = [replace(hop, ttl=0, label_ttls=()) for hop in hops]
+    for at, hop in enumerate(done):
+        if (before := first.setdefault(hop, at)) < at:
+            alike = takewhile(lambda both: both[0] == both[1], zip(done[before:], done[at:], strict=False))
+            return range(at, at + len(list(alike)))
+    return range(0)
 
 
 def words(hop: Hop) -> str:
@@ -217,6 +233,8 @@ class _Compared:
         if any(len(one) == len(got) == shared for one in predicted):
             return named, ()
         nearest = next(one for one in predicted if _shared(one, got) == shared)
+        if elsewhere := self._other_next_hop(nearest, got, shared):
+            return named, (elsewhere,)
         expected = nearest[shared] if shared < len(nearest) else None
         found = got[shared] if shared < len(got) else None
         node = expected.node if expected else found.node if found else of.src
@@ -225,6 +243,22 @@ class _Compared:
         if expected and found and told == seen:
             told, seen = f"{told}, {ttls(expected)}", f"{seen}, {ttls(found)}"
         return named, (Divergence(node, told, seen + (f": {cause}" if cause else "")),)
+
+    def _other_next_hop(self, nearest: Sequence[Hop], got: Sequence[Hop], at: int) -> Divergence | None:
+        """A bridge forwards to whom the sender means: where it does so to another node, the sender differs."""
+        bridges = {name for name, node in self._world.vpns.nodes.items() if node.role == "bridge"}
+        if at >= min(len(nearest), len(got)) or got[at].node not in bridges or not got[at].peer:
+            return None
+        ends = (
+            [hop.node for hop in reversed(got[:at])],
+            [hop.node for hop in nearest[at:]],
+            [hop.node for hop in got[at:]],
+        )
+        sender, meant, taken = (next((name for name in names if name not in bridges), "") for names in ends)
+        if not (sender and meant and taken) or meant == taken:
+            return None
+        why = "its kernel has another route or neighbour there, as after an ICMP redirect"
+        return Divergence(sender, f"{meant} as next hop", f"{taken} as next hop: {why}")
 
     def _cause(self, found: Hop, of: Call, at: int) -> str:
         """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
@@ -247,8 +281,11 @@ class _Compared:
         """A capture shows neither into which VRF a label was popped nor what else would have been right."""
         hop = got[at]
         choices = [one[at] for one in predicted if at < len(one) and _shared(one, got) >= at and one[at].peer]
+        taken = any(one.out_port == hop.out_port for one in choices)
         others = dict.fromkeys(
-            one.peer if one.peer != hop.peer else one.out_port for one in choices if one.out_port != hop.out_port
+            one.peer if one.peer != hop.peer else one.out_port
+            for one in choices
+            if taken and one.out_port != hop.out_port
         )
         alike = (one[at] for one in predicted if at < len(one) and _key(one[at]) == _key(hop))
         if hop.operation == "drop" and (known := next(alike, hop).reason):

@@ -35,6 +35,12 @@ class Running:
         with self.namespaces[node].entered():
             subprocess.run(["ip", *words], check=True)
 
+    def mac(self, node: str, port: str) -> str:
+        with self.namespaces[node].entered():
+            return subprocess.run(
+                ["ip", "-br", "link", "show", port], check=True, capture_output=True, text=True
+            ).stdout.split()[2]
+
     def set(self, node: str, key: str, value: str) -> None:
         with self.namespaces[node].entered():
             Path("/proc/sys", *key.split(".")).write_text(value, encoding="ascii")

@@ -120,6 +120,32 @@ def test_a_wrong_label_is_named(running: Running) -> None:
     assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw swap 101 -> 999 > pe2")
 
 
+def test_a_loop_is_followed_to_its_end(running: Running) -> None:
+    """Two routers that hand a packet to each other until its TTL is used up: the trace ends, and the first wrong hop is
+    named."""
+    running.ip("p", "-f", "mpls", "route", "replace", "101", "as", "103", "via", "inet", "2.1.1.1", "proto", "201")
+    running.ip("pe1", "-f", "mpls", "route", "add", "103", "as", "101", "via", "inet", "2.1.1.2")
+    try:
+        found = running.trace("c1h1", "c1h3")
+    finally:
+        running.ip("pe1", "-f", "mpls", "route", "del", "103")
+    (difference,) = map(str, found.differences)
+    assert difference.startswith("at p: expected swap 101 -> 111 > pe2, saw swap 101 -> 103 > pe1")
+    assert [hop.node for hop in found.request].count("p") > 20
+    assert "over and over" in found.text()
+    assert len(found.text().splitlines()) < 15
+
+
+def test_another_neighbour_on_a_lan_is_the_senders(running: Running) -> None:
+    """A bridge that forwards to another node than planned does what the sender wants: the sender is named."""
+    running.ip("c1e1", "neighbour", "replace", "88.1.1.1", "lladdr", running.mac("c1h2", "c1h2-eth"), "dev", "c1e1-eth")
+    try:
+        (difference,) = map(str, running.trace("c1h3", "c1h1").differences)
+    finally:
+        running.ip("c1e1", "neighbour", "del", "88.1.1.1", "dev", "c1e1-eth")
+    assert difference.startswith("at c1e1: expected c1h1 as next hop, saw c1h2 as next hop: ")
+
+
 def test_a_leak_into_another_customer_is_named(running: Running) -> None:
     """A route in customer 1's VRF with customer 2's label: the probe sees where the request was delivered, the
     trace at which hop it went astray."""
