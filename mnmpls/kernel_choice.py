@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NoReturn
 
-from . import guests, registry
+from . import guests, programs, registry
 from .errors import MissingFeature
 from .guests import host
 from .model import Lab
@@ -27,7 +27,8 @@ def ensure_kernel(wanted: Mapping[str, frozenset[Record]], name: str = "lab") ->
 
 
 def ensure_kernel_for(lab: Lab) -> None:
-    """The same for a lab that was not planned yet."""
+    """The same for a lab that was not planned yet, and its programs."""
+    programs.require(lab)
     if lab.nodes:
         ensure_kernel(records(complete(lab)), lab.name)
 
@@ -39,7 +40,9 @@ def ensure_root() -> None:
 
 
 def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
-    """Where ``lab`` runs; ``kernel`` is auto or a kernel's name, MNMPLS_KERNEL unless given. Raises MissingFeature."""
+    """Where ``lab`` runs; ``kernel`` is auto or a kernel's name, MNMPLS_KERNEL unless given. Raises MissingFeature, for
+    a program that is missing, too."""
+    programs.require(lab)
     return _choose(host.features(records(complete(lab))), kernel)
 
 

@@ -149,7 +149,8 @@ def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
     if code == errno.EINVAL:
         return "it does not take this value", "see Documentation/networking/ip-sysctl.rst of the kernel"
     if code in (errno.EACCES, errno.EROFS):
-        return "the setting is read-only here", "in a container: /proc/sys must be writable (--privileged)"
+        remedy = "in a container: /proc/sys must be writable (--privileged); elsewhere: mount -o remount,rw /proc/sys"
+        return "the setting is read-only here", remedy
     return None
 
 

@@ -18,6 +18,7 @@ ROOMS = {
     "completion": "completion",
     **dict.fromkeys(("up", "down", "list", "exec", "apply"), "labs"),
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
+    "doctor": "doctor",
     **dict.fromkeys(("plan", "graph", "schema"), "show"),
 }
 """Which module has which verb: a start takes in what it needs, which in an emulated kernel is half of its time."""

@@ -90,6 +90,9 @@ def _showing(verbs: Any) -> None:
     graph.add_argument("lab", metavar="LAB", help="a lab file, or the name of a running lab")
     graph.add_argument("--format", default="dot", metavar="FORMAT", help="dot (the default), mermaid or svg")
     graph.add_argument("--lsps", action="store_true", help="with the label switched paths")
+    doctor = _verb(verbs, "doctor", "what a lab needs, and whether this machine has it", json=True)
+    doctor.add_argument("lab", metavar="FILE", nargs="?", help="the lab file; left out: everything that mnmpls knows")
+    doctor.add_argument("--boot", action="store_true", help="boot each guest kernel, too")
     _verb(verbs, "schema", "the JSON schema of lab files, for editors")
 
 

@@ -51,7 +51,7 @@ FEATURES: dict[str, Feature] = {
     "netns": Feature("network namespaces", (), (), ("NET_NS",)),
     "pidns": Feature("PID namespaces", _pid_namespace, (), ("PID_NS",)),
     "veth": Feature("veth pairs", lambda space: wire(space, "trial-a", space, "trial-b"), ("veth",), ("VETH",)),
-    "settings": Feature("network settings that can be written", (Sysctl("net.ipv4.ip_forward", "1"),)),
+    "settings": Feature("network settings to write", (Sysctl("net.ipv4.ip_forward", "1"),)),
     "ipv6": Feature(
         "IPv6", (Sysctl("net.ipv6.conf.all.forwarding", "1"), Address("lo", "fd00::1/128")), ("ipv6",), ("IPV6",),
         after=("settings",),
@@ -106,6 +106,8 @@ def missing(wanted: Iterable[str]) -> dict[str, str]:
     try:
         space = Namespace.create()
     except KernelRefused as error:
+        if error.errno == errno.EROFS:
+            return {"settings": "/proc/sys is mounted read-only"}
         return {"netns": error.why}
     lacking: dict[str, str] = {}
     without = set[str]()

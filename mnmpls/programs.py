@@ -1,0 +1,64 @@
+"""The programs that a lab needs on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import MissingFeature
+from .model import Lab
+
+ALWAYS = ("setpriv", "unshare", "env", "sleep")
+"""What the first process of a lab's PID namespace is made with (processes.py)."""
+
+PACKAGES = {
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+    "env": "coreutils",
+    "sleep": "coreutils",
+    "ip": "iproute2",
+    "mn": "mininet",
+    "tcpdump": "tcpdump",
+    "iperf": "iperf",
+    "ping": "iputils-ping",
+    "vtysh": "frr",
+    "dot": "graphviz",
+    "xterm": "xterm",
+}
+"""Debian's package for each program that it is known of; the others are mostly called like the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """``where`` in the lab, empty for what each lab needs."""
+
+    program: str
+    where: str = ""
+
+
+def needed(lab: Lab) -> Iterator[Need]:
+    """Programs of every lab, and the first word of each ``exec`` line."""
+    yield from map(Need, ALWAYS)
+    for node in lab.nodes:
+        for number, line in enumerate(node.exec):
+            words = shlex.split(line)
+            if words:
+                yield Need(words[0], lab.told(f"nodes.{node.name}.exec[{number}]"))
+
+
+def missing(lab: Lab) -> tuple[Need, ...]:
+    """Those that PATH does not lead to; each program once."""
+    absent = {need.program: need for need in reversed(list(needed(lab))) if not shutil.which(need.program)}
+    return tuple(reversed(absent.values()))
+
+
+def require(lab: Lab) -> None:
+    """Raises MissingFeature that names all that are not there."""
+    absent = missing(lab)
+    if absent:
+        lines = [f"there is no program {one.program!r} on PATH, wanted {one.where or 'by every lab'}" for one in absent]
+        packages = " ".join(dict.fromkeys(PACKAGES.get(one.program, one.program) for one in absent))
+        remedy = f"  what to do: apt-get install {packages}; `mnmpls doctor` knows other systems"
+        raise MissingFeature("\n".join([*lines, remedy]))

@@ -1,0 +1,154 @@
+"""Run as root of a guest: hides one thing after the other that labs need, and tells what ``doctor`` and ``up`` say.
+Names on the command line are of what is hidden already.
+
+Prints one JSON object: what was hidden -> what was seen. The guest, and with it all damage, is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+LAB = """
+name: hiding
+nodes:
+  p: p
+  lan: bridge
+  pe1: {role: pe, vrfs: {red: {rt: 65000:1}}}
+  pe2: {role: pe, vrfs: {red: {rt: 65000:1}}}
+  ce1: {role: ce, exec: tcpdump --version}
+  ce2: ce
+links:
+  - [pe1, p]
+  - [pe2, p]
+  - [pe1: {vrf: red}, ce1]
+  - [pe2: {vrf: red}, ce2]
+  - [ce1, lan]
+"""
+Hidden = AbstractContextManager[dict[str, str]]
+"""Gives the environment in which the thing cannot be found."""
+
+
+@contextmanager
+def nothing() -> Iterator[dict[str, str]]:
+    yield {}
+
+
+@contextmanager
+def module(*names: str) -> Iterator[dict[str, str]]:
+    """Modules that are unloaded, the file of the last moved away."""
+    path = Path(subprocess.check_output(["modinfo", "-n", names[-1]], text=True).strip())
+    away = path.with_suffix(".away")
+    until = time.monotonic() + 20
+    while subprocess.run(["modprobe", "-r", *names], capture_output=True, check=False).returncode:
+        assert time.monotonic() < until, f"{names} are still in use"
+        time.sleep(0.1)  # a namespace that nobody holds any more is taken apart in its own time
+    path.rename(away)
+    try:
+        yield {}
+    finally:
+        away.rename(path)
+        subprocess.run(["modprobe", "-a", *names], check=True)
+
+
+@contextmanager
+def value(*settings: tuple[str, str]) -> Iterator[dict[str, str]]:
+    paths = [Path("/proc/sys", *key.split(".")) for key, _ in settings]
+    before = [path.read_text() for path in paths]
+    for path, (_, text) in zip(paths, settings, strict=True):
+        path.write_text(text)
+    try:
+        yield {}
+    finally:
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text)
+
+
+@contextmanager
+def mounted(*argv: str) -> Iterator[dict[str, str]]:
+    """Something mounted over a folder, which is the last word."""
+    subprocess.run(["mount", *argv], check=True)
+    try:
+        yield {}
+    finally:
+        subprocess.run(["umount", argv[-1]], check=True)
+
+
+@contextmanager
+def read_only(folder: str) -> Iterator[dict[str, str]]:
+    with mounted("--bind", folder, folder):
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield {}
+
+
+@contextmanager
+def program(name: str) -> Iterator[dict[str, str]]:
+    """A PATH with everything but this."""
+    folder = Path("/run/all-but") / name
+    folder.mkdir(parents=True)
+    for source in ("/usr/sbin", "/usr/bin"):
+        for each in os.listdir(source):
+            if each != name and not (folder / each).is_symlink():
+                (folder / each).symlink_to(f"{source}/{each}")
+    yield {"PATH": str(folder)}
+
+
+HIDES: dict[str, Callable[[], Hidden]] = {
+    "nothing": nothing,
+    "netns": lambda: value(("user.max_net_namespaces", "0")),
+    "pidns": lambda: value(("user.max_pid_namespaces", "0")),
+    "settings": lambda: read_only("/proc/sys"),
+    "settings, all of them": lambda: mounted("-t", "tmpfs", "none", "/proc/sys/net"),
+    "veth": lambda: module("veth"),
+    "bridge": lambda: module("bridge"),
+    "mpls": lambda: module("mpls_gso", "mpls_iptunnel", "mpls_router"),
+    "mpls-encap": lambda: module("mpls_iptunnel"),
+    "setpriv": lambda: program("setpriv"),
+    "unshare": lambda: program("unshare"),
+    "tcpdump": lambda: program("tcpdump"),
+}
+"""By the key that the doctor has for it, up to a comma."""
+
+
+def command(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "mnmpls", *words]
+    return subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False)
+
+
+def there() -> list[str]:
+    """What a lab could have made or left: interfaces, names, mounts, and programs that run."""
+    programs = [each for each in os.listdir("/proc") if each.isdigit() and os.path.exists(f"/proc/{each}/exe")]
+    sockets = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if "@mnmpls" in line]
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return [*sorted(os.listdir("/sys/class/net")), *sockets, *mounts, f"{len(programs)} programs"]
+
+
+def seen(file: str, env: dict[str, str]) -> dict[str, object]:
+    before = there()
+    told = command(env, "doctor", file, "--json")
+    up = command(env, "up", file, "--kernel", "host", "--allow-exec", "--wait", "0")
+    left = [each for each in there() if each not in before]
+    if up.returncode == 0:
+        command(env, "down", "hiding")
+    doctor = json.loads(told.stdout) if told.stdout else {"error": told.stderr}
+    return {"doctor": doctor, "status": told.returncode, "up": up.returncode, "said": up.stderr, "left": left}
+
+
+def main() -> None:
+    file = Path("/run/hiding.yml")
+    file.write_text(LAB)
+    found = {}
+    for name in sys.argv[1:] or HIDES:
+        with HIDES.get(name, nothing)() as env:
+            found[name] = seen(str(file), env)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What the doctor and ``up`` say where something is missing: each thing hidden in turn, in a guest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnmpls.guests import uml
+from mnmpls.guests.host import FEATURES
+from tests.system.hiding import HIDES
+
+pytestmark = pytest.mark.system
+
+PROJECT = Path(__file__).resolve().parents[2]
+LIMIT_S = 300
+WITHOUT_VRF = """
+import sys
+from mnmpls import guests
+guests.uml.MODULES = sys.argv[1]
+raise SystemExit(guests.run(guests.choose_guest("uml"), [sys.executable, "-m", "tests.system.hiding", "vrf"]))
+"""
+"""Once loaded, that module stays (drivers/net/vrf.c has no exit): so this guest boots from a tree without it."""
+
+Seen = dict[str, Any]
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(
+        [sys.executable, *argv], cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+    tree = tmp_path_factory.mktemp("modules") / "tree"
+    shutil.copytree(uml.MODULES, tree, copy_function=os.symlink)
+    (gone,) = tree.rglob("vrf.ko")
+    gone.unlink()
+    (known,) = tree.glob("*/modules.dep")
+    lines = [line for line in known.read_text().splitlines(keepends=True) if "/vrf.ko:" not in line]
+    known.unlink()
+    known.write_text("".join(lines))
+    found: dict[str, Seen] = {}
+    for argv in (["-m", "mnmpls", "guest", "run", "--kernel", "uml", "--", sys.executable, "-m", "tests.system.hiding"],
+                 ["-c", WITHOUT_VRF, str(tree)]):  # fmt: skip
+        done = run(*argv)
+        assert done.returncode == 0, done.stderr
+        found.update(json.loads(done.stdout))
+    return found
+
+
+def test_with_everything_there_nothing_is_missing(seen: dict[str, Seen]) -> None:
+    """The same lab on the same kernel: the doctor finds no fault, and the lab comes up."""
+    case = seen["nothing"]
+    assert (case["status"], case["doctor"]["missing"]) == (0, {})
+    assert case["up"] == 0, case["said"]
+
+
+@pytest.mark.parametrize("hidden", [*(name for name in HIDES if name != "nothing"), "vrf"])
+def test_what_is_hidden_is_named_alone(seen: dict[str, Seen], hidden: str) -> None:
+    """The doctor names exactly that, with a remedy for every system, and ends with 3; so does ``up``, which leaves
+    nothing behind."""
+    key, case = hidden.split(",")[0], seen[hidden]
+    assert case["status"] == 3
+    assert list(case["doctor"]["missing"]) == [key]
+    remedies = case["doctor"]["missing"][key]
+    assert list(remedies) == ["Debian", "Ubuntu", "Fedora", "WSL2", "container"] and all(remedies.values())
+    assert (case["up"], _named(case["said"])) == (3, [FEATURES[key].spoken if key in FEATURES else key])
+    assert case["left"] == []
+
+
+def _named(said: str) -> list[str]:
+    """What ``up`` says is missing."""
+    kernel = re.search(r"but this kernel has no (.+?)(?: \(|\n)", said)
+    return re.findall(r"there is no program '(.+?)'", said) + (kernel[1].split(" and no ") if kernel else [])
