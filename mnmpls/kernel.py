@@ -110,9 +110,9 @@ class Namespace:
         with self.entered():
             return socket.socket(family, type, proto)
 
-    def ports(self) -> frozenset[str]:
-        """The names of all interfaces."""
-        return frozenset(interface.name for interface in self._interfaces())
+    def ports(self, kind: str = "") -> frozenset[str]:
+        """The names of all interfaces, or of those of one kind (as ip(8) names it)."""
+        return frozenset(interface.name for interface in self._interfaces() if kind in ("", interface.kind))
 
     def set_up(self, port: str, up: bool) -> None:
         """Raises KernelRefused for a port that is not there."""

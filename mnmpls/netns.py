@@ -20,6 +20,7 @@ from .model import Lab, Link, Port
 from .plan import complete, records
 from .processes import Processes
 from .state import Record
+from .vrf import in_vrf
 
 LINE_S = 60.0
 """How long a node's ``exec`` line may take."""
@@ -42,17 +43,20 @@ class RunningNode:
     def __init__(self, name: str, namespace: Namespace, processes: Processes) -> None:
         self.name, self.namespace, self._processes = name, namespace, processes
 
-    def popen(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[Any]:
-        """Start ``argv`` in the node; ``how`` is subprocess.Popen's. It ends with the lab. Raises OSError as Popen."""
-        return self._processes.spawn(list(argv), self.namespace.fd, **how)
+    def popen(self, argv: Sequence[str], *, vrf: str = "", **how: Any) -> subprocess.Popen[Any]:
+        """Start ``argv`` in the node, its IP sockets in ``vrf`` if one is given; ``how`` is subprocess.Popen's. It ends
+        with the lab. Raises LabError for an unknown VRF, OSError as Popen; in a VRF, a program that is not there ends
+        with status 127 instead, and one that cannot be run with 126."""
+        words = in_vrf(self.name, self.namespace, vrf, argv) if vrf else list(argv)
+        return self._processes.spawn(words, self.namespace.fd, **how)
 
     def run(
-        self, argv: Sequence[str], *, timeout_s: float | None = None, check: bool = False, **how: Any
+        self, argv: Sequence[str], *, vrf: str = "", timeout_s: float | None = None, check: bool = False, **how: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``argv`` in the node to its end; its output as text. Raises subprocess.TimeoutExpired when it takes
+        """Run ``argv`` as ``popen`` to its end; its output as text. Raises subprocess.TimeoutExpired when it takes
         longer than ``timeout_s`` (it is killed then) and, with ``check``, CalledProcessError for a status but 0."""
         how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True, **how}
-        with self.popen(argv, **how) as process:
+        with self.popen(argv, vrf=vrf, **how) as process:
             try:
                 out, err = process.communicate(timeout=timeout_s)
             except BaseException:

@@ -130,11 +130,17 @@ def _ports(said: Mapping[str, str]) -> Iterator[str]:
             yield from (end["port"] for end in (link["a"], link["b"]) if end["node"] == said["node"])
 
 
+def _vrfs(said: Mapping[str, str]) -> Iterator[str]:
+    for part in registry.ask(said["lab"], {"lab": True}, _ANSWER_S)["parts"]:
+        yield from part["lab"]["nodes"].get(said["node"], {}).get("vrfs", {})
+
+
 _KNOWN: Mapping[str, Callable[[Mapping[str, str]], Iterator[str]]] = {
     "LAB": _labs,
     "NODE": _nodes,
     "SRC": _nodes,
     "DST": _nodes,
     "PORT": _ports,
+    "VRF": _vrfs,
 }
 """By what an argument is called in the usage text."""

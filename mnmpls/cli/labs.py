@@ -167,10 +167,10 @@ def verb_exec(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words, writes=True)
     with live.join(name) as lab:
-        return _run_attached(lab.node(options.node), options.command)
+        return _run_attached(lab.node(options.node), options.command, options.vrf)
 
 
-def _run_attached(node: RunningNode, argv: Sequence[str]) -> int:
+def _run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
     """With our terminal and our streams themselves, so that nothing has to be carried to and fro. Ctrl-C and its like
     reach the command by the terminal; what others send to us is passed on. It dies with us, and with its lab."""
     process: subprocess.Popen[bytes] | None = None
@@ -182,7 +182,7 @@ def _run_attached(node: RunningNode, argv: Sequence[str]) -> int:
     numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
-        process = node.popen(argv, start_new_session=False, preexec_fn=die_with_parent)
+        process = node.popen(argv, vrf=vrf, start_new_session=False, preexec_fn=die_with_parent)
         status = process.wait()
     except OSError as error:
         print(f"mnmpls: {node.name}: {argv[0]}: {error.strerror}", file=sys.stderr)

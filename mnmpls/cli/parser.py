@@ -57,6 +57,7 @@ def _labs(verbs: Any) -> None:
     run = _verb(verbs, "exec", "run a command in a node: mnmpls exec LAB NODE -- CMD …", limit=0)
     _lab(run)
     run.add_argument("node", metavar="NODE")
+    run.add_argument("--vrf", default="", metavar="VRF", help="with all its IP sockets in this VRF of the node")
     run.add_argument("command", metavar="CMD", nargs="*", help="the command and its arguments, after --")
     again = _verb(verbs, "apply", "make a running lab into what its file says now", json=True)
     _lab(again)

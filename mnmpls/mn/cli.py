@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import readline
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .. import checks
 from ..checks import reach, trace
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..state import LabelRoute, NextHop
+from ..vrf import in_vrf
 from .graph import Planned, plan_around
 from .net import report
 
@@ -26,6 +28,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
     helpStr = stock.CLI.helpStr + (  # noqa: N815
         "Labs know more:\n"
         "  mininet> vrf              VRFs, their tables, route targets and ports\n"
+        "  mininet> pe1 vrf red CMD  a command with its sockets in a VRF\n"
         "  mininet> lfib p           what a router does with each label, as its kernel has it\n"
         "  mininet> trace c1h1 c1h3  one packet's way, as captured on the wire\n"
         "  mininet> check            does the lab do what it should?\n\n"
@@ -113,17 +116,17 @@ class CLI(stock.CLI):  # type: ignore[misc]
 
     def default(self, line: str) -> None:
         """As stock: ``NODE COMMAND``, with node names replaced by addresses; says so where an address is not only
-        that node's."""
+        that node's. ``NODE vrf VRF COMMAND`` runs the command in a VRF."""
         first, args, _ = self.parseline(line)
         if first not in self.mn or not args or not hasattr(self.mn[first], "role"):
             super().default(line)
             return
         node = self.mn[first]
-        words = args.split(" ")
+        head, words = _vrf_named(node, args.split(" "))
         for word in words:
             if word in self.mn:
                 self._warn_if_ambiguous(node, self.mn[word])
-        node.sendCmd(" ".join((self.mn[word].IP() or word) if word in self.mn else word for word in words))
+        node.sendCmd(head + " ".join((self.mn[word].IP() or word) if word in self.mn else word for word in words))
         self.waitForNode(node)
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
@@ -179,6 +182,17 @@ class CLI(stock.CLI):  # type: ignore[misc]
         readline.read_history_file(history)
         readline.set_history_length(1000)
         atexit.register(_write_history, history)
+
+
+def _vrf_named(node: Any, words: list[str]) -> tuple[str, list[str]]:
+    """What the node's shell is to be given first, and the words after ``vrf VRF``; all of them without that. Raises
+    LabError for a VRF that the node does not have, CheckFailed for half a line."""
+    if words[0] != "vrf":
+        return "", words
+    given = " ".join(words[1:]).split(maxsplit=1)
+    if len(given) < 2:
+        raise CheckFailed(f"usage: {node.name} vrf VRF COMMAND")
+    return shlex.join(in_vrf(node.name, node.namespace, given[0], [])) + " ", given[1].split(" ")
 
 
 def _write_history(history: Path) -> None:

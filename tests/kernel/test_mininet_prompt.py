@@ -74,6 +74,18 @@ def test_mistakes_are_answered(say: Say, line: str, answer: str) -> None:
     assert answer in say(line)
 
 
+def test_a_command_in_a_vrf(say: Say) -> None:
+    """In one VRF customer 1's CE answers, in the other customer 2's; the rest of the line is the node's shell's. A VRF
+    that is not there is answered with those that are."""
+    for vrf, port in (("vrf-pe1-c1", "pe1-c1e1-eth"), ("vrf-pe1-c2", "pe1-c2e1-eth")):
+        neighbour = f"ip neigh show 1.1.1.1 dev {port} nud all"
+        said = say(f"pe1 vrf {vrf} ping -c1 -W2 88.1.1.1 | grep -c '1 received'; {neighbour}")
+        assert said.startswith("1\r\n") and "REACHABLE" in said, said
+    assert "1 received" in say("pe1 vrf vrf-pe1-c1 ping -c1 c1h1")
+    assert "*** pe1 has no VRF 'vrf-pe1-c3'; did you mean 'vrf-pe1-c" in say("pe1 vrf vrf-pe1-c3 true")
+    assert say("pe1 vrf vrf-pe1-c1") == "*** usage: pe1 vrf VRF COMMAND\n"
+
+
 def test_vrf_of_one_node(say: Say) -> None:
     """Only the rows of the node that was named."""
     assert [row.split()[0] for row in say("vrf pe2").splitlines()] == ["PE", "pe2", "pe2"]
