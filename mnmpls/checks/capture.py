@@ -35,7 +35,7 @@ _NEVER_FRAGMENT = {
 (include/uapi/linux/in.h, in6.h)."""
 
 _BUFFER_BYTES = 1 << 20
-_SETTLE_S = 0.02
+_SETTLE_S = 0.005
 """After the answer is back, nothing of the probe is under way any more but what is in our own sockets."""
 
 

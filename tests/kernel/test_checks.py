@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,21 @@ def test_the_labels_on_the_wire(running: Running) -> None:
     assert found.delivered_to == "c1h3"
     assert found.request == predict(running.lab, running.records, "c1h1", "c1h3")
     assert found.reply == predict(running.lab, running.records, "c1h3", "c1h1")
+
+
+def test_a_trace_as_data(running: Running) -> None:
+    """What JSON gets has every hop with its labels both ways, and for a packet that strayed the hop where it did."""
+    data = json.loads(json.dumps(running.trace("c1h1", "c1h3").data()))
+    assert (data["ok"], data["answered"], data["delivered_to"], data["differences"]) == (True, True, "c1h3", [])
+    assert [hop["labels_out"] for hop in data["request"] if hop["labels_out"]] == [[101], [111]]
+    assert [hop["labels_out"] for hop in data["reply"] if hop["labels_out"]] == [[102], [112]]
+    running.ip("p", "-f", "mpls", "route", "del", "101")
+    (difference,) = running.trace("c1h1", "c1h3").data()["differences"]
+    assert difference == {
+        "node": "p",
+        "expected": "swap 101 -> 111 > pe2",
+        "seen": "nothing left p: label 101 unknown at p",
+    }
 
 
 def test_an_unknown_address_ends_where_predicted(running: Running) -> None:
