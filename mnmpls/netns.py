@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,16 +12,13 @@ from typing import Any
 from . import checks
 from .apply import Difference, apply
 from .checks import reach, trace
-from .errors import CheckFailed, LabError, Problem, nearest
+from .errors import LabError, Problem, nearest
 from .kernel import Namespace, Wire, wires
 from .model import Lab, Link, Port
 from .plan import complete, records
-from .processes import Processes
+from .processes import Processes, run_lines
 from .state import Record
 from .vrf import in_vrf
-
-LINE_S = 60.0
-"""How long a node's ``exec`` line may take."""
 
 _AGAIN_S = 0.2
 _SHOWN = 10
@@ -181,22 +176,7 @@ class RunningLab(LabNodes):
     def run_lines(self) -> None:
         """Each node's ``exec`` lines, in order, their output with our own. Raises CheckFailed for one that fails."""
         for node in self.lab.nodes:
-            for line in node.exec:
-                print(f"{node.name}: {line}", file=sys.stderr, flush=True)
-                problem = self._run_line(self[node.name], line)
-                if problem:
-                    raise CheckFailed(f"{node.name}: exec: {line}: {problem}")
-
-    @staticmethod
-    def _run_line(node: RunningNode, line: str) -> str:
-        """What went wrong, empty for nothing. Split into words as a shell would, but never given to one."""
-        try:
-            done = node.run(shlex.split(line), timeout_s=LINE_S, stdout=None, stderr=None)
-        except OSError as error:
-            return error.strerror or str(error)
-        except subprocess.TimeoutExpired:
-            return f"still running after {LINE_S:g} s, so it was ended"
-        return f"ended with status {done.returncode}" if done.returncode else ""
+            run_lines(node.name, node.exec, self[node.name].popen)
 
     def _grow(self, made: frozenset[_Wire] | set[_Wire] = frozenset()) -> None:
         """The nodes and wires that are not there yet."""

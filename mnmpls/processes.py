@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .errors import CheckFailed
 
 _CLONE_NEWNS, _CLONE_NEWNET, _CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
@@ -25,6 +29,14 @@ _INIT = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--pid", "--fork", "--kill-child"),
     *("env", "--ignore-signal=CHLD", "sleep", "infinity"),
+)
+
+LINE_S = 60.0
+"""How long a node's ``exec`` line may take."""
+
+NOT_ALLOWED = (
+    "nothing was started: these lines run only with --allow-exec (mnmpls up), allow_exec=True (Python) or "
+    "MNMPLS_ALLOW_EXEC=1 (mn)"
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -147,3 +159,36 @@ class Processes:
 def die_with_parent() -> None:
     """For a child between fork and exec: it is killed when the thread that started it ends (PR_SET_PDEATHSIG)."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+def run_lines(node: str, lines: Iterable[str], popen: Callable[..., subprocess.Popen[Any]]) -> None:
+    """A node's ``exec`` lines, in order, their output with our own; ``popen`` starts a command in the node. Each is
+    split into words as a shell would, but never given to one. Raises CheckFailed for one that fails."""
+    for line in lines:
+        print(f"{node}: {line}", file=sys.stderr, flush=True)
+        problem = _run_line(shlex.split(line), popen)
+        if problem:
+            raise CheckFailed(f"{node}: exec: {line}: {problem}")
+
+
+def _run_line(words: list[str], popen: Callable[..., subprocess.Popen[Any]]) -> str:
+    """What went wrong, empty for nothing."""
+    try:
+        process = popen(words, stdin=subprocess.DEVNULL, stdout=None, stderr=None)
+    except OSError as error:
+        return error.strerror or str(error)
+    try:
+        status = process.wait(LINE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return f"still running after {LINE_S:g} s, so it was ended"
+    return f"ended with status {status}" if status else ""
+
+
+def require_exec_allowed(lines: Iterable[tuple[str, str]], allowed: bool) -> None:
+    """``lines`` of node and command line come from a lab file that a stranger may have written. Raises CheckFailed
+    with all of them unless the user allowed to run them."""
+    told = [f"  {node}: {line}" for node, line in lines]
+    if told and not allowed:
+        raise CheckFailed("\n".join(["this lab wants to run in its nodes, with your rights:", *told, NOT_ALLOWED]))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from ..errors import MnmplsError
+from ..errors import LabError, MnmplsError
 from .parser import parse
 
 ROOMS = {
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _limit(getattr(options, "timeout", 0)):
             return _run(options)
     except MnmplsError as error:
-        print(f"mnmpls: {error}", file=sys.stderr)
+        many = len(error.problems) if isinstance(error, LabError) else 1
+        head = f"{many} problems, nothing was done:\n" if many > 1 else ""
+        print(f"mnmpls: {head}{error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

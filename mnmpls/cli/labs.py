@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from .. import guests, kernel_choice, live, registry
-from ..errors import CheckFailed, MnmplsError, UsageError
+from ..errors import MnmplsError, UsageError
 from ..export.table import table
 from ..model import Lab
 from ..netns import RunningNode
 from ..plan import complete
-from ..processes import die_with_parent
+from ..processes import die_with_parent, require_exec_allowed
 from ..sources import data, from_data, load
 from .naming import again_inside, in_guest, name_of
 
@@ -81,17 +81,17 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
 
 
 def _exec_allowed(lab: Lab, allowed: bool) -> bool:
-    """Shows the command lines in the lab file, and whether they may be run: with --allow-exec, or if the person at
-    the terminal says so. Raises CheckFailed otherwise: half a lab is no lab."""
-    lines = [f"  {node.name}: {line}" for node in lab.nodes for line in node.exec]
+    """Shows the command lines in the lab file, and whether there are any that may be run: with --allow-exec, or if the
+    person at the terminal says so. Raises CheckFailed when they may not: half a lab is no lab."""
+    lines = [(node.name, line) for node in lab.nodes for line in node.exec]
     if not lines:
         return False
-    print("this lab wants to run in its nodes, as root of this machine:", *lines, sep="\n", file=sys.stderr, flush=True)
     if not allowed and sys.stdin.isatty() and sys.stderr.isatty():
+        told = (f"  {node}: {line}" for node, line in lines)
+        print("this lab wants to run in its nodes, with your rights:", *told, sep="\n", file=sys.stderr)
         print("run them? [y/N] ", end="", file=sys.stderr, flush=True)
         allowed = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not allowed:
-        raise CheckFailed("nothing was started: the exec: lines above are run only with --allow-exec")
+    require_exec_allowed(lines, allowed)
     return True
 
 

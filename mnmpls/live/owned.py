@@ -10,6 +10,7 @@ from ..errors import CheckFailed
 from ..kernel_choice import ensure_kernel_for
 from ..model import Lab
 from ..netns import RunningLab
+from ..processes import require_exec_allowed
 from .serving import answers_of, serve_beside
 
 
@@ -21,9 +22,7 @@ def run(lab: Lab, *, wait_s: float = 30.0, allow_exec: bool = False, file: str =
     ``mnmpls list`` shows the lab under its name, or the next free one. Raises LabError (nothing was made),
     KernelRefused, MissingFeature, and CheckFailed for a lab that does not work; nothing is left then.
     """
-    lines = [f"{node.name}: {line}" for node in lab.nodes for line in node.exec]
-    if lines and not allow_exec:
-        raise CheckFailed("the lab has command lines that run only with allow_exec=True:\n  " + "\n  ".join(lines))
+    require_exec_allowed(((node.name, line) for node in lab.nodes for line in node.exec), allow_exec)
     ensure_kernel_for(lab)
     running = RunningLab(lab)
     try:

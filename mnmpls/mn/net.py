@@ -18,6 +18,7 @@ from ..checks import reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_kernel_for, ensure_root
 from ..phases import mark
+from ..processes import run_lines
 from . import iperf
 from .graph import Planned, lab_from_topo, let_go, plan_around, settle
 from .links import MPLSLink
@@ -54,6 +55,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             ensure_kernel_for(lab_from_topo(self.topo))
         mark("Python and Mininet started, lab planned")
         super().build()
+        for host in self.hosts:
+            run_lines(host.name, host.params.get("exec", ()), host.popen)
         self.offered = offer(self)
 
     def buildFromTopo(self, topo: Any = None) -> None:  # noqa: N802

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,7 @@ from mininet.topo import Topo
 
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..plan import complete
+from ..processes import require_exec_allowed
 from ..sources import load
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
@@ -18,7 +20,12 @@ class LabTopo(Topo):  # type: ignore[misc]
     """The Topo of a Lab: ``LabTopo(lab)``, or ``LabTopo("lab.yml")`` for a lab file."""
 
     def build(self, lab: Lab | str) -> None:
-        self.add_lab(load(lab) if isinstance(lab, str) else lab)
+        """Raises CheckFailed for a lab file whose nodes have command lines, unless MNMPLS_ALLOW_EXEC=1."""
+        if isinstance(lab, str):
+            lab = load(lab)
+            lines = ((node.name, line) for node in lab.nodes for line in node.exec)
+            require_exec_allowed(lines, os.environ.get("MNMPLS_ALLOW_EXEC") == "1")
+        self.add_lab(lab)
 
     def add_lab(self, lab: Lab) -> None:
         """Add every node and link of ``lab``, with what was planned for it."""
@@ -45,6 +52,7 @@ def _node_params(node: Node) -> dict[str, Any]:
         "routes": node.routes,
         "sysctls": dict(node.sysctls),
         "gateway": node.gateway,
+        "exec": node.exec,
     }
 
 

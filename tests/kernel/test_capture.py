@@ -51,15 +51,17 @@ def _ping(running: Running, node: str, target: str, count: int) -> None:
 def test_tcpdump_reads_the_labels(running: Running) -> None:
     """After so many frames the recording ends, and tcpdump reads both directions with their labels and times."""
     _ping(running, "c1h1", "88.2.1.3", 1)  # addresses are resolved
-    recording = _Recording(running, "p", "p-pe1-eth", count=4)
-    _ping(running, "c1h1", "88.2.1.3", 2)
+    recording = _Recording(running, "p", "p-pe1-eth", count=6)
+    _ping(running, "c1h1", "88.2.1.3", 4)
     recording.join(10)
-    assert recording.written == 4
+    assert recording.written == 6
     with os.fdopen(recording.hear, "rb") as file:
         pcap = recording.header + file.read()
     read = subprocess.run(["tcpdump", "-tttt", "-nr", "-"], input=pcap, capture_output=True, check=True).stdout.decode()
-    lines = read.splitlines()
-    assert [("(label 101" in line, "(label 112" in line) for line in lines] == [(True, False), (False, True)] * 2
+    lines = [line for line in read.splitlines() if "MPLS" in line]  # IPv6 may have said something, too
+    assert len(lines) >= 4
+    labels = [("(label 101" in line, "(label 112" in line) for line in lines]
+    assert labels == ([(True, False), (False, True)] * 3)[: len(lines)]
     assert "88.1.1.1 > 88.2.1.3: ICMP echo request" in lines[0]
     assert all(line.startswith("20") for line in lines)
 
@@ -67,7 +69,7 @@ def test_tcpdump_reads_the_labels(running: Running) -> None:
 def test_a_recording_ends_in_time(running: Running) -> None:
     """Where nothing happens for so many seconds, only the header is there."""
     file = io.BytesIO()
-    assert record(running.namespaces["p"], "p-pe1-eth", file, seconds=0.05) == 0
+    assert record(running.namespaces["p"], "lo", file, seconds=0.05) == 0
     assert len(file.getvalue()) == 24
 
 

@@ -354,9 +354,9 @@ def test_nothing_is_left_where_no_namespaces_can_be_made(folder: Path, number: s
 
 def test_too_little_space_is_named(folder: Path) -> None:
     """There, with no folder that has room for the guest's memory: named before the start, with the numbers."""
-    small = "".join(f"mount -t tmpfs -o size=8m small {path}; " for path in ("/dev/shm", "/var/tmp"))
+    small = f"mount --bind {PROJECT} /mnt; export PYTHONPATH=/mnt; "  # it may lie in what is covered next
+    small += "".join(f"mount -t tmpfs -o size=8m small {path}; " for path in ("/dev/shm", "/var/tmp"))
     small += f"mount -t tmpfs -o size=8m small {folder}; export TMPDIR={folder}; MNMPLS_MEMORY_MIB=1024; "
-    small += f"mount --bind {PROJECT} /mnt; export PYTHONPATH=/mnt; "  # it may lie in what is covered next
     small += "mount --bind /var/tmp /tmp; cd /; export MNMPLS_MEMORY_MIB; "
     done = without_namespaces(small + NO_NAMESPACES + '"$@"', folder)
     assert done.returncode == 125, done.stderr

@@ -323,6 +323,22 @@ def test_a_failing_exec_line_undoes_the_lab(file: Path, name: str) -> None:
     assert gone(name)
 
 
+def test_mininet_asks_for_the_same_permission(file: Path, name: str, tmp_path: Path) -> None:
+    """A lab file under mn: its lines run only with MNMPLS_ALLOW_EXEC=1, and in their node."""
+    file.write_text(LAB.format(name=name).replace("h1: host", 'h1: {role: host, exec: ["ip addr show h1-eth"]}'))
+    custom = tmp_path / "custom.py"
+    custom.write_text(
+        "from mnmpls.mn.custom import *\nfrom mnmpls.mn.topo import LabTopo\n"
+        f"topos = {{'minimal': lambda: LabTopo({str(file)!r})}}\n"
+    )
+    words = ["/usr/bin/mn", "--custom", str(custom), "--test", "build"]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    assert done.returncode == 1 and "h1: ip addr show" in done.stderr + done.stdout and "10.1.1.1/24" not in done.stdout
+    allowed = {**ENVIRONMENT, "MNMPLS_ALLOW_EXEC": "1"}
+    done = subprocess.run(words, env=allowed, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    assert done.returncode == 0 and "10.1.1.1/24" in done.stdout, done
+
+
 def test_a_terminal_is_asked_once(file: Path, name: str) -> None:
     """Anything but yes is no."""
     file.write_text(LAB.format(name=name).replace("h1: host", "h1: {role: host, exec: [true]}"))

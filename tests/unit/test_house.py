@@ -31,7 +31,7 @@ BELOW = {
     "export": VOCABULARY | {"messages", "commands", "sources", "plan", "apply"},
     "checks": VOCABULARY | {"wording", "plan", "kernel", "apply", "export"},
     "guests": VOCABULARY | {"kernel", "apply", "registry", "refusals"},
-    "processes": set[str](),
+    "processes": {"errors"},
     "programs": VOCABULARY,
     "phases": set[str](),
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases", "programs", "registry"},
