@@ -64,16 +64,20 @@ class LabError(MnmplsError):
 
 
 class KernelRefused(MnmplsError):
-    """The kernel refused one record, which ``what`` says in a person's words. ``node`` is filled in by ``at``."""
+    """The kernel refused one record, which ``what`` says in a person's words. ``node`` and ``place``, where in the lab
+    and its text the record comes from, are filled in by ``at``."""
 
-    def __init__(self, record: object, what: str, why: str, remedy: str, errno: int = 0, node: str = "") -> None:
-        self.record, self.what, self.why, self.remedy, self.errno, self.node = record, what, why, remedy, errno, node
-        where = f"{node}: " if node else ""
-        super().__init__(f"{where}{what}: {why}" + (f"\n  what to do: {remedy}" if remedy else ""))
+    def __init__(
+        self, record: object, what: str, why: str, remedy: str, errno: int = 0, node: str = "", place: str = ""
+    ) -> None:
+        self.record, self.what, self.why, self.remedy, self.errno = record, what, why, remedy, errno
+        self.node, self.place = node, place
+        said = ": ".join(part for part in (place, node, what, why) if part)
+        super().__init__(said + (f"\n  what to do: {remedy}" if remedy else ""))
 
-    def at(self, node: str) -> KernelRefused:
-        """The same, with the node's name first."""
-        return KernelRefused(self.record, self.what, self.why, self.remedy, self.errno, node)
+    def at(self, node: str, place: str = "") -> KernelRefused:
+        """The same, with the place and the node's name first."""
+        return KernelRefused(self.record, self.what, self.why, self.remedy, self.errno, node, place)
 
 
 class MissingFeature(MnmplsError):

@@ -16,6 +16,7 @@ from .errors import LabError, Problem, nearest
 from .kernel import Namespace, Wire, wires
 from .model import Lab, Link, Port
 from .plan import complete, records
+from .plan.origins import located
 from .processes import Processes, run_lines
 from .state import Record
 from .vrf import in_vrf
@@ -185,10 +186,12 @@ class RunningLab(LabNodes):
                 self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes)
         spaces = self.namespaces
         new = (pair for pair in map(_wire, self.lab.links) if pair not in made)
-        wires([Wire(spaces[a.node], a.name, spaces[b.node], b.name, (a.mac or "", b.mac or "")) for a, b in new])
+        with located(self.lab):
+            wires([Wire(spaces[a.node], a.name, spaces[b.node], b.name, (a.mac or "", b.mac or "")) for a, b in new])
 
     def _apply(self) -> dict[str, Difference]:
-        return {name: apply(self.records[name], node.namespace, name) for name, node in self._nodes.items()}
+        with located(self.lab):
+            return {name: apply(self.records[name], node.namespace, name) for name, node in self._nodes.items()}
 
 
 def _wire(link: Link) -> _Wire:

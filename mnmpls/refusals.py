@@ -10,6 +10,7 @@ from .state import Address, Bridge, LabelRoute, Member, NextHop, Port, Record, R
 from .wording import words
 
 GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
+_WRITABLE = "in a container: start it with --privileged; elsewhere: mount -o remount,rw /proc/sys"
 
 
 def refusal(record: object, why: str, remedy: str, errno: int = 0) -> KernelRefused:
@@ -36,9 +37,8 @@ def missing_interface(record: object, name: str) -> KernelRefused:
 def _meaning(record: object, code: int, said: str) -> tuple[str, str]:
     if code == errno.EPERM:
         return "only root may do this", "run it with sudo (or as root in a guest: `mnmpls guest run`)"
-    if code == errno.ENOSPC and "namespace" in str(record):
-        which = "pid" if "PID" in str(record) else "net"
-        return "this user may have no more of them", f"raise the sysctl user.max_{which}_namespaces (namespaces(7))"
+    if not isinstance(record, Record) and (found := _no_record(str(record), code)):
+        return found
     if code == errno.EMFILE:
         return "this process has as many files open as it may", "raise its limit: `ulimit -n`; a node takes two"
     if code in (errno.ENOSPC, errno.ENOBUFS, errno.ENOMEM):
@@ -47,6 +47,18 @@ def _meaning(record: object, code: int, said: str) -> tuple[str, str]:
         if isinstance(record, kind) and (found := meaning(record, code, said)):
             return found
     return _any_record(code, said)
+
+
+def _no_record(what: str, code: int) -> tuple[str, str] | None:
+    """A namespace or a wire."""
+    if code == errno.ENOSPC and "namespace" in what:
+        which = "pid" if "PID" in what else "net"
+        return "this user may have no more of them", f"raise the sysctl user.max_{which}_namespaces (namespaces(7))"
+    if code == errno.EROFS and "namespace" in what:
+        return "/proc/sys is mounted read-only", _WRITABLE
+    if code == errno.EOPNOTSUPP and what.startswith("wire "):
+        return "this kernel has no veth pairs", f"load the module: `modprobe veth`, {GUEST}"
+    return None
 
 
 def _any_record(code: int, said: str) -> tuple[str, str]:
@@ -149,8 +161,7 @@ def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
     if code == errno.EINVAL:
         return "it does not take this value", "see Documentation/networking/ip-sysctl.rst of the kernel"
     if code in (errno.EACCES, errno.EROFS):
-        remedy = "in a container: /proc/sys must be writable (--privileged); elsewhere: mount -o remount,rw /proc/sys"
-        return "the setting is read-only here", remedy
+        return "the setting is read-only here", _WRITABLE
     return None
 
 

@@ -107,7 +107,7 @@ def missing(wanted: Iterable[str]) -> dict[str, str]:
         space = Namespace.create()
     except KernelRefused as error:
         if error.errno == errno.EROFS:
-            return {"settings": "/proc/sys is mounted read-only"}
+            return {"settings": error.why}
         return {"netns": error.why}
     lacking: dict[str, str] = {}
     without = set[str]()

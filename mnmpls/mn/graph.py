@@ -22,6 +22,7 @@ from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
 from ..model import Lab, Lsp, StaticRoute, Vrf
 from ..plan import complete, records
+from ..plan.origins import located
 from ..sources import from_data
 from ..sources.to_data import lsp_data, route_data, vrf_data
 from ..state import Port as PortState
@@ -84,7 +85,8 @@ def configure(node: Any) -> Difference:
     node.configured = True
     _running.add(node)
     down = frozenset(intf.name for intf in node.intfList() if not getattr(intf, "up", True))
-    return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
+    with located(planned.lab):
+        return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
 
 
 def settle(*nodes: Any) -> None:

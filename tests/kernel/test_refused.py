@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from mnmpls import messages
 from mnmpls.apply import apply
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
+from mnmpls.netlink import Socket
+from mnmpls.netns import RunningLab
+from mnmpls.refusals import refused
+from mnmpls.sources import load
 from mnmpls.state import (
     IPV6_METRIC,
     MAIN_TABLE,
@@ -78,6 +86,54 @@ def test_refusal_where_ipv6_is_off(scene: Scene) -> None:
     scene.here.write(Sysctl("net.ipv6.conf.left.1.disable_ipv6", "1"))
     with pytest.raises(KernelRefused, match=r"set the sysctl net\.ipv6\.conf\.left\.1\.disable_ipv6 to 0"):
         scene.here.write(Address("left.1", "fd00::1/64"))
+
+
+SETTINGS = """
+nodes:
+  h1: {role: host}
+  h2:
+    role: host
+    sysctls:
+      net.ipv4.ip_default_ttl: 64
+      SETTING
+links: [[h1, h2]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("net.mpls.conf.nix.input: 1", "no such setting here: no MPLS in this kernel, or no such interface"),
+        ("net.ipv4.nix: 1", "no such setting in this namespace"),
+        ("net.ipv4.ip_default_ttl: never", "it does not take this value"),
+    ],
+)
+def test_a_lab_files_line_is_told(tmp_path: Path, setting: str, why: str) -> None:
+    """What the source knew as "cannot stat /proc/sys/net/mpls/...": file and line, path, node, cause, remedy; and
+    nothing is left of the lab."""
+    file = tmp_path / "lab.yml"
+    lines = [line for line in SETTINGS.splitlines() if "ttl" not in setting or "ttl" not in line]
+    file.write_text("\n".join(lines).replace("SETTING", setting))
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if setting in text)
+    with pytest.raises(KernelRefused) as caught:
+        RunningLab(load(str(file)))
+    key, _, value = setting.partition(": ")
+    head = f"{file}:{line}: nodes.h2.sysctls.{key}: h2: sysctl {key}={value}: {why}\n  what to do: "
+    assert str(caught.value).startswith(head), caught.value
+
+
+def test_a_label_outside_the_main_table_is_refused_with_its_reason(scene: Scene) -> None:
+    """The source's first EINVAL: the kernel's own sentence leads to the cause. No record can ask for that."""
+    scene.here.write(Sysctl("net.mpls.platform_labels", "1000"))
+    record = LabelRoute(100, (NextHop("", "lo"),))
+    asked = messages.label_new(record, lambda _: 1)
+    beside = asked._replace(body=asked.body[:4] + b"\x0a" + asked.body[5:])  # struct rtmsg: rtm_table
+    with scene.here.entered(), closing(Socket()) as socket:
+        (refusal,) = socket.write([beside]).values()
+    assert refusal.code == errno.EINVAL
+    said = str(refused(record, refusal.code, refusal.said))
+    assert "label routes live in the main table only (the kernel says: MPLS only supports the main route table" in said
+    assert "\n  what to do: leave the table out" in said
 
 
 @pytest.mark.parametrize(("a", "b"), [("spare", "z"), ("z", "spare")])

@@ -31,6 +31,18 @@ links:
   - [pe2: {vrf: red}, ce2]
   - [ce1, lan]
 """
+APPLY = """
+import sys
+from mnmpls import load
+from mnmpls.errors import KernelRefused
+from mnmpls.netns import RunningLab
+try:
+    RunningLab(load(sys.argv[1])).close()
+except KernelRefused as error:
+    raise SystemExit(str(error))
+"""
+"""Without a look at the kernel before."""
+
 Hidden = AbstractContextManager[dict[str, str]]
 """Gives the environment in which the thing cannot be found."""
 
@@ -136,8 +148,11 @@ def seen(file: str, env: dict[str, str]) -> dict[str, object]:
     left = [each for each in there() if each not in before]
     if up.returncode == 0:
         command(env, "down", "hiding")
+    applied = subprocess.run([sys.executable, "-c", APPLY, file], env={**os.environ, **env}, capture_output=True,
+                             text=True, timeout=60, check=False)  # fmt: skip
     doctor = json.loads(told.stdout) if told.stdout else {"error": told.stderr}
-    return {"doctor": doctor, "status": told.returncode, "up": up.returncode, "said": up.stderr, "left": left}
+    return {"doctor": doctor, "status": told.returncode, "up": up.returncode, "said": up.stderr, "left": left,
+            "applied": applied.stderr}  # fmt: skip
 
 
 def main() -> None:

@@ -79,6 +79,27 @@ def test_what_is_hidden_is_named_alone(seen: dict[str, Seen], hidden: str) -> No
     assert case["left"] == []
 
 
+REFUSED = {
+    "bridge": r"/run/hiding\.yml:5: nodes\.lan: lan: ip link lan up type bridge.*: this kernel has no bridges",
+    "vrf": r"/run/hiding\.yml:6: nodes\.pe1\.vrfs\.red: pe1: ip link red up type vrf.*: this kernel has no VRF devices",
+    "mpls": r"/run/hiding\.yml:\d+: (links|nodes).*: (p|pe\d): sysctl net\.mpls\..*: no such setting here: no MPLS",
+    "mpls-encap": r"/run/hiding\.yml:11: links\[0\]\.a: pe1: ip route .* encap mpls .*: this kernel cannot push labels",
+    "veth": r"/run/hiding\.yml:11: links\[0\]: wire pe1-p-eth - p-pe1-eth: this kernel has no veth pairs",
+    "settings": r"a new network namespace: /proc/sys is mounted read-only",
+    "netns": r"a new network namespace: this user may have no more of them",
+}
+"""What is read where the trial of the kernel is left out."""
+
+
+@pytest.mark.parametrize("hidden", REFUSED)
+def test_what_the_kernel_refuses_is_told_with_its_line(seen: dict[str, Seen], hidden: str) -> None:
+    """File and line, node, the record as one would type it, the cause in words, what the kernel said, and a remedy;
+    never a bare errno."""
+    said = seen[hidden]["applied"]
+    assert re.match(REFUSED[hidden], said), said
+    assert "\n  what to do: " in said and "Traceback" not in said and "Errno" not in said
+
+
 def _named(said: str) -> list[str]:
     """What ``up`` says is missing."""
     kernel = re.search(r"but this kernel has no (.+?)(?: \(|\n)", said)
