@@ -14,6 +14,10 @@ from .errors import Problem
 ROLES = ("p", "pe", "ce", "host", "bridge")
 """LSR without customers, provider edge, customer edge, end host, LAN bridge."""
 
+POPS = ("egress", "php", "explicit-null")
+"""An LSP's last label is the egress's own, or taken off by the router before it (penultimate hop popping, as implicit
+null asks for), or replaced there by explicit null."""
+
 NO_LOOPBACK = "none"
 """A loopback that is not wanted; an empty ``loopbacks`` leaves it to the planner (p and pe get one)."""
 
@@ -76,7 +80,8 @@ class Link:
 class Node:
     """``loopbacks``: CIDRs, empty to have one planned (p and pe only), ``("none",)`` for none. ``gateway`` is a
     host's or CE's default gateway address, open when empty. ``exec`` are command lines for after set-up: shlex makes
-    an argument list of each, and no shell sees them."""
+    an argument list of each, and no shell sees them. ``label_range`` (``100-199``) is where planned labels that come in
+    at this router are from; without one they have one number on all routers."""
 
     name: str
     role: str
@@ -86,30 +91,47 @@ class Node:
     sysctls: tuple[tuple[str, str], ...] = ()
     gateway: str = ""
     exec: tuple[str, ...] = ()
+    label_range: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lsp:
-    """A label switched path with its labels pinned: ``labels[i]`` is on the wire between ``path[i]`` and
-    ``path[i+1]``; the last node pops it into its VRF ``vrf``. Its FEC is every prefix that ``vrf`` exports; the
-    VRFs of ``path[0]`` that import from it push ``labels[0]``."""
+    """A label switched path over the routers ``path`` or, where that is empty, over all shortest ways from ``ingress``
+    to ``egress``. ``labels[i]`` is on its i-th wire; open: empty.
 
-    path: tuple[str, ...]
-    labels: tuple[int, ...]
-    vrf: str
+    With a ``vrf`` of the last router its FEC is every prefix that this exports, pushed by the first router's VRFs that
+    import from it. Without, the FEC is ``fec``, or when that is empty the last router's loopbacks, by which VPNs of
+    the two go as well. ``pop``, one of POPS, says who takes the last label off. ``ttl`` is ``uniform``, ``pipe``, the
+    TTL that labels begin with, or empty for the lab's (RFC 3443)."""
+
+    path: tuple[str, ...] = ()
+    labels: tuple[int, ...] = ()
+    vrf: str = ""
+    ingress: str = ""
+    egress: str = ""
+    fec: tuple[str, ...] = ()
+    pop: str = "egress"
+    ttl: str = ""
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Its first and its last router."""
+        return (self.path[0], self.path[-1]) if self.path else (self.ingress, self.egress)
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
     """A whole lab. ``places`` maps a path (``nodes.pe1.vrfs.red``, ``links[2].a``) to a place in its text
     (``topos/l3vpn.yml:14``), for errors, and ``faults`` is what its reader could not make sense of: completing the
-    lab reports them with all other problems. Neither plays a part in equality."""
+    lab reports them with all other problems. Neither plays a part in equality. ``ttl`` is ``uniform`` or ``pipe`` for
+    all labels (RFC 3443), or empty for the kernel's own way, which is uniform."""
 
     name: str
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     lsps: tuple[Lsp, ...] = ()
     platform_labels: int | None = None
+    ttl: str = ""
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
 

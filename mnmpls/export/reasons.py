@@ -32,6 +32,8 @@ ROLES = {
 _SETTINGS = {
     "net.ipv4.ip_forward": "a router passes on what is not for itself (first: it sets other IPv4 settings back)",
     "net.ipv6.conf.all.forwarding": "a router for IPv6 as well",
+    "net.mpls.ip_ttl_propagate": "whether labels go on with the packet's TTL (1), or hide the hops of the core (0)",
+    "net.mpls.conf.lo.input": "what lies under a label that ends at lo is looked at as if it came in there",
     "net.mpls.platform_labels": "labels below this number may be used; a new namespace takes none at all",
 }
 
@@ -78,12 +80,14 @@ def _in_vrf(atlas: Atlas, node: str, port: str) -> str:
 def _sysctl(atlas: Atlas, node: str, record: Sysctl) -> str:
     if (record.key, record.value) in atlas.node(node).sysctls:
         return "as the lab asks"
+    if record.key in _SETTINGS:
+        return _SETTINGS[record.key]
     parts = sysctl_parts(record.key)
     if parts[-1] == "rp_filter":
         return "no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF"
     if parts[:3] == ("net", "mpls", "conf"):
         return "labels are taken from the core, never from a customer (RFC 4364 13.1)"
-    return _SETTINGS.get(record.key, "needed for what follows")
+    return "needed for what follows"
 
 
 def _route(atlas: Atlas, node: str, record: Route) -> str:

@@ -48,7 +48,7 @@ def lab_name(topo: Any) -> str:
     return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
 
 
-AT_NODES = ("loopback", "vrfs", "routes", "sysctls", "gateway")
+AT_NODES = ("loopback", "vrfs", "routes", "sysctls", "gateway", "label_range")
 AT_PORTS = ("ip", "vrf", "mtu")
 
 _End = tuple[str, str, Mapping[str, Any]]
@@ -204,6 +204,7 @@ def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tu
         {
             "name": "mininet",
             "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
+            "ttl": next((params["ttl"] for _, _, params in nodes if params.get("ttl")), None),
             "nodes": {name: _node(role, params) for name, role, params in nodes},
             "links": [{"type": kind, **_ends(a, b, vrfs, own)} for kind, a, b in links],
             "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],
@@ -232,6 +233,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "routes": [route_data(each) if isinstance(each, StaticRoute) else each for each in _many(params.get("routes"))],
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,
+        "label_range": params.get("label_range") or None,
         **_mistyped(params, AT_NODES),
     }
 

@@ -46,12 +46,14 @@ class LabNode(Node):  # type: ignore[misc]
     """What all our nodes share. Give any of them to ``addHost(..., cls=...)``; parameters:
 
     ``loopback``  a CIDR or a list of them, ``"none"`` for none; planned for routers when left out.
-    ``routes``    dicts as in a lab file (``dst``, ``via``, ``port``, ``labels``, ``vrf``).
+    ``routes``    dicts as in a lab file (``dst`` or ``label``, ``via``, ``port``, ``labels``, ``vrf``, ``ttl``).
     ``sysctls``   a dict.
     ``gateway``   default gateway of a host or CE; found on its link when left out.
     ``vrfs``      (PERouter) names, or a dict of name -> ``{"table": 10, "rd": …, "rt": …}``.
-    ``lsps``      pinned paths that start here, dicts as in a lab file (``path``, ``labels``, ``vrf``).
-    ``platform_labels``  size of the label table.
+    ``lsps``      label switched paths that start here, dicts as in a lab file (``path``, ``labels``, ``vrf``, …).
+    ``label_range``      where planned labels that come in here are from, such as ``"100-199"``.
+    ``platform_labels``  size of the label table; given to one router, it is all routers'.
+    ``ttl``       ``"uniform"`` or ``"pipe"``; given to one router, it is all routers'.
 
     Mininet's default address out of 10.0.0.0/8 is not used: addresses belong to links, or are planned.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import Any
 
 from mininet.topo import Topo
@@ -32,8 +31,8 @@ class LabTopo(Topo):  # type: ignore[misc]
         lab = complete(lab)
         self.lab_name = lab.name
         for node in lab.nodes:
-            extra = {"platform_labels": lab.platform_labels} if node.role in ("p", "pe") else {}
-            lsps = [asdict(lsp) for lsp in lab.lsps if lsp.path[0] == node.name]
+            extra = {"platform_labels": lab.platform_labels, "ttl": lab.ttl} if node.role in ("p", "pe") else {}
+            lsps = [lsp for lsp in lab.lsps if lsp.ends[0] == node.name]
             self.addHost(node.name, cls=ROLE_CLASSES[node.role], lsps=lsps, **_node_params(node), **extra)
         for link in lab.links:
             self._add(link)
@@ -53,6 +52,7 @@ def _node_params(node: Node) -> dict[str, Any]:
         "sysctls": dict(node.sysctls),
         "gateway": node.gateway,
         "exec": node.exec,
+        "label_range": node.label_range,
     }
 
 

@@ -12,6 +12,8 @@ from . import alloc
 from .addresses import addressed, with_gateways
 from .assembly import assemble
 from .check import problems, problems_of_meaning
+from .graph import network
+from .lsps import with_labels
 from .names import named
 from .sizes import l3vpn
 from .vrfs import identified
@@ -23,7 +25,8 @@ def complete(lab: Lab) -> Lab:
     """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing.
     Raises LabError with every problem there is."""
     _refuse(problems(lab))
-    done = with_gateways(addressed(identified(named(_with_platform_labels(lab)))))
+    done = named(_with_platform_labels(lab))
+    done = with_gateways(addressed(identified(with_labels(done, network(done)))))
     if done != lab:
         _refuse(problems_of_meaning(done))
     return done

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..errors import Problem
 from ..model import Lab
+from . import ttl
 from .alloc import FIRST_LABEL, PLATFORM_LABELS
 from .check_addresses import address_faults
 from .check_links import link_faults
@@ -45,6 +46,8 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     if limit is not None and not FIRST_LABEL < limit <= PLATFORM_LABELS:
         text = f"{limit} is not possible: give {FIRST_LABEL + 1} to {PLATFORM_LABELS}, one more than the highest label"
         yield "platform_labels", text
+    if fault := ttl.fault(lab.ttl, numbers=False):
+        yield "ttl", fault
     names = {node.name for node in lab.nodes}
     sound = replace(lab, links=tuple(link for link in lab.links if link.a.node in names and link.b.node in names))
     net = network(sound)

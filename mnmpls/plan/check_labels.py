@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from ..model import Lab
+from ..model import Lab, Node
 from ..state import EXPLICIT_NULLS
-from .alloc import FIRST_LABEL, LAST_LABEL, MOST_LABELS
+from .alloc import FIRST_LABEL, LAST_LABEL, MOST_LABELS, PLATFORM_LABELS
+from .graph import ROUTERS
+from .ranges import bounds
 
 Fault = tuple[str, str]
 
 IMPLICIT_NULL = 3
+RANGE = re.compile("[0-9]{1,7}-[0-9]{1,7}")
 
 
 def incoming_fault(lab: Lab, label: int) -> str:
@@ -31,6 +35,19 @@ def leaving_faults(labels: Sequence[int], path: str) -> Iterator[Fault]:
     if len(labels) > MOST_LABELS:
         text = f"{len(labels)} labels are more than the {MOST_LABELS} that Linux puts on a packet (MAX_NEW_LABELS"
         yield path, f"{text} in net/mpls/internal.h): leave some to a router further on"
+
+
+def range_fault(lab: Lab, node: Node) -> str:
+    """What is wrong with a router's label_range; empty when nothing is."""
+    if node.role not in ROUTERS:
+        return f"{node.name} is a {node.role}: only p and pe have a label table"
+    highest = min(lab.platform_labels or PLATFORM_LABELS, PLATFORM_LABELS) - 1
+    if RANGE.fullmatch(node.label_range):
+        numbers = bounds(node)
+        if FIRST_LABEL <= numbers.start < numbers.stop <= highest + 1:
+            return ""
+    limit = " (below platform_labels)" if highest + 1 < PLATFORM_LABELS else ""
+    return f"{node.label_range!r} is no range of labels such as 100-199, from {FIRST_LABEL} to {highest}{limit}"
 
 
 def label_text(label: int) -> str:

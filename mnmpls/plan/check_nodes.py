@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..errors import nearest
 from ..model import NO_LOOPBACK, ROLES, Lab, Node, Vrf
 from .alloc import RESERVED_TABLES
+from .check_labels import range_fault
 from .check_routes import has, may_reach, route_faults
 from .graph import Network
 from .spelling import cidr, is_address, name_fault, pair_fault
@@ -37,6 +38,8 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 text = f"{key} is a setting of the whole machine; a node has its own only of those that begin with net."
                 yield f"{where}.sysctls.{key}", text
         yield from route_faults(lab, net, node, where)
+        if node.label_range and (fault := range_fault(lab, node)):
+            yield f"{where}.label_range", fault
         for i, line in enumerate(node.exec):
             if fault := _command_fault(line):
                 yield f"{where}.exec[{i}]", fault

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..model import NO_LOOPBACK, Node
 from ..state import MAIN_TABLE
 from .graph import Edge, Network, interface, search, subnets
-from .routes import Routes, labelled, towards, version
+from .routes import Routes, labelled, merged, towards, version
 
 IGP_ROUTERS = 32
 """Up to this many routers each one reaches every loopback and core wire, as with an IGP. In a larger core that
@@ -15,26 +15,38 @@ would be most of all records, so there only what carries an LSP has a route."""
 
 Edges = Mapping[str, tuple[Edge, ...]]
 
+Into = Callable[[str, str], int]
+"""The label that comes in at a router, on the way to an egress."""
+
+Ways = Sequence[tuple[Sequence[Edge], tuple[int, ...]]]
+"""Wires, and the labels on a packet that leaves by them."""
+
 
 def transport(
-    net: Network, routes: Routes, egress: str, label: int, ingresses: Iterable[str], edges: Edges
+    net: Network, routes: Routes, egress: str, into: Into, ingresses: Iterable[str], edges: Edges
 ) -> list[str]:
     """The LSP from every ingress to ``egress`` along all shortest paths, the label popped by the last but one
     (penultimate hop popping, RFC 3031 3.16). Gives the routers that have it."""
     on_path, transit = _walk(egress, ingresses, edges)
     for node in transit:
-        routes.add_label(node, label, labelled(edges[node], outgoing(edges[node], egress, label)))
+        hops = merged(labelled(way, pushed) for way, pushed in outgoing(edges[node], egress, into))
+        routes.add_label(node, into(node, egress), hops)
     for node in on_path:
+        ways = outgoing(edges[node], egress, into)
         for loopback in loopbacks(net.nodes[egress]):
-            hops = towards(edges[node], version(loopback), outgoing(edges[node], egress, label))
+            hops = merged(towards(way, version(loopback), pushed) for way, pushed in ways)
             routes.add(node, MAIN_TABLE, [loopback], hops)
     return on_path
 
 
-def outgoing(edges: Iterable[Edge], egress: str, label: int) -> tuple[int, ...]:
-    """The transport label on a packet that leaves by ``edges``: none when the neighbour is the egress itself.
+def outgoing(edges: Sequence[Edge], egress: str, into: Into) -> Ways:
+    """``edges`` by the transport label on a packet that leaves by them: none when the neighbour is the egress itself.
     Edges of one node are of equal length, so that all or none lead to the egress."""
-    return () if any(theirs.node == egress for _, theirs in edges) else (label,)
+    found: dict[tuple[int, ...], list[Edge]] = {}
+    for edge in edges:
+        there = edge[1].node
+        found.setdefault(() if there == egress else (into(there, egress),), []).append(edge)
+    return [(way, labels) for labels, way in found.items()]
 
 
 def _walk(egress: str, ingresses: Iterable[str], edges: Edges) -> tuple[list[str], list[str]]:

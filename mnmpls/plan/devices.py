@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import NO_LOOPBACK, Node
+from ..model import NO_LOOPBACK, Lab, Lsp, Node, StaticRoute
 from ..state import UNREACHABLE_METRIC, Address, Bridge, Member, Port, Record, Route, Sysctl, VrfDevice
-from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
+from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES, PLATFORM_LABELS
 from .graph import ROUTERS, Network
+from .ttl import PIPE
 
 
-def devices(net: Network, node: Node, platform_labels: int) -> Iterator[Record]:
-    """Everything but sysctls and routes of one node; its sysctls come from ``sysctls``."""
+def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
+    """Everything but routes of one node."""
     yield Port("lo", True, LOOPBACK_MTU_BYTES)
     for loopback in node.loopbacks:
         if loopback != NO_LOOPBACK:
@@ -26,7 +27,7 @@ def devices(net: Network, node: Node, platform_labels: int) -> Iterator[Record]:
         if master:
             yield Member(port.name, master)
         yield from (Address(port.name, cidr) for cidr in port.addresses or ())
-    settings = dict(_sysctls(net, node, platform_labels)) | dict(node.sysctls)
+    settings = dict(_sysctls(net, node, lab)) | dict(node.sysctls)
     yield from (Sysctl(key, value) for key, value in settings.items())
 
 
@@ -38,21 +39,31 @@ def _vrf(name: str, table: int) -> Iterator[Record]:
         yield Route(table, everything, kind="unreachable", metric=UNREACHABLE_METRIC)
 
 
-def _sysctls(net: Network, node: Node, platform_labels: int) -> Iterator[tuple[str, str]]:
+def _sysctls(net: Network, node: Node, lab: Lab) -> Iterator[tuple[str, str]]:
     ports = net.ports[node.name]
     if node.role in ROUTERS or node.role == "ce":
         yield "net.ipv4.ip_forward", "1"
         yield "net.ipv6.conf.all.forwarding", "1"
     if node.role in ROUTERS:
-        yield "net.mpls.platform_labels", str(platform_labels)
+        yield "net.mpls.platform_labels", str(lab.platform_labels or PLATFORM_LABELS)
+        if lab.ttl:
+            yield "net.mpls.ip_ttl_propagate", "0" if lab.ttl == PIPE else "1"
         for port in ports:
             if net.is_core(port):
                 # Labels are taken from the core only, never from a customer (RFC 4364 13.1).
                 yield f"net.mpls.conf.{port.name}.input", "1"
-        if any(route.label is not None and route.port == "lo" for route in node.routes):
-            yield "net.mpls.conf.lo.input", "1"  # what is below a label that ends at lo comes in there
+        if any(_ends_at_lo(lsp, node) for lsp in lab.lsps) or any(_ends_here(route) for route in node.routes):
+            yield "net.mpls.conf.lo.input", "1"  # labels below one that ends at lo come in there
     if node.role in ROUTERS or node.role == "ce" or (node.role == "host" and len(ports) > 1):
         # A new namespace inherits the host's value, the greater of "all" and the port's own counts, and a packet
         # from a VRF's port is checked as the VRF device's (net/ipv4/fib_frontend.c, drivers/net/vrf.c).
         for name in ("all", "default", *(port.name for port in ports), *(vrf.name for vrf in node.vrfs)):
             yield f"net.ipv4.conf.{name}.rp_filter", "0"
+
+
+def _ends_at_lo(lsp: Lsp, node: Node) -> bool:
+    return lsp.ends[1] == node.name and not lsp.vrf and lsp.pop != "php"
+
+
+def _ends_here(route: StaticRoute) -> bool:
+    return route.label is not None and route.port == "lo"

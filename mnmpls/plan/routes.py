@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from ..model import StaticRoute
-from ..state import IPV6_METRIC, LabelRoute, NextHop, Record, Route
+from ..state import IPV6_METRIC, TTL_AS_SET, LabelRoute, NextHop, Record, Route
 from .graph import Edge, via
 
 Hops = tuple[NextHop, ...]
@@ -28,9 +28,9 @@ class Routes:
             for dst in dsts:
                 here[dst] = merged((here[dst], hops)) if dst in here else hops
 
-    def replace(self, node: str, table: int, dst: str, hop: NextHop) -> None:
-        """``hop`` and no other: what a user gives wins over what was planned."""
-        self._ip[node][table][dst] = (hop,)
+    def put(self, node: str, table: int, dst: str, hops: Hops) -> None:
+        """``hops`` and no others: what a user gives wins over what was planned."""
+        self._ip[node][table][dst] = hops
 
     def add_label(self, node: str, label: int, hops: Hops, ttl: str = "") -> None:
         if hops:
@@ -57,9 +57,9 @@ def version(dst: str) -> int:
     return 6 if ":" in dst else 4
 
 
-def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = ()) -> Hops:
+def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = (), ttl: int = TTL_AS_SET) -> Hops:
     """A hop for each edge whose link speaks that IP version."""
-    return _hops(((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges), labels)
+    return _hops(((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges), labels, ttl)
 
 
 def labelled(edges: Iterable[Edge], labels: tuple[int, ...] = ()) -> Hops:
@@ -67,10 +67,10 @@ def labelled(edges: Iterable[Edge], labels: tuple[int, ...] = ()) -> Hops:
     return _hops(((via(mine, theirs, 4) or via(mine, theirs, 6), mine.name) for mine, theirs in edges), labels)
 
 
-def _hops(ways: Iterable[tuple[str | None, str]], labels: tuple[int, ...]) -> Hops:
+def _hops(ways: Iterable[tuple[str | None, str]], labels: tuple[int, ...], ttl: int = TTL_AS_SET) -> Hops:
     """Of gateways and ports; where there is no gateway there is no way."""
     found = {(address, name) for address, name in ways if address is not None}
-    return tuple(NextHop(address, name, labels) for address, name in sorted(found))
+    return tuple(NextHop(address, name, labels, ttl=ttl) for address, name in sorted(found))
 
 
 def destination(route: StaticRoute) -> str:

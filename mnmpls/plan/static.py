@@ -24,7 +24,7 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
         if (table, dst) in seen:
             routes.add(node.name, table, [dst], (hop,))
         else:
-            routes.replace(node.name, table, dst, hop)
+            routes.put(node.name, table, dst, (hop,))
         seen.add((table, dst))
 
 

@@ -26,4 +26,5 @@ def fault(ttl: str, numbers: bool) -> str:
     number = ttl.isascii() and ttl.isdigit() and len(ttl) <= 3 and 1 <= int(ttl) <= LARGEST and str(int(ttl)) == ttl
     if ttl in ("", UNIFORM, PIPE) or (numbers and number):
         return ""
-    return f"{ttl!r} is no way to count: give {UNIFORM}, {PIPE}" + (f" or 1 to {LARGEST}" if numbers else "")
+    known = f"{UNIFORM}, {PIPE} or 1 to {LARGEST}" if numbers else f"{UNIFORM} or {PIPE}"
+    return f"{ttl!r} is no way to count: give {known}"

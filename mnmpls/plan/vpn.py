@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..errors import Problem
-from ..model import Lab, Lsp
+from ..model import Lab
 from ..state import NextHop
 from .check_links import link_text
 from .core import Edges, outgoing, transport
 from .graph import Edge, Network, search
 from .instances import Flows, Instance, Key
-from .labels import Labels, Pinned
-from .routes import Routes, labelled, merged, towards, version
+from .labels import Labels
+from .lsps import ByHand, Laid, entry
+from .routes import Hops, Routes, merged, towards, version
 
-Ways = Sequence[tuple[Sequence[Edge], tuple[int, ...]]]
-"""How an importer reaches an exporter's PE: edges, and the labels on a packet that leaves by them."""
+Way = tuple[Sequence[Edge], Callable[[int], Hops]]
+"""How an importer reaches an exporter's PE: wires, and the next hops over them by IP version."""
 
 
 def vpn_routes(
-    net: Network, routes: Routes, known: Mapping[Key, Instance], wanted: Flows, labels: Labels, by_hand: Pinned
+    net: Network, routes: Routes, known: Mapping[Key, Instance], wanted: Flows, labels: Labels, hand: ByHand
 ) -> tuple[dict[str, list[str]], list[tuple[Edge, str]]]:
     """Adds every imported route and every planned LSP. Gives who has a transport LSP to each egress, and the core
     edges that cannot carry a prefix because the link does not speak its IP version."""
@@ -36,25 +36,25 @@ def vpn_routes(
         edges = search(net.core, [egress])
         for key in keys:
             for importer in wanted[key]:
-                mute += _import(net, routes, importer, known[key], edges, labels, by_hand)
-        if egress in labels.transport:
-            ingresses = dict.fromkeys(_planned_ingresses(egress, keys, wanted, by_hand))
-            carried[egress] = transport(net, routes, egress, labels.transport[egress], ingresses, edges)
+                mute += _import(routes, importer, known[key], edges, labels, hand)
+        if labels.has_transport(egress):
+            ingresses = dict.fromkeys(_planned_ingresses(egress, keys, wanted, hand))
+            carried[egress] = transport(net, routes, egress, labels.into, ingresses, edges)
     for (node, vrf), label in labels.vpn.items():
         routes.add_label(node, label, (NextHop("", vrf),))
     return carried, mute
 
 
-def _planned_ingresses(egress: str, keys: Iterable[Key], wanted: Flows, by_hand: Pinned) -> Iterator[str]:
+def _planned_ingresses(egress: str, keys: Iterable[Key], wanted: Flows, hand: ByHand) -> Iterator[str]:
     for key in keys:
         for importer in wanted[key]:
             node = importer.node.name
-            if node != egress and (node, key) not in by_hand:
+            if node != egress and not hand.leads(node, key):
                 yield node
 
 
 def _import(
-    net: Network, routes: Routes, importer: Instance, exporter: Instance, edges: Edges, labels: Labels, by_hand: Pinned
+    routes: Routes, importer: Instance, exporter: Instance, edges: Edges, labels: Labels, hand: ByHand
 ) -> list[tuple[Edge, str]]:
     node = importer.node.name
     news = {ip: [p for p in found if p not in importer.known] for ip, found in exporter.exports.items()}
@@ -63,41 +63,35 @@ def _import(
             hop = exporter.near.get(prefix) or exporter.behind.get(prefix)
             routes.add(node, importer.table, [prefix], (hop,) if hop else ())
         return []
-    ways = _ways(net, node, exporter.key, edges, labels, by_hand)
+    ways = list(_ways(node, exporter.key, edges, labels, hand))
     mute: list[tuple[Edge, str]] = []
     for ip, prefixes in news.items():
-        hops = merged(towards(way, ip, pushed) for way, pushed in ways)
+        hops = merged(hops_of(ip) for _, hops_of in ways)
         routes.add(node, importer.table, prefixes, hops)
         if not hops:
             mute += [(edge, prefix) for prefix in prefixes[:1] for way, _ in ways for edge in way]
     return mute
 
 
-def _ways(net: Network, node: str, exporter: Key, edges: Edges, labels: Labels, by_hand: Pinned) -> Ways:
-    lsps = by_hand.get((node, exporter))
-    if lsps:
-        return [(_first(net, lsp.path[0], lsp.path[1]), lsp.labels[:1]) for lsp in lsps]
-    here = edges.get(node, ())
+def _ways(node: str, exporter: Key, edges: Edges, labels: Labels, hand: ByHand) -> Iterator[Way]:
     egress = exporter[0]
-    return [(here, (*outgoing(here, egress, labels.transport[egress]), labels.vpn[exporter]))] if here else []
+    if into_vrf := hand.vpn.get((node, exporter)):
+        yield from (_entered(each) for each in into_vrf)
+    elif through := hand.core.get((node, egress)):
+        for each in through:
+            yield _sent(each.steps[0][node], (*each.out[0], labels.vpn[exporter]))
+    elif node in edges:
+        for way, pushed in outgoing(edges[node], egress, labels.into):
+            yield _sent(way, (*pushed, labels.vpn[exporter]))
 
 
-def _first(net: Network, here: str, there: str) -> tuple[Edge, ...]:
-    """The first wire between two neighbours: a path written by hand is one path."""
-    return tuple(edge for edge in net.core.get(here, ()) if edge[1].node == there)[:1]
+def _entered(path: Laid) -> Way:
+    ((_, edges),) = path.steps[0].items()
+    return edges, lambda ip: entry(path, edges, ip)
 
 
-def pinned_lsps(lab: Lab, net: Network, routes: Routes) -> None:
-    """Swaps along each pinned path, and the pop into the VRF at its end."""
-    for lsp in lab.lsps:
-        for node, after, label, swapped in _swaps(lsp):
-            routes.add_label(node, label, labelled(_first(net, node, after), (swapped,)))
-        routes.add_label(lsp.path[-1], lsp.labels[-1], (NextHop("", lsp.vrf),))
-
-
-def _swaps(lsp: Lsp) -> Iterator[tuple[str, str, int, int]]:
-    for (node, after), (label, swapped) in zip(pairwise(lsp.path[1:]), pairwise(lsp.labels), strict=True):
-        yield node, after, label, swapped
+def _sent(edges: Sequence[Edge], pushed: tuple[int, ...]) -> Way:
+    return edges, lambda ip: towards(edges, ip, pushed)
 
 
 def mute_links(lab: Lab, mute: Iterable[tuple[Edge, str]]) -> list[Problem]:

@@ -12,6 +12,7 @@ links:
   - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
 lsps:
   - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
+  - {ingress: pe1, egress: pe2, fec: 10.9.0.0/16, pop: php, ttl: pipe}
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ END = ("node", *PORT)
 
 WHICH_NODE = "which node is this end at? Write NODE, or NODE: ADDRESS, or {node: NODE, ip: ADDRESS, vrf: VRF, ...}"
 
+SHORTEST = "shortest"
+"""At an LSP's path: all shortest ways from its ingress to its egress, as without a path."""
+
 NO_ADDRESS = "none"
 """At a port: no address is wanted."""
 
@@ -39,6 +43,7 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
         nodes=tuple(_nodes(notes, root, top)),
         links=tuple(_links(notes, top)),
         lsps=tuple(_lsps(notes, top)),
+        ttl=text(notes, "ttl", top.get("ttl")),
         platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
         places=notes.places,
         faults=tuple(notes.problems),
@@ -68,6 +73,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         sysctls=tuple(_sysctls(notes, f"{where}.sysctls", has.get("sysctls"))),
         gateway=text(notes, f"{where}.gateway", has.get("gateway")),
         exec=texts(notes, f"{where}.exec", has.get("exec")),
+        label_range=text(notes, f"{where}.label_range", has.get("label_range")),
     )
 
 
@@ -190,6 +196,17 @@ def _lsps(notes: Notes, top: Entries) -> list[Lsp]:
 
 def _lsp(notes: Notes, where: str, node: yaml.Node) -> Lsp:
     has = mapping(notes, where, node, LSP)
-    needed(notes, where, node, has, path="its routers", labels="one for each wire", vrf="that of the last router")
-    path = texts(notes, f"{where}.path", has.get("path"))
-    return Lsp(path, numbers(notes, f"{where}.labels", has.get("labels")), text(notes, f"{where}.vrf", has.get("vrf")))
+    if not has.keys() & {"ingress", "egress"}:
+        needed(notes, where, node, has, path="its routers, or ingress and egress")
+    path = has.get("path")
+    shortest = isinstance(path, yaml.ScalarNode) and path.value == SHORTEST
+    return Lsp(
+        () if shortest else texts(notes, f"{where}.path", path),
+        numbers(notes, f"{where}.labels", has.get("labels")),
+        text(notes, f"{where}.vrf", has.get("vrf")),
+        text(notes, f"{where}.ingress", has.get("ingress")),
+        text(notes, f"{where}.egress", has.get("egress")),
+        texts(notes, f"{where}.fec", has.get("fec")),
+        text(notes, f"{where}.pop", has.get("pop"), "egress"),
+        text(notes, f"{where}.ttl", has.get("ttl")),
+    )

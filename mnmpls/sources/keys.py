@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import ROLES
+from ..model import POPS, ROLES
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -47,7 +47,8 @@ LAB: Keys = {
     ),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
-    "lsps": _key(_list_of("lsp"), "label switched paths with their labels pinned; all others are planned"),
+    "ttl": _key(TTL, "how labels count hops: uniform goes on with the packet's TTL, pipe hides the core"),
+    "lsps": _key(_list_of("lsp"), "label switched paths that are asked for; VPNs without one have theirs planned"),
 }
 
 NODE: Keys = {
@@ -57,6 +58,9 @@ NODE: Keys = {
     "routes": _key(_list_of("route"), "static routes; they win over planned ones"),
     "sysctls": _key(SYSCTLS, "net.* settings of this node"),
     "gateway": _key(TEXT, "default gateway of a ce or host, or none; left out: planned"),
+    "label_range": _key(
+        {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}, "planned labels that come in here are from it, as 100-199"
+    ),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 
@@ -97,7 +101,12 @@ PORT: Keys = {
 }
 
 LSP: Keys = {
-    "path": _key(TEXTS, "routers from where labels are pushed to where they are popped"),
-    "labels": _key(LABELS, "labels[i] is on the wire between path[i] and path[i+1]"),
-    "vrf": _key(TEXT, "VRF of the last router that the packet is popped into"),
+    "path": _key(TEXTS, "routers from where labels are pushed to where they are popped, or shortest (all equal ways)"),
+    "ingress": _key(TEXT, "where a shortest path begins"),
+    "egress": _key(TEXT, "where a shortest path ends"),
+    "labels": _key(LABELS, "labels[i] is on the path's i-th wire; left out: planned"),
+    "vrf": _key(TEXT, "VRF of the last router that packets are popped into; its exports take the path"),
+    "fec": _key(TEXTS, "without vrf: prefixes that take the path; left out: the last router's loopbacks"),
+    "pop": _key({"enum": list(POPS)}, "who takes the last label off; php: the router before the last"),
+    "ttl": _key(TTL_OR_NUMBER, "uniform, pipe, or the TTL that labels begin with"),
 }

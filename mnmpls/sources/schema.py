@@ -26,7 +26,7 @@ def schema() -> dict[str, object]:
                 ]
             },
             "end": {"anyOf": [TEXT, _mapping({**NODE_KEY, **PORT}, "node"), _short_end()]},
-            "lsp": _mapping(LSP, "path", "labels", "vrf"),
+            "lsp": {**_mapping(LSP), "anyOf": [{"required": ["path"]}, {"required": ["ingress", "egress"]}]},
         },
     }
 

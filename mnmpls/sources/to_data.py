@@ -18,7 +18,7 @@ def data(lab: Lab) -> Data:
         raise LabError(lab.faults)
     return {
         "name": lab.name,
-        **_given(platform_labels=lab.platform_labels),
+        **_given(platform_labels=lab.platform_labels, ttl=lab.ttl or None),
         "nodes": {node.name: _node(node) for node in lab.nodes},
         "links": [_link(link) for link in lab.links],
         **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),
@@ -39,6 +39,7 @@ def _node(node: Node) -> Data:
             routes=[route_data(route) for route in node.routes],
             sysctls=dict(node.sysctls),
             gateway=node.gateway or None,
+            label_range=node.label_range or None,
             exec=list(node.exec),
         ),
     }
@@ -77,4 +78,16 @@ def _end(port: Port) -> Data:
 
 
 def lsp_data(lsp: Lsp) -> Data:
-    return {"path": list(lsp.path), "labels": list(lsp.labels), "vrf": lsp.vrf}
+    path = {} if not lsp.path and (lsp.ingress or lsp.egress) else {"path": list(lsp.path)}
+    return {
+        **path,
+        **_given(
+            ingress=lsp.ingress or None,
+            egress=lsp.egress or None,
+            labels=list(lsp.labels),
+            vrf=lsp.vrf or None,
+            fec=list(lsp.fec),
+            pop=None if lsp.pop == "egress" else lsp.pop,
+            ttl=lsp.ttl or None,
+        ),
+    }

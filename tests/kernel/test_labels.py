@@ -12,6 +12,7 @@ from mnmpls.checks import check
 from mnmpls.checks.capture import tap
 from mnmpls.checks.trace import Trace, trace_on
 from mnmpls.checks.views import World
+from mnmpls.export.plan_text import plan_text
 from mnmpls.model import Lab
 from mnmpls.sources import load
 from tests.kernel.running import Running, running_lab
@@ -31,9 +32,10 @@ def stacks(running: Running, src: str, dst: str, kind: str = "request") -> list[
     with tap(running.namespaces) as open_tap:
         open_tap.probe(world.vpns.call(src, dst), 1.0)  # addresses get resolved
         seen = open_tap.probe(world.vpns.call(src, dst), 1.0)
+    wires = {(port.node, port.name) for link in running.lab.links for port in link.ports}
     found = []
     for one in seen.sightings:
-        if one.packet.kind == kind and one.out and one.port != "lo":
+        if one.packet.kind == kind and one.out and (one.node, one.port) in wires:
             bits = [entry.bottom for entry in one.packet.stack]
             assert bits == [False] * (len(bits) - 1) + [True] * bool(bits)
             found.append((one.node, tuple((entry.value, entry.ttl) for entry in one.packet.stack), one.packet.ttl))
@@ -121,5 +123,141 @@ def test_static_labels(tmp_path: Path) -> None:
         found = list(traced(lab, [("a", f"10.9.0.{n}") for n in range(1, 10)] + [("h1", "h2"), ("h2", "h1")]))
         assert "d   pop 300 500 into red" in found[-2].text()
         assert "b  swap 101 -> 201 40 41" in found[8].text()
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok, report.text()
+
+
+PATHS = """
+nodes:
+  a: {role: pe, loopback: 10.0.0.1/32}
+  p1: {role: p, label_range: 400-409}
+  p2: p
+  q1: p
+  q2: {role: p, label_range: 500-509}
+  z: {role: pe, loopback: 10.0.0.2/32}
+  g: host
+  h1: host
+  h2: host
+  h3: host
+  h4: host
+  h5: host
+  h6: host
+links:
+  - [a, p1]
+  - [p1, p2]
+  - [p2, z]
+  - [a, q1]
+  - [q1, q2]
+  - [q2, z]
+  - [g: 10.7.0.2/24, a: 10.7.0.1/24]
+  - [h1: 10.8.1.2/24, z: 10.8.1.1/24]
+  - [h2: 10.8.2.2/24, z: 10.8.2.1/24]
+  - [h3: 10.8.3.2/24, z: 10.8.3.1/24]
+  - [h4: 10.8.4.2/24, z: 10.8.4.1/24]
+  - [h5: 10.8.5.2/24, z: 10.8.5.1/24]
+  - [h6: [10.8.6.2/24, 10.8.6.3/24, 10.8.6.4/24, 10.8.6.5/24, 10.8.6.6/24, 10.8.6.7/24, 10.8.6.8/24], z: 10.8.6.1/24]
+lsps:
+  - {path: [a, p1, p2, z], labels: [101, 102, 103], fec: 10.8.1.0/24}
+  - {path: [a, p1, p2, z], fec: 10.8.2.0/24, pop: php}
+  - {path: [a, p1, p2, z], labels: [111, 112], fec: 10.8.3.0/24, pop: explicit-null}
+  - {path: [a, p1, p2, z], labels: [121, 122, 123], fec: 10.8.4.0/24, ttl: pipe}
+  - {path: [a, p1, p2, z], labels: [131, 132], fec: 10.8.5.0/24, pop: php, ttl: 9}
+  - {ingress: a, egress: z, path: shortest, labels: [141, 142, 143], fec: 10.8.6.0/24}
+  - {ingress: z, egress: a, fec: 10.7.0.0/24, pop: php}
+"""
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_lab(lab_of(tmp_path_factory.mktemp("paths"), PATHS)) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize(
+    ("dst", "wires", "after"),
+    [
+        ("h1", [((101, 63),), ((102, 62),), ((103, 61),)], 59),
+        ("h2", [((400, 63),), ((16, 62),), ()], 60),
+        ("h3", [((111, 63),), ((112, 62),), ((0, 61),)], 59),
+        ("h4", [((121, 255),), ((122, 254),), ((123, 253),)], 61),
+        ("h5", [((131, 9),), ((132, 8),), ()], 61),
+    ],
+    ids=["egress", "php-planned", "explicit-null", "pipe", "php-pipe"],
+)
+def test_paths(paths: Running, dst: str, wires: list[Stack], after: int) -> None:
+    """Each label with its TTL on each wire, and the packet's own behind the egress: uniform it has counted every
+    router, in a pipe only those where it was seen as an IP packet."""
+    found = stacks(paths, "g", dst)
+    assert [(node, stack) for node, stack, _ in found] == [
+        ("g", ()),
+        *zip(("a", "p1", "p2"), wires, strict=True),
+        ("z", ()),
+    ]
+    assert found[-1][2] == after
+    list(traced(paths, [("g", dst), (dst, "g")]))
+
+
+def test_paths_as_told(paths: Running) -> None:
+    """trace names explicit null as such, and TTLs where a pipe makes them differ from the packet's; the plan counts
+    these paths, and the whole lab holds."""
+    null, pipe = traced(paths, [("g", "h3"), ("g", "h4")])
+    assert "p2 swap 112 -> 0 (explicit null) > z [0]" in " ".join(null.text().split())
+    assert "pop 0 (explicit null)" in null.text()
+    assert "p1 swap 121 -> 122 > p2 [122] ttl 254 over 63" in " ".join(pipe.text().split())
+    told = plan_text(paths.lab, paths.records)
+    assert "z, by way of p1, p2" in told
+    report = check(paths.lab, paths.records, paths.namespaces)
+    assert report.ok, report.text()
+
+
+def test_equal_paths_share_the_flows(paths: Running) -> None:
+    """Of seven flows into a shortest path some take the one way and some the other (the kernel hashes both addresses);
+    each is a way that was predicted, and has the labels of the path."""
+    found = list(traced(paths, [("g", f"10.8.6.{n}") for n in range(2, 9)] * 4))
+    firsts = {one.request[1].peer for one in found}
+    assert firsts == {"p1", "q1"}
+    for one in found:
+        assert [hop.labels_out for hop in one.request if hop.labels_out] == [(141,), (142,), (143,)]
+        (other,) = one.request[1].others
+        assert {other, one.request[1].peer} == {"p1", "q1"}
+
+
+CARRIED = """
+ttl: %s
+nodes:
+  pe1: {role: pe, vrfs: [red], label_range: 1000-1009}
+  p1: p
+  p2: {role: p, label_range: 2000-2009}
+  pe2: {role: pe, vrfs: [red], label_range: 3000-3009}
+  h1: host
+  h2: host
+links:
+  - [pe1, p1]
+  - [p1, p2]
+  - [p2, pe2]
+  - [h1: [10.1.0.2/24], pe1: {ip: [10.1.0.1/24], vrf: red}]
+  - [h2: [10.2.0.2/24], pe2: {ip: [10.2.0.1/24], vrf: red}]
+lsps:
+  - {ingress: pe1, egress: pe2, pop: explicit-null}
+  - {ingress: pe2, egress: pe1, pop: %s}
+"""
+
+
+@pytest.mark.parametrize("ttl", ["uniform", "pipe"])
+def test_vpns_go_by_the_paths_between_their_routers(tmp_path: Path, ttl: str) -> None:
+    """A path to a PE's loopback carries the VPN label beneath its own, that of explicit null included, and labels are
+    from the range of the router at which they come in. As a pipe the VPN's label hides every router of the core."""
+    first, after = {"uniform": (63, 62), "pipe": (255, 62)}[ttl]
+    with running_lab(lab_of(tmp_path, CARRIED % (ttl, "egress"))) as lab:
+        assert stacks(lab, "h1", "h2") == [
+            ("h1", (), 64),
+            ("pe1", ((16, first), (3000, first)), 63),
+            ("p1", ((2000, first - 1), (3000, first)), 63),
+            ("p2", ((0, first - 2), (3000, first)), 63),
+            ("pe2", (), after),
+        ]
+        found = list(traced(lab, [("h1", "h2"), ("h2", "h1")]))
+        assert "pop 0 (explicit null) 3000 into red" in found[0].text()
+        assert "[2001 1001]" in found[1].text()
         report = check(lab.lab, lab.records, lab.namespaces)
         assert report.ok, report.text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mnmpls.model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from mnmpls.model import POPS, ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 
 _NAMES = ["a", "b-1", "pe1", "node", "ip", "mac", "none", "null", "~", "0x1", "1_0", "no"]
 NAME = st.sampled_from(_NAMES)
@@ -36,11 +36,14 @@ NODE = st.builds(
     SYSCTLS,
     _maybe(WORD),
     WORDS,
+    _maybe(WORD),
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 PORT = st.builds(Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD))
 LINK = st.builds(Link, PORT, PORT, st.just("veth") | WORD)
-LSP = st.builds(Lsp, WORDS, NUMBERS, WORD)
+LSP = st.builds(
+    Lsp, WORDS, NUMBERS, _maybe(WORD), _maybe(NAME), _maybe(NAME), WORDS, st.sampled_from(POPS) | WORD, _maybe(WORD)
+)
 LABS = st.builds(
     Lab,
     WORD,
@@ -48,4 +51,5 @@ LABS = st.builds(
     st.lists(LINK, max_size=4).map(tuple),
     st.lists(LSP, max_size=2).map(tuple),
     st.none() | NUMBER,
+    _maybe(WORD),
 )

@@ -45,7 +45,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"platform_labels": "many"}, {}, "platform_labels: expected a whole number, not 'many'"),
     ({"routes": ["default"]}, {}, "nodes.pe1.routes[0]: expected a mapping with dst, label, via, port, labels,"),
     ({"routes": [{"to": "default"}]}, {}, "nodes.pe1.routes[0]: where does this route lead? Give via (an address)"),
-    ({"lsps": {"path": ["pe1", "p1"], "labels": [101]}}, {}, "lsps[0].vrf: vrf is missing"),
+    ({"lsps": {"path": ["pe1"], "labels": [101]}}, {}, "lsps[0].path: a path has two nodes at least"),
     ({"sysctls": "net.ipv4.ip_forward=1"}, {}, "nodes.pe1.sysctls: expected a mapping, not 'net.ipv4.ip_forward=1'"),
     ({"vrfs": {"red": {1, 2}}}, {}, "nodes.pe1.vrfs.red: a lab is made of texts, numbers, lists and mappings, not"),
 ]  # fmt: skip

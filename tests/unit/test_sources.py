@@ -88,7 +88,7 @@ def test_problems_of_data_have_paths_without_lines() -> None:
     [
         ({"nodes": {"p": {"role": {"p"}}}}, "nodes.p.role: a lab is made of texts, numbers, lists and mappings, not"),
         ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "a lab may have 20 levels; this one has more"),
-        ([1], "expected a mapping with name, platform_labels, nodes, links, lsps, not a list"),
+        ([1], "expected a mapping with name, platform_labels, nodes, links, ttl, lsps, not a list"),
         ({"platform_labels": 10**5000}, "platform_labels: no number of a lab has 16610 bits"),
         (None, "nodes: a lab needs nodes"),
         ({("a", "b"): 1, None: 2, "nodes": {}}, "expected a name before the colon, not a list"),
@@ -110,11 +110,14 @@ def test_a_lab_with_faults_has_no_data() -> None:
 ROUTE_ = {"dst": "10.9.0.0/16", "label": 17, "via": "10.1.0.2", "port": "up", "labels": [16], "vrf": "red", "ttl": 9}
 VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "export": ["65000:3"]}
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "routes": [ROUTE_],
-         "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"]}  # fmt: skip
+         "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
+         "label_range": "100-199"}  # fmt: skip
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01"}
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500}
-LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red"}
-FULL = {"name": "full", "platform_labels": 100, "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_], "lsps": [LSP_]}
+LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
+        "pop": "php", "ttl": "pipe"}  # fmt: skip
+FULL = {"name": "full", "platform_labels": 100, "ttl": "pipe", "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_],
+        "lsps": [LSP_]}  # fmt: skip
 
 
 @pytest.mark.parametrize(
