@@ -156,9 +156,14 @@ class Processes:
         raise OSError(init.returncode, "the init of the lab's PID namespace did not start")
 
 
-def die_with_parent() -> None:
-    """For a child between fork and exec: it is killed when the thread that started it ends (PR_SET_PDEATHSIG)."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """For a forked child: it gets this signal when the thread that started it ends (PR_SET_PDEATHSIG)."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0))
+
+
+def outlive_parent() -> None:
+    """From now on it does not."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0))
 
 
 def run_lines(node: str, lines: Iterable[str], popen: Callable[..., subprocess.Popen[Any]]) -> None:

@@ -1,4 +1,7 @@
-"""A guest that stays when the command which started it has ended."""
+"""A guest that stays when the command which started it has ended well.
+
+Until that command lets it go it ends with it, also when that is killed: a lab is up and everybody was told, or is not.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from contextlib import suppress
 
 from mnmpls.errors import MnmplsError
 from mnmpls.guests import terminal
+from mnmpls.processes import die_with_parent, outlive_parent
 
 READY = "mnmpls: ready"
 """The line by which a command in a guest says that whoever waits for it may go; behind it stands a number, the status
 with which that one is to end."""
 
+LET_GO = signal.SIGUSR1
 CHUNK = 65536
 
 
@@ -25,32 +30,41 @@ def start(run: Callable[[], int]) -> tuple[int, int]:
     and when we are told to end, which is its end too. From the main thread only."""
     sys.stdout.flush()
     sys.stderr.flush()
-    out, their_out = os.pipe()
-    err, their_err = os.pipe()
+    (out, their_out), (err, their_err), (gone, their_gone) = os.pipe(), os.pipe(), os.pipe()
     pid = os.fork()
     if not pid:
-        become(run, their_out, their_err, (out, err))
-    os.close(their_out)
-    os.close(their_err)
+        become(run, their_out, their_err, their_gone, (out, err, gone))
+    for fd in (their_out, their_err, their_gone):
+        os.close(fd)
     try:
         with terminal.signals() as signals:
             status = pass_on_until_ready(out, err, signals)
+        if status is not None:
+            os.kill(pid, LET_GO)
+            os.read(gone, 1)  # nothing if it ended meanwhile, which is its business now
     except BaseException:  # it is not in our terminal's foreground, so it does not know of a Ctrl-C
         os.kill(pid, signal.SIGTERM)
         os.waitpid(pid, 0)
         raise
     finally:
-        os.close(out)
-        os.close(err)
+        for fd in (out, err, gone):
+            os.close(fd)
     if status is None:
         raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     return pid, status
 
 
-def become(run: Callable[[], int], out: int, err: int, not_ours: tuple[int, int]) -> None:
+def become(run: Callable[[], int], out: int, err: int, gone: int, not_ours: tuple[int, ...]) -> None:
     """In the forked child: the process that stays. Its text goes nowhere once nobody waits."""
+
+    def go(*_: object) -> None:
+        outlive_parent()
+        os.write(gone, b"!")
+
     status = 1
     try:
+        signal.signal(LET_GO, go)
+        die_with_parent(signal.SIGTERM)
         os.setsid()
         for fd in not_ours:
             os.close(fd)

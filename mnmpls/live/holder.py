@@ -16,6 +16,7 @@ from .. import registry
 from ..errors import MnmplsError
 from ..model import Lab
 from ..netns import RunningLab
+from ..processes import die_with_parent, outlive_parent
 from ..sources import from_data
 from ..wording import words
 from .ipnetns import Published
@@ -96,8 +97,8 @@ def hold(lab: Lab, name: str, listener: socket.socket, options: Options, ready: 
 
 
 def start(lab: Lab, name: str, listener: socket.socket, options: Options) -> str:
-    """The same in a process of its own that outlives this one. Returns what ``ready`` was given; raises MnmplsError
-    when the lab did not come up."""
+    """The same in a process of its own, which outlives this one once the lab is up. Returns what ``ready`` was given;
+    raises MnmplsError when the lab did not come up."""
     hear, tell = os.pipe2(os.O_CLOEXEC)
     holder = os.fork()
     if holder == 0:
@@ -127,10 +128,12 @@ def _be_holder(lab: Lab, name: str, listener: socket.socket, options: Options, t
         for stream in (0, 1, 2):
             os.dup2(quiet, stream)
         os.close(quiet)
+        outlive_parent()
         say({"ready": problem})
 
     status = 1
     try:
+        die_with_parent()
         os.setsid()
         os.chdir("/")
         hold(lab, name, listener, options, ready)

@@ -19,6 +19,8 @@ from xml.etree import ElementTree
 import pexpect
 import pytest
 
+from mnmpls import registry
+
 pytestmark = pytest.mark.system
 
 PROJECT = Path(__file__).parents[2]
@@ -98,7 +100,7 @@ def leftovers(name: str) -> list[str]:
 def gone(name: str) -> bool:
     until = time.monotonic() + 10
     while time.monotonic() < until:
-        if not leftovers(name) and name not in running():
+        if not leftovers(name) and name not in registry.names():
             return True
         time.sleep(0.05)
     return False
@@ -201,6 +203,18 @@ def test_the_holders_end_is_the_labs(lab: str, end: signal.Signals) -> None:
         os.kill(holder(lab), end)
         assert one.wait(10) == 137
     assert gone(lab)
+
+
+def test_a_killed_up_leaves_nothing(file: Path, name: str) -> None:
+    """SIGKILL while it still waits for reachability: the lab goes too."""
+    file.write_text(LAB.format(name=name).replace("h3: host", "h3: {role: host, gateway: 10.2.2.9}"))
+    with subprocess.Popen([*MNMPLS, "up", str(file)], env=ENVIRONMENT) as up:
+        until = time.monotonic() + 20
+        while name not in registry.names() and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        up.kill()
+    assert up.returncode == -9 and gone(name)
 
 
 def test_ip_netns_shows_nodes_on_request(file: Path, name: str) -> None:

@@ -30,7 +30,7 @@ BELOW = {
     "apply": VOCABULARY | {"kernel", "refusals"},
     "export": VOCABULARY | {"messages", "commands", "sources", "plan", "apply"},
     "checks": VOCABULARY | {"wording", "plan", "kernel", "apply", "export"},
-    "guests": VOCABULARY | {"kernel", "apply", "registry", "refusals"},
+    "guests": VOCABULARY | {"processes", "kernel", "apply", "registry", "refusals"},
     "processes": {"errors"},
     "programs": VOCABULARY,
     "phases": set[str](),
