@@ -130,7 +130,7 @@ class Namespace:
     def observe(self, sysctls: Iterable[str] = ()) -> frozenset[Record]:
         """What of the records' kinds is true here; sysctls only as asked for, routes only ours."""
         interfaces = self._interfaces()
-        names = {interface.index: interface.name for interface in interfaces}
+        names = {interface.number: interface.name for interface in interfaces}
         found: set[Record] = set(_device_records(interfaces, names))
         for body in self._netlink.dump(messages.address_dump()):
             if record := messages.address(body, names):
@@ -141,7 +141,7 @@ class Namespace:
 
     def routes_by_hand(self) -> frozenset[Route | LabelRoute]:
         """Routes of all tables that were made by ip(8) or the like without naming a routing protocol."""
-        names = {interface.index: interface.name for interface in self._interfaces()}
+        names = {interface.number: interface.name for interface in self._interfaces()}
         return frozenset(self._routes(names, messages.RTPROT_BOOT))
 
     def _routes(self, names: dict[int, str], protocol: int) -> Iterator[Route | LabelRoute]:
@@ -205,10 +205,10 @@ class Namespace:
         there, before = self._seen.get(record.name), []
         if there and there.kind == kind:
             if kind == "bridge":
-                return [messages.link_kind_set(there.index, kind, data, record.up)]
+                return [messages.link_kind_set(there.number, kind, data, record.up)]
             if there.data.items() >= attributes(data).items():
-                return [messages.link_set(there.index, up=record.up)]
-            before = [messages.link_delete(there.index)]
+                return [messages.link_set(there.number, up=record.up)]
+            before = [messages.link_delete(there.number)]
         index = next(_INDICES) if self._ours_to_number else 0
         if index:
             self._seen[record.name] = Interface(index, record.name, record.up, 0, 0, kind, attributes(data))
@@ -263,7 +263,7 @@ class Namespace:
         """Raises Refused (ENODEV) that names the interface."""
         if name not in self._seen:
             raise Refused(errno.ENODEV, "", name)
-        return self._seen[name].index
+        return self._seen[name].number
 
     def _new_port(self, name: str, mac: str, mtu_bytes: int, numbered: bool) -> messages.VethEnd:
         index = next(_INDICES) if numbered else 0

@@ -9,9 +9,9 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
 from .state import MAIN_TABLE, TTL_AS_SET, Address, LabelRoute, NextHop, Route
@@ -55,11 +55,10 @@ _LABEL_HEAD = _ROUTE.pack(
 Index = Callable[[str], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(NamedTuple):
     """What a link dump tells of one interface; ``data`` is its kind's own attributes."""
 
-    index: int
+    number: int
     name: str
     up: bool
     mtu_bytes: int
@@ -112,22 +111,21 @@ def link_dump() -> Message:
     return Message(RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
 
 
-@dataclass(frozen=True, slots=True)
-class VethEnd:
-    """``namespace`` is an open descriptor; ``mac`` empty and ``index`` 0 let the kernel choose."""
+class VethEnd(NamedTuple):
+    """``namespace`` is an open descriptor; ``mac`` empty and ``number`` 0 let the kernel choose."""
 
     name: str
     namespace: int
     mac: str
     mtu_bytes: int
-    index: int = 0
+    number: int = 0
 
 
 def veth_new(a: VethEnd, b: VethEnd) -> Message:
     """Both ends where they belong, in one message. The kernel takes an index for b only together with one for a
     (drivers/net/veth.c, veth_newlink)."""
-    peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, b.index, 0, 0), _veth_end(b))
-    body = _IFINFO.pack(0, 0, a.index, 0, 0) + _veth_end(a) + _link_info("veth", peer)
+    peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, b.number, 0, 0), _veth_end(b))
+    body = _IFINFO.pack(0, 0, a.number, 0, 0) + _veth_end(a) + _link_info("veth", peer)
     return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
@@ -141,7 +139,7 @@ def interface(body: bytes) -> Interface:
     found = attributes(body[_IFINFO.size :])
     info = attributes(found.get(IFLA_LINKINFO, b""))
     return Interface(
-        index=index,
+        number=index,
         name=_string(found[IFLA_IFNAME]),
         up=bool(flags & IFF_UP),
         mtu_bytes=_number(found.get(IFLA_MTU, b"")),

@@ -54,7 +54,8 @@ def chains(options: argparse.Namespace) -> list[Table]:
 
 
 def _table(runs: Runs, nodes: int, names: Sequence[str]) -> Table:
-    heads = (f"chain of {nodes}", "build", "× floor", "build and stop", "stop", "forks, threads", "processes per node")
+    ratios = ("build", "× floor", "processor", "× floor")
+    heads = (f"chain of {nodes}", *ratios, "stop", "build and stop", "forks, threads", "processes per node")
     return Table(heads, [_row(name, runs[name, nodes], runs[FLOOR, nodes]) for name in names if (name, nodes) in runs])
 
 
@@ -62,14 +63,18 @@ def _row(name: str, runs: Sequence[Measured], floors: Sequence[Measured]) -> tup
     def middle(what: Callable[[Measured], float]) -> float:
         return median(what(run) for run in runs)
 
-    ratio = median(run["build_s"] / floor["build_s"] for run, floor in zip(runs, floors, strict=True))
+    pairs = list(zip(runs, floors, strict=True))
+    ratio = median(run["build_s"] / floor["build_s"] for run, floor in pairs)
+    cpu_ratio = median(run["cpu_s"] / floor["cpu_s"] for run, floor in pairs)
     forks = median(run["forks"] for run in runs)
     return (
         name,
         f"{middle(lambda run: run['build_s']):.3f} s",
         f"{ratio:.2f}",
-        f"{middle(lambda run: run['build_s'] + run['stop_s']):.3f} s",
+        f"{middle(lambda run: run['cpu_s']):.3f} s",
+        f"{cpu_ratio:.2f}",
         f"{middle(lambda run: run['stop_s']):.4f} s",
+        f"{middle(lambda run: run['build_s'] + run['stop_s']):.3f} s",
         f"{forks:.0f}",
         f"{middle(lambda run: run['processes'] / run['nodes']):.1f}",
     )
@@ -81,13 +86,17 @@ def _growth(runs: Runs, sizes: Sequence[int], names: Sequence[str]) -> list[Tabl
         return []
     small, large = sorted(sizes)[-2:]
 
-    def grown(name: str) -> float:
-        each = [median(run["build_s"] for run in runs[name, nodes]) / nodes for nodes in (small, large)]
+    def grown(name: str, what: Callable[[Measured], float]) -> float:
+        each = [median(what(run) for run in runs[name, nodes]) / nodes for nodes in (small, large)]
         return each[1] / each[0]
 
+    def row(name: str, what: Callable[[Measured], float]) -> tuple[str, str]:
+        return f"{grown(name, what):.2f}", f"{grown(name, what) / grown(FLOOR, what):.2f}"
+
     known = [name for name in names if (name, large) in runs]
-    rows = [(name, f"{grown(name):.2f}", f"{grown(name) / grown(FLOOR):.2f}") for name in known]
-    return [Table((f"cost of a node, {small} to {large} nodes", "grows by", "× the floor's growth"), rows)]
+    rows = [(name, *row(name, lambda run: run["build_s"]), *row(name, lambda run: run["cpu_s"])) for name in known]
+    heads = ("time grows by", "× the floor's growth", "processor time grows by", "× the floor's growth")
+    return [Table((f"a node, {small} to {large} nodes", *heads), rows)]
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], list[Table]]] = {

@@ -25,10 +25,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Measured(TypedDict):
-    """Seconds; forks and threads during build and stop; processes that the build has added."""
+    """Seconds, those of the processors during the build among them; forks and threads during build and stop; processes
+    that the build has added."""
 
     nodes: int
     build_s: float
+    cpu_s: float
     stop_s: float
     forks: int
     processes: int
@@ -60,9 +62,9 @@ def _run(variant: str, nodes: int) -> Measured:
     next(steps)
     processes, births = _processes(), _births()
     gc.collect()  # what getting ready has left
-    begun = time.perf_counter()
+    cpu, begun = _cpu_s(), time.perf_counter()
     paths = next(steps)
-    built = time.perf_counter()
+    built, cpu = time.perf_counter(), _cpu_s() - cpu
     forks, processes = _births() - births - 1, _processes() - processes
     verified = chain.verify(nodes, paths)
     births = _births()
@@ -74,6 +76,7 @@ def _run(variant: str, nodes: int) -> Measured:
     return Measured(
         nodes=nodes,
         build_s=built - begun,
+        cpu_s=cpu,
         stop_s=stopped - stopping,
         forks=forks,
         processes=processes,
@@ -92,6 +95,15 @@ def _births() -> int:
 
 def _processes() -> int:
     return sum(entry.name.isdigit() for entry in Path("/proc").iterdir())
+
+
+def _cpu_s() -> float:
+    """Of this process, of the others that are there (Documentation/scheduler/sched-stats.rst), and of our children that
+    have been; those of a shell are not counted, nor what the kernel does by itself."""
+    others = [entry / "schedstat" for entry in Path("/proc").glob("[0-9]*") if entry.name != str(os.getpid())]
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    there = sum(int(each.read_text().split()[0]) for each in others) / 1e9
+    return time.process_time() + there + ended.ru_utime + ended.ru_stime
 
 
 def _await_kernel() -> None:

@@ -203,8 +203,8 @@ def test_what_is_known_of_a_new_namespace_is_what_the_kernel_says() -> None:
         for each in (a, b):
             seen = dict(each._seen)
             assert each.fresh == each.observe()
-            assert {name: port.index for name, port in seen.items()} == {
-                name: port.index for name, port in each._seen.items() if name in seen
+            assert {name: port.number for name, port in seen.items()} == {
+                name: port.number for name, port in each._seen.items() if name in seen
             }
 
 

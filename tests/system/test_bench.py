@@ -23,7 +23,7 @@ def test_variant_builds_the_chain(variant: str) -> None:
     """Every sampled node holds exactly the planned records, and the ends reach each other."""
     measured = measure(variant, 5)
     assert measured["verified"] == "3 nodes compared, end to end pinged"
-    assert measured["build_s"] > 0
+    assert measured["build_s"] > 0 and measured["cpu_s"] > 0
     if variant in OURS:
         assert (measured["forks"], measured["processes"]) == (0, 0)
 

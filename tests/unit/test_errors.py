@@ -67,7 +67,7 @@ def test_the_readmes_problems_are_real(tmp_path: Path, monkeypatch: pytest.Monke
     Path("small.yml").write_text(text, encoding="utf-8")
     with pytest.raises(LabError) as raised:
         complete(load("small.yml"))
-    assert f"$ mnmpls plan small.yml\nmnmpls: {raised.value}\n" in readme
+    assert f"$ mnmpls plan small.yml\nmnmpls: 4 problems, nothing was done:\n{raised.value}\n" in readme
 
 
 PE = Node("pe1", "pe", vrfs=(Vrf("red"), Vrf("blue", 10)))
