@@ -10,13 +10,14 @@ from typing import Any
 from .errors import KernelRefused
 from .kernel import Namespace
 from .refusals import refusal
-from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, Tunnel, VrfDevice
 
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""
 
 _ORDER: tuple[type[Record], ...] = (
     Bridge,
+    Tunnel,
     VrfDevice,
     Member,  # Enslaving flushes the port's IPv6 addresses: before them.
     Port,
@@ -86,7 +87,7 @@ def _do(work: Difference, namespace: Namespace) -> None:
 def _disturbs(work: Difference, observed: frozenset[Record]) -> bool:
     """Whether what was written may have taken other records along: the kernel drops addresses and routes with a
     change of master, MTU or state."""
-    moved = any(isinstance(record, VrfDevice | Bridge | Member | Port) for record in work.write)
+    moved = any(isinstance(record, VrfDevice | Bridge | Tunnel | Member | Port) for record in work.write)
     return moved and any(isinstance(record, Address | Route | LabelRoute) for record in observed)
 
 
@@ -105,7 +106,7 @@ def _replaced_whole(record: Record) -> bool:
 def subject(record: Record) -> Hashable:
     """What a record is about: two records about the same thing cannot both be true."""
     match record:
-        case Sysctl(name) | VrfDevice(name) | Bridge(name) | Member(name) | Port(name):
+        case Sysctl(name) | VrfDevice(name) | Bridge(name) | Tunnel(name) | Member(name) | Port(name):
             return type(record), name
         case Route(table, dst, _, _, metric):
             return table, dst, metric

@@ -18,6 +18,7 @@ from .state import (
     Record,
     Route,
     Sysctl,
+    Tunnel,
     VrfDevice,
     sysctl_parts,
 )
@@ -38,6 +39,8 @@ def command(record: Record) -> list[str]:
             return ["ip", "link", "add", "name", name, _state(up), "type", "vrf", "table", str(table)]
         case Bridge(name, up):
             return ["ip", "link", "add", "name", name, _state(up), "type", "bridge", "stp_state", "0"]
+        case Tunnel(name, kind):
+            return ["ip", "link", "add", "name", name, "type", kind, *_tunnel(record)]
         case Member(port, master):
             return ["ip", "link", "set", "dev", port, "master", master]
         case Port(name, up, mtu_bytes):
@@ -50,6 +53,20 @@ def command(record: Record) -> list[str]:
         case LabelRoute(label, hops, ttl):
             mode = ["ttl-propagate", TTL_MODES[ttl]] if ttl else []
             return ["ip", "-f", "mpls", "route", "add", str(label), *mode, *_hops(hops, _label_hop)]
+
+
+def _tunnel(record: Tunnel) -> list[str]:
+    words = ["local", record.local, "remote", record.remote]
+    if record.kind == "vxlan":
+        words = ["id", str(record.key), *words, "dstport", "4789", *([] if ":" in record.local else ["df", "set"])]
+    elif record.key is not None:
+        words += ["key", str(record.key)]
+    if record.kind in ("sit", "ip6tnl"):
+        words = ["mode", "any", *words]
+    if ":" in record.local and record.kind != "vxlan":
+        words += ["encaplimit", "none" if record.encap_limit is None else str(record.encap_limit)]
+    # Without its ttl, iproute2 would choose one for tunnels over IPv6.
+    return [*words, "ttl", str(record.ttl)] if record.ttl or ":" in record.local else words
 
 
 def _state(up: bool) -> str:

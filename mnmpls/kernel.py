@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeVar
 
-from . import messages, netspace
+from . import messages, messages_devices, netspace
 from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
+from .messages_devices import device_records
 from .netlink import Message, Refused, Socket, attributes
 from .refusals import missing_interface, refusal, refused
-from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, Tunnel, VrfDevice
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
 
@@ -27,11 +28,6 @@ No two are the same: with one number at both ends of a wire (the kernel counts f
 takes a veth's coming up for not urgent and tells a bridge of it up to a second late (linkwatch_urgent_event in
 net/core/link_watch.c).
 """
-
-_FALLBACK_DEVICES = frozenset(
-    ("tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0")
-)
-"""What tunnel modules make in each namespace by themselves (net.core.fb_tunnels_only_for_init_net)."""
 
 _GONE = frozenset((errno.ESRCH, errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL))
 """Answers to a removal which say that there is nothing left to remove."""
@@ -53,7 +49,7 @@ class Namespace:
         self._socket: Socket | None = None
         self._seen = {_LO.name: _LO}
         self._ours_to_number = new
-        self._fresh: set[Record] | None = set(_device_records([_LO], {})) if new else None
+        self._fresh: set[Record] | None = set(device_records([_LO])) if new else None
 
     @classmethod
     def create(cls) -> Namespace:
@@ -131,9 +127,10 @@ class Namespace:
         """What of the records' kinds is true here; sysctls only as asked for, routes only ours."""
         interfaces = self._interfaces()
         names = {interface.number: interface.name for interface in interfaces}
-        found: set[Record] = set(_device_records(interfaces, names))
+        found: set[Record] = set(device_records(interfaces))
+        not_ours = {messages_devices.own_address(record) for record in found if isinstance(record, Tunnel)}
         for body in self._netlink.dump(messages.address_dump()):
-            if record := messages.address(body, names):
+            if (record := messages.address(body, names)) and record not in not_ours:
                 found.add(record)
         found.update(self._routes(names, RTPROT_MNMPLS))
         found.update(self._read_sysctls(sysctls))
@@ -193,6 +190,8 @@ class Namespace:
                 return self._device_messages(record, "vrf", messages.vrf_data(table))
             case Bridge():
                 return self._device_messages(record, "bridge", messages.bridge_data())
+            case Tunnel():
+                return self._tunnel_messages(record)
             case Member(port, master):
                 return [messages.link_set(index(port), master=index(master))]
             case Port(name, up, mtu_bytes):
@@ -209,10 +208,20 @@ class Namespace:
             if there.data.items() >= attributes(data).items():
                 return [messages.link_set(there.number, up=record.up)]
             before = [messages.link_delete(there.number)]
+        return [*before, self._new_device(record.name, kind, data, record.up)]
+
+    def _tunnel_messages(self, record: Tunnel) -> list[Message]:
+        """A tunnel in the way is made anew: not every kind lets its settings be changed."""
+        there = self._seen.get(record.name)
+        before = there and there.kind in messages_devices.TUNNEL_KINDS
+        gone = [messages.link_delete(there.number)] if there and before else []
+        return [*gone, self._new_device(record.name, record.kind, messages_devices.tunnel_data(record), up=False)]
+
+    def _new_device(self, name: str, kind: str, data: bytes, up: bool) -> Message:
         index = next(_INDICES) if self._ours_to_number else 0
         if index:
-            self._seen[record.name] = Interface(index, record.name, record.up, 0, 0, kind, attributes(data))
-        return [*before, messages.link_new(record.name, kind, data, record.up, index)]
+            self._seen[name] = Interface(index, name, up, 0, 0, kind, attributes(data))
+        return messages.link_new(name, kind, data, up, index)
 
     def _write_sysctls(self, records: Sequence[Sysctl]) -> None:
         for record in records:
@@ -237,7 +246,7 @@ class Namespace:
 
     def _removals(self, record: Record) -> list[Message]:
         match record:
-            case VrfDevice(name) | Bridge(name):
+            case VrfDevice(name) | Bridge(name) | Tunnel(name):
                 return [messages.link_delete(self._index(name))]
             case Member(port):
                 return [messages.link_set(self._index(port), master=0)]
@@ -365,19 +374,6 @@ def _wire_messages(each: Wire) -> list[Message]:
     """Numbered by us at both ends or at neither: see veth_new."""
     numbered = each.a._ours_to_number and each.b._ours_to_number
     return [messages.veth_new(*(end._new_port(name, mac, each.mtu_bytes, numbered) for end, name, mac in each.ends()))]
-
-
-def _device_records(interfaces: list[Interface], names: dict[int, str]) -> Iterator[Record]:
-    for each in interfaces:
-        if each.kind == "vrf":
-            yield VrfDevice(each.name, messages.vrf_table(each), each.up)
-        elif each.kind == "bridge":
-            if not messages.spanning_tree(each):
-                yield Bridge(each.name, each.up)
-        elif each.name not in _FALLBACK_DEVICES:
-            yield Port(each.name, each.up, each.mtu_bytes)
-            if each.master in names:
-                yield Member(each.name, names[each.master])
 
 
 def _legs(record: Record) -> int:

@@ -184,7 +184,7 @@ def address(body: bytes, names: Mapping[int, str]) -> Address | None:
     """None for what the kernel itself made."""
     _, length, _, _, index = _IFADDR.unpack_from(body)
     found = attributes(body[_IFADDR.size :])
-    record = Address(names.get(index, ""), f"{_spelled(found.get(IFA_LOCAL) or found[IFA_ADDRESS])}/{length}")
+    record = Address(names.get(index, ""), f"{spelled(found.get(IFA_LOCAL) or found[IFA_ADDRESS])}/{length}")
     loopback = record.port == "lo" and record.cidr in ("127.0.0.1/8", "::1/128")
     return None if loopback or found.get(IFA_PROTO) in IFAPROT_KERNEL or not record.port else record
 
@@ -251,7 +251,7 @@ def routes(bodies: Iterable[bytes], names: Mapping[int, str], protocol: int = RT
             continue
         given = attributes(body[_ROUTE.size :])
         nowhere = bytes(16 if family == socket.AF_INET6 else 4)
-        dst = f"{_spelled(given.get(RTA_DST, nowhere))}/{length}"
+        dst = f"{spelled(given.get(RTA_DST, nowhere))}/{length}"
         table = _number(given[RTA_TABLE]) if RTA_TABLE in given else table
         hops = found.setdefault((table, dst, _KIND_NAMES[kind], _number(given.get(RTA_PRIORITY, b""))), [])
         if kind == ROUTE_KINDS["unicast"]:
@@ -292,10 +292,10 @@ def _read_hops(
 
 def _read_via(given: Mapping[int, bytes]) -> str:
     if RTA_GATEWAY in given:
-        return _spelled(given[RTA_GATEWAY])
+        return spelled(given[RTA_GATEWAY])
     via = given.get(RTA_VIA, b"")
     known = via[:2] in (struct.pack("=H", socket.AF_INET), struct.pack("=H", socket.AF_INET6))
-    return _spelled(via[2:]) if known else ""
+    return spelled(via[2:]) if known else ""
 
 
 @lru_cache(1024)
@@ -363,7 +363,7 @@ def _prefix(cidr: str) -> tuple[int, bytes, int]:
     return family, socket.inet_pton(family, address), int(length)
 
 
-def _spelled(packed: bytes) -> str:
+def spelled(packed: bytes) -> str:
     """As the ipaddress module spells it, and so the plan: it never uses a dotted end (``::ffff:10.0.0.1``)."""
     if len(packed) == 4:
         return socket.inet_ntop(socket.AF_INET, packed)

@@ -23,6 +23,17 @@ NO_LOOPBACK = "none"
 
 DEFAULT_MTU_BYTES = 1500
 
+LINK_TYPES = {
+    "veth": "eth",
+    "gre": "gre",
+    "ip6gre": "gre",
+    "gretap": "tap",
+    "vxlan": "vx",
+    "mpls-ip": "mip",
+}
+"""Link types, and how the name of a port of each ends: wires; GRE over IPv4 and over IPv6 (RFC 2784), GRE with
+Ethernet inside, VXLAN (RFC 7348), MPLS directly in IP (RFC 4023), each of these over either IP version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vrf:
@@ -65,11 +76,25 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two ports and the wire between them."""
+    """Two ports and what is between them: a wire, or a tunnel through other links. ``over`` is what a tunnel runs
+    through: the name of a link that joins the same nodes, or the two addresses, a's first; open when empty. ``key`` is
+    GRE's, ``vni`` VXLAN's, ``ttl`` (None: the kernel's choice) and ``encap_limit`` (None: no such header, RFC 2473
+    4.1.1) are the outer header's."""
 
     a: Port
     b: Port
     type: str = "veth"
+    name: str = ""
+    over: tuple[str, ...] = ()
+    key: int | None = None
+    vni: int | None = None
+    ttl: int | None = None
+    encap_limit: int | None = None
+
+    @property
+    def is_wire(self) -> bool:
+        """Whether the runtime makes it; a tunnel's ends are made by their nodes."""
+        return self.type == "veth"
 
     @property
     def ports(self) -> tuple[Port, Port]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from .apply import Difference, apply
 from .checks import reach, trace
 from .errors import LabError, Problem, nearest
 from .kernel import Namespace, Wire, wires
-from .model import Lab, Link, Port
+from .model import Lab, Port
 from .plan import complete, records
 from .plan.origins import located
 from .processes import Processes, run_lines
@@ -149,14 +149,14 @@ class RunningLab(LabNodes):
         wanted = complete(lab)
         planned = records(wanted)
         former, self.lab, self.records = self.lab, wanted, planned
-        made, kept = set(map(_wire, former.links)), set(map(_wire, wanted.links))
-        for a, _ in made - kept:
+        made, kept = _wires(former), _wires(wanted)
+        for a, _ in made.keys() - kept.keys():
             namespace = self._nodes[a.node].namespace
             if a.name in namespace.ports():
                 namespace.delete_port(a.name)
         for name in [name for name in self._nodes if name not in planned]:
             self._nodes.pop(name).namespace.close()
-        self._grow(made & kept)
+        self._grow(made.keys() & kept.keys())
         return self._apply()
 
     def await_reach(self, limit_s: float) -> str:
@@ -179,13 +179,13 @@ class RunningLab(LabNodes):
         for node in self.lab.nodes:
             run_lines(node.name, node.exec, self[node.name].popen)
 
-    def _grow(self, made: frozenset[_Wire] | set[_Wire] = frozenset()) -> None:
+    def _grow(self, made: Collection[_Wire] = ()) -> None:
         """The nodes and wires that are not there yet."""
         for node in self.lab.nodes:
             if node.name not in self._nodes:
                 self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes)
         spaces = self.namespaces
-        new = (pair for pair in map(_wire, self.lab.links) if pair not in made)
+        new = (pair for pair in _wires(self.lab) if pair not in made)
         with located(self.lab):
             wires([Wire(spaces[a.node], a.name, spaces[b.node], b.name, (a.mac or "", b.mac or "")) for a, b in new])
 
@@ -194,7 +194,11 @@ class RunningLab(LabNodes):
             return {name: apply(self.records[name], node.namespace, name) for name, node in self._nodes.items()}
 
 
-def _wire(link: Link) -> _Wire:
-    """What of a link cannot be changed once it is made; the rest are records."""
-    a, b = (Port(port.node, port.name, mac=port.mac) for port in link.ports)
-    return a, b
+def _wires(lab: Lab) -> dict[_Wire, None]:
+    """What of each wire cannot be changed once it is made, in the lab's order; the rest are records, and so are
+    tunnels."""
+    return {_ends(*link.ports): None for link in lab.links if link.is_wire}
+
+
+def _ends(a: Port, b: Port) -> _Wire:
+    return Port(a.node, a.name, mac=a.mac), Port(b.node, b.name, mac=b.mac)

@@ -6,7 +6,20 @@ import errno
 import os
 
 from .errors import KernelRefused
-from .state import Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from .state import (
+    TUNNEL_MODULES,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    Tunnel,
+    VrfDevice,
+)
 from .wording import words
 
 GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
@@ -89,6 +102,19 @@ def _bridge(record: object, code: int, said: str) -> tuple[str, str] | None:
     return None
 
 
+def _tunnel(record: object, code: int, said: str) -> tuple[str, str] | None:
+    assert isinstance(record, Tunnel)
+    if code == errno.EOPNOTSUPP:
+        module = TUNNEL_MODULES[record.kind]
+        return f"this kernel has no {record.kind} tunnels", f"load the module: `modprobe {module}`, {GUEST}"
+    if code == errno.EEXIST:
+        return (
+            "an interface of that name, or another tunnel with these addresses and this key, is there already",
+            "give one of the tunnels a key (vni for vxlan) or other addresses; `ip -d link` shows them",
+        )
+    return None
+
+
 def _member(record: object, code: int, said: str) -> tuple[str, str] | None:
     assert isinstance(record, Member)
     if code == errno.EOPNOTSUPP:
@@ -168,6 +194,7 @@ def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
 _BY_RECORD = {
     VrfDevice: _vrf,
     Bridge: _bridge,
+    Tunnel: _tunnel,
     Member: _member,
     Port: _port,
     Address: _address,

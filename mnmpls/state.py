@@ -53,6 +53,37 @@ class Bridge:
 
 
 @dataclass(frozen=True, order=True, slots=True)
+class Tunnel:
+    """One end of a tunnel, a device of the kernel's kind ``kind``. ``key`` is GRE's (None: none) or VXLAN's VNI,
+    ``ttl`` 0 takes the inner packet's, ``encap_limit`` is for IPv6 outside (None: none)."""
+
+    name: str
+    kind: str
+    local: str
+    remote: str
+    key: int | None = None
+    ttl: int = 0
+    encap_limit: int | None = None
+
+
+TUNNEL_MODULES = {
+    "gre": "ip_gre",
+    "gretap": "ip_gre",
+    "ip6gre": "ip6_gre",
+    "ip6gretap": "ip6_gre",
+    "sit": "sit",
+    "ip6tnl": "ip6_tunnel",
+    "vxlan": "vxlan",
+}
+"""The kinds of tunnels, and the kernel module that has each."""
+
+FALLBACK_DEVICES = frozenset(
+    ("tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0")
+)
+"""What tunnel modules make in each namespace by themselves (net.core.fb_tunnels_only_for_init_net)."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
 class Member:
     """``port`` is enslaved to ``master``, a VRF device or a bridge."""
 
@@ -114,7 +145,7 @@ class LabelRoute:
     ttl: str = ""
 
 
-Record = Sysctl | VrfDevice | Bridge | Member | Port | Address | Route | LabelRoute
+Record = Sysctl | VrfDevice | Bridge | Tunnel | Member | Port | Address | Route | LabelRoute
 
 
 def sysctl_parts(key: str) -> tuple[str, ...]:

@@ -146,9 +146,10 @@ class Tap:
                     frame, extra, _, sender = one.recvmsg(2048, 64)
                 except BlockingIOError:
                     break
-                packet = decode(frame) if number(frame, self._run) == self._count else None
+                _, protocol, kind, hardware, *_ = sender
+                packet = decode(frame, hardware, protocol) if number(frame, self._run) == self._count else None
                 if packet:
-                    yield Sighting(stamp(extra), key.data, sender[0], sender[2] == socket.PACKET_OUTGOING, packet)
+                    yield Sighting(stamp(extra), key.data, sender[0], kind == socket.PACKET_OUTGOING, packet)
 
 
 def timestamped(one: socket.socket) -> None:

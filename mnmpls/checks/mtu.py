@@ -54,6 +54,8 @@ def path_mtu(world: World, predicted: Sequence[Hop]) -> int:
 def _fits(world: World, hop: Hop) -> int:
     far = world.peers[hop.node, hop.out_port]
     view = world.views[hop.node]
+    if hop.out_port in view.tunnels:  # whose other end takes whatever arrives
+        return view.mtus[hop.out_port] - _LABEL_BYTES * len(hop.labels_out)
     switched = view.members.get(hop.out_port) in view.bridges
     sends = view.mtus[hop.out_port] + (_SLACK_BYTES if switched else 0)
     takes = world.views[far.node].mtus[far.name] + _SLACK_BYTES

@@ -90,10 +90,16 @@ def kind_of(version: int, icmp_type: int, code: int = 0) -> str:
     return _KINDS.get((version, icmp_type), _ERRORS.get((version, icmp_type), ""))
 
 
-def decode(frame: bytes) -> Packet | None:
-    """The probe in an Ethernet frame, or None if it is something else or cut short."""
+_ARPHRD = frozenset({1, 772})
+"""ARPHRD_ETHER and ARPHRD_LOOPBACK (include/uapi/linux/if_arp.h): frames with an Ethernet header."""
+
+
+def decode(frame: bytes, hardware: int = 1, protocol: int = 0) -> Packet | None:
+    """The probe in a frame, or None if it is something else, inside a tunnel's packet or cut short. ``hardware`` is the
+    device's ARPHRD number: where it is none with an Ethernet header, as with a tunnel of IP, ``protocol`` is the
+    EtherType of what the frame begins with."""
     try:
-        return _ethernet(frame)
+        return _ethernet(frame) if hardware in _ARPHRD else _content(protocol, frame)
     except (struct.error, IndexError):
         return None
 
@@ -102,10 +108,14 @@ def _ethernet(frame: bytes) -> Packet | None:
     at, (protocol,) = 14, struct.unpack_from("!H", frame, 12)
     while protocol in _VLAN:
         at, (protocol,) = at + 4, struct.unpack_from("!H", frame, at + 2)
+    return _content(protocol, frame[at:])
+
+
+def _content(protocol: int, data: bytes) -> Packet | None:
     if protocol == _MPLS_UNICAST:
-        stack = label_stack(frame[at:])
-        return _ip(frame[at + 4 * len(stack) :], stack)
-    return _ip(frame[at:], ()) if protocol in _IP else None
+        stack = label_stack(data)
+        return _ip(data[4 * len(stack) :], stack)
+    return _ip(data, ()) if protocol in _IP else None
 
 
 def label_stack(data: bytes) -> tuple[Label, ...]:

@@ -19,11 +19,14 @@ from ..state import (
     Record,
     Route,
     Sysctl,
+    Tunnel,
     VrfDevice,
 )
 from .vpn import Vpns
 
 _BITS = {4: 32, 6: 128}
+_CONNECTED_METRIC = {4: 0, 6: 256}
+"""Of the route that an address brings along (include/uapi/linux/ipv6_route.h, IP6_RT_PRIO_ADDRCONF)."""
 
 
 class View:
@@ -47,6 +50,10 @@ class View:
     @cached_property
     def bridges(self) -> set[str]:
         return {one.name for one in self._records if isinstance(one, Bridge)}
+
+    @cached_property
+    def tunnels(self) -> set[str]:
+        return {one.name for one in self._records if isinstance(one, Tunnel)}
 
     @cached_property
     def down(self) -> set[str]:
@@ -77,13 +84,14 @@ class View:
         """{(table, IP version): {prefix length: {first bits: route}}}: ours, and those that the kernel adds for each
         address's subnet (fib_frontend.c, fib_add_ifaddr). The lowest metric wins."""
         connected = [
-            Route(self.table_of(a.port), str(ip_interface(a.cidr).network), (NextHop("", a.port),))
+            Route(self.table_of(a.port), str(net), (NextHop("", a.port),), metric=_CONNECTED_METRIC[net.version])
             for a in self._records
-            if isinstance(a, Address)
+            if isinstance(a, Address) and (net := ip_interface(a.cidr).network)
         ]
         ours = [one for one in self._records if isinstance(one, Route)]
         found: dict[tuple[int, int], dict[int, dict[int, Route]]] = {}
-        for route in sorted(connected + ours, key=lambda one: (one.metric, one)):
+        # One of ours took the place of a connected one of the same metric.
+        for route in sorted(sorted(ours) + sorted(connected), key=lambda one: one.metric):
             dst = ip_network(route.dst)
             lengths = found.setdefault((route.table, dst.version), {})
             bits = int(dst.network_address) >> (_BITS[dst.version] - dst.prefixlen)

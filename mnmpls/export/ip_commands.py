@@ -10,7 +10,7 @@ from ..apply import difference
 from ..commands import command
 from ..messages import RTPROT_MNMPLS
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
-from ..state import Address, Bridge, LabelRoute, Record, Route, Sysctl, VrfDevice
+from ..state import TUNNEL_MODULES, Address, Bridge, LabelRoute, Record, Route, Sysctl, Tunnel, VrfDevice
 from .atlas import Atlas, atlas
 from .reasons import ROLES, reason
 
@@ -33,7 +33,7 @@ _TAIL = (
 
 
 def _head(lab: Lab, records: Records) -> Iterator[str]:
-    many = f"{len(lab.nodes)} network namespaces and the {len(lab.links)} wires between them"
+    many = f"{len(lab.nodes)} network namespaces and the {sum(link.is_wire for link in lab.links)} wires between them"
     yield "#!/bin/bash"
     yield f"# The lab {lab.name!r} by hand: {many}."
     yield "#   set it up:      sudo bash FILE   (the names of its nodes must be free: ip netns list)"
@@ -55,6 +55,8 @@ def _modules(records: Records) -> Iterator[str]:
         yield "bridge"
     if any(isinstance(each, VrfDevice) for each in every):
         yield "vrf"
+    tunnels = sorted({each.kind for each in every if isinstance(each, Tunnel)})
+    yield from dict.fromkeys(TUNNEL_MODULES[kind] for kind in tunnels)
     if any(isinstance(each, LabelRoute) or (isinstance(each, Sysctl) and ".mpls." in each.key) for each in every):
         yield "mpls_router"
     if any(isinstance(each, Route) and any(hop.labels for hop in each.hops) for each in every):
@@ -73,7 +75,7 @@ def _nodes(lab: Lab, records: Records) -> Iterator[str]:
 
 def _wires(lab: Lab) -> Iterator[str]:
     yield "# Every wire is a veth pair: what goes in at one end comes out at the other."
-    for link in lab.links:
+    for link in filter(lambda link: link.is_wire, lab.links):
         yield shlex.join(wire_command(link))
 
 

@@ -16,6 +16,7 @@ from ..state import (
     Record,
     Route,
     Sysctl,
+    Tunnel,
     VrfDevice,
     sysctl_parts,
 )
@@ -45,6 +46,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return _vrf(atlas, node, name, table)
         case Bridge():
             return "the LAN itself: a bridge, without spanning tree"
+        case Tunnel(_, _, local, remote):
+            return f"a tunnel: what is sent by it goes to {remote} in packets from {local}"
         case Member(_, master):
             vrf = any(each.name == master for each in atlas.node(node).vrfs)
             return f"what comes in here is looked up in {master}'s table" if vrf else "the ports of the LAN"

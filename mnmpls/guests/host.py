@@ -13,7 +13,19 @@ from dataclasses import dataclass
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
 from mnmpls.refusals import refused
-from mnmpls.state import Address, Bridge, LabelRoute, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from mnmpls.state import (
+    TUNNEL_MODULES,
+    Address,
+    Bridge,
+    LabelRoute,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    Tunnel,
+    VrfDevice,
+)
 
 _CLONE_NEWPID = 0x20000000
 
@@ -47,6 +59,11 @@ def _pid_namespace(_: Namespace) -> None:
         os.close(own)
 
 
+def _tunnel(spoken: str, kind: str, option: str) -> Feature:
+    ends = ("fd00::1", "fd00::2") if kind.startswith("ip6") else ("192.0.2.1", "192.0.2.2")
+    return Feature(spoken, (Tunnel(f"trial-{kind}", kind, *ends, 1),), (TUNNEL_MODULES[kind],), (option,))
+
+
 FEATURES: dict[str, Feature] = {
     "netns": Feature("network namespaces", (), (), ("NET_NS",)),
     "pidns": Feature("PID namespaces", _pid_namespace, (), ("PID_NS",)),
@@ -66,12 +83,19 @@ FEATURES: dict[str, Feature] = {
         "MPLS encapsulation", (Route(254, "192.0.2.0/24", (NextHop("", "lo", (16,)),)),),
         ("mpls_iptunnel", "mpls_gso"), ("MPLS_IPTUNNEL", "NET_MPLS_GSO"), after=("mpls",),
     ),
+    "gre": _tunnel("GRE tunnels", "gre", "NET_IPGRE"),
+    "gretap": _tunnel("GRE tunnels for Ethernet", "gretap", "NET_IPGRE"),
+    "ip6gre": _tunnel("GRE tunnels over IPv6", "ip6gre", "IPV6_GRE"),
+    "ip6gretap": _tunnel("GRE tunnels for Ethernet over IPv6", "ip6gretap", "IPV6_GRE"),
+    "sit": _tunnel("tunnels for MPLS in IPv4", "sit", "IPV6_SIT"),
+    "ip6tnl": _tunnel("tunnels for MPLS in IPv6", "ip6tnl", "IPV6_TUNNEL"),
+    "vxlan": _tunnel("VXLAN", "vxlan", "VXLAN"),
 }  # fmt: skip
 """Every feature; what others cannot be without comes before them."""
 
 ALWAYS = frozenset({"netns", "pidns", "veth"})
-BASICS = frozenset({*ALWAYS, "settings", "ipv6", "bridge", "vrf", "mpls", "mpls-encap"})
-"""What an L3VPN of ordinary links may need; every guest kernel has it."""
+BASICS = frozenset({*ALWAYS, "settings", "ipv6", "bridge", "vrf", "mpls", "mpls-encap", *TUNNEL_MODULES})
+"""What an L3VPN may need, of ordinary links and of tunnels; every guest kernel has it."""
 
 
 def features(records_by_node: Mapping[str, Iterable[Record]]) -> frozenset[str]:
@@ -85,6 +109,8 @@ def needs(record: Record) -> frozenset[str]:
             return frozenset({"vrf"})
         case Bridge():
             return frozenset({"bridge"})
+        case Tunnel(kind=kind):
+            return frozenset({kind})
         case LabelRoute():
             return frozenset({"mpls"})
         case Sysctl(key):

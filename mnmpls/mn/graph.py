@@ -52,6 +52,12 @@ AT_NODES = ("loopback", "vrfs", "routes", "sysctls", "gateway", "label_range")
 AT_PORTS = ("ip", "vrf", "mtu")
 
 _End = tuple[str, str, Mapping[str, Any]]
+_Told = tuple[Mapping[str, Any], _End, _End]
+"""A link's own settings, as a lab file calls them, and its ends."""
+
+SETTINGS = {key: key for key in ("name", "over", "vni", "ttl", "encaplimit")} | {"gre_key": "key"}
+"""What a link takes beside its type and its ends, and what a lab file calls it. Topo.addLink has a ``key`` already."""
+
 _LAST = float("inf")
 
 _plans: WeakKeyDictionary[Any, Planned] = WeakKeyDictionary()
@@ -152,7 +158,7 @@ def lab_from_nodes(nodes: Iterable[Any]) -> Lab:
     links = {id(intf.link): intf.link for node in nodes for intf in node.intfList() if intf.link}
     return _lab(
         [_live_node(node) for node in nodes],
-        [(getattr(link, "type", "veth"), _live_end(link.intf1), _live_end(link.intf2)) for link in links.values()],
+        [(getattr(link, "told", {}), _live_end(link.intf1), _live_end(link.intf2)) for link in links.values()],
     )
 
 
@@ -184,16 +190,17 @@ def lab_from_topo(topo: Topo) -> Lab:
     return _lab(ours, [_topo_link(info) for info in links if {info["node1"], info["node2"]} <= names])
 
 
-def _topo_link(info: Mapping[str, Any]) -> tuple[str, _End, _End]:
+def _topo_link(info: Mapping[str, Any]) -> _Told:
     def end(n: int) -> _End:
         node = info[f"node{n}"]
         name = info.get(f"intfName{n}") or f"{node}-eth{info[f'port{n}']}"
         return node, name, {**info, **(info.get(f"params{n}") or {})}
 
-    return info.get("type", "veth"), end(1), end(2)
+    settings = {"type": "type", **SETTINGS}
+    return {key: info[given] for given, key in settings.items() if given in info}, end(1), end(2)
 
 
-def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tuple[str, _End, _End]]) -> Lab:
+def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_Told]) -> Lab:
     """Parameters say what a lab file says, so that its reader reads them: one set of rules, and of mistakes."""
     nodes = list(nodes)
     vrfs = {name: tuple(_vrfs(params.get("vrfs"))) for name, role, params in nodes if role == "pe"}
@@ -206,7 +213,7 @@ def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[tu
             "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
             "ttl": next((params["ttl"] for _, _, params in nodes if params.get("ttl")), None),
             "nodes": {name: _node(role, params) for name, role, params in nodes},
-            "links": [{"type": kind, **_ends(a, b, vrfs, own)} for kind, a, b in links],
+            "links": [{**told, **_ends(a, b, vrfs, own)} for told, a, b in links],
             "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],
         }
     )

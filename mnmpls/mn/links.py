@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mininet.link import Intf, Link
 
 from ..errors import LabError, Problem
 from ..kernel import wire
-from .graph import configure, namespace_of, segment, settle
-
-Wire = Callable[..., None]
-
-LINK_TYPES: dict[str, Wire] = {"veth": wire}
-"""Link types by name: each makes both ends, in their namespaces, under their final names."""
-
+from ..model import LINK_TYPES
+from .graph import SETTINGS, configure, namespace_of, segment, settle
 
 SHAPING = frozenset({"bw", "delay", "jitter", "loss", "max_queue_size"})
 """What stock Mininet's TCLink takes."""
@@ -86,19 +80,24 @@ class LabIntf(Intf):  # type: ignore[misc]
 class MPLSLink(Link):  # type: ignore[misc]
     """A link of a lab: ``addLink(a, b, cls=MPLSLink, params1={"ip": …, "vrf": …, "mtu": …}, params2=…)``.
 
-    ``type`` names one of LINK_TYPES. Both ends appear in their nodes under their final names; a link added to a
-    running net is planned and applied at once.
+    ``type`` is a link type of a lab file, and ``name``, ``over``, ``gre_key`` (a lab file's ``key``), ``vni``, ``ttl``
+    and ``encaplimit`` are its settings. Both ends of a wire appear in their nodes under their final names, those of a
+    tunnel when the lab is applied; a link added to a running net is planned and applied at once.
     """
 
     def __init__(self, node1: Any, node2: Any, type: str = "veth", **params: Any) -> None:
         if type not in LINK_TYPES:
-            known = ", ".join(sorted(LINK_TYPES))
+            known = ", ".join(LINK_TYPES)
             raise LabError([Problem(f"{node1}-{node2}", f"link type {type!r} is not one of: {known}")])
+        if "key" in params:
+            raise LabError([Problem(f"{node1}-{node2}", "Topo.addLink has a key of its own: call GRE's gre_key")])
+        if type != "veth" and not all(hasattr(node, "role") for node in (node1, node2)):
+            raise LabError([Problem(f"{node1}-{node2}", f"a {type} tunnel needs nodes of ours at both ends")])
         shaped = sorted(set(params) & SHAPING)
         if shaped:
             text = f"{', '.join(shaped)}: links of a lab are not shaped; leave it out, or give cls=TCLink"
             raise LabError([Problem(f"{node1}-{node2}", text)])
-        self.type = type
+        self.told = {"type": type, **{key: params.pop(given) for given, key in SETTINGS.items() if given in params}}
         params.update(cls1=_port_class(node1), cls2=_port_class(node2), fast=True)
         params.pop("intf", None)
         super().__init__(node1, node2, **params)
@@ -120,8 +119,9 @@ class MPLSLink(Link):  # type: ignore[misc]
     ) -> None:
         check_port_name(node1.name, intfname1)
         check_port_name(node2.name, intfname2)
-        ends = namespace_of(node1), intfname1, namespace_of(node2), intfname2
-        LINK_TYPES[self.type](*ends, a_mac=addr1, b_mac=addr2)
+        if self.told["type"] == "veth":
+            ends = namespace_of(node1), intfname1, namespace_of(node2), intfname2
+            wire(*ends, a_mac=addr1, b_mac=addr2)
 
     def delete(self) -> None:
         nodes = self.intf1.node, self.intf2.node

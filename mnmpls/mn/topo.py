@@ -11,6 +11,8 @@ from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..plan import complete
 from ..processes import require_exec_allowed
 from ..sources import load
+from ..sources.to_data import link_data
+from .graph import SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
 
@@ -41,7 +43,9 @@ class LabTopo(Topo):  # type: ignore[misc]
         names = {f"intfName{n}": port.name for n, port in enumerate(link.ports, 1)}
         params = {f"params{n}": _port_params(port) for n, port in enumerate(link.ports, 1)}
         macs = {f"addr{n}": port.mac for n, port in enumerate(link.ports, 1) if port.mac}
-        self.addLink(link.a.node, link.b.node, cls=MPLSLink, type=link.type, **names, **params, **macs)
+        told = {key: value for key, value in link_data(link).items() if key not in ("a", "b")}
+        settings = {given: told[key] for given, key in SETTINGS.items() if key in told}
+        self.addLink(link.a.node, link.b.node, cls=MPLSLink, type=link.type, **names, **params, **macs, **settings)
 
 
 def _node_params(node: Node) -> dict[str, Any]:

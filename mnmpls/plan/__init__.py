@@ -14,8 +14,10 @@ from .assembly import assemble
 from .check import problems, problems_of_meaning
 from .graph import network
 from .lsps import with_labels
+from .mtus import sized
 from .names import named
 from .sizes import l3vpn
+from .tunnels import underlaid
 from .vrfs import identified
 
 __all__ = ["complete", "l3vpn", "problems", "records"]
@@ -26,7 +28,7 @@ def complete(lab: Lab) -> Lab:
     Raises LabError with every problem there is."""
     _refuse(problems(lab))
     done = named(_with_platform_labels(lab))
-    done = with_gateways(addressed(identified(with_labels(done, network(done)))))
+    done = with_gateways(sized(underlaid(addressed(identified(with_labels(done, network(done)))))))
     if done != lab:
         _refuse(problems_of_meaning(done))
     return done

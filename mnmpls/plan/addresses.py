@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from ..errors import LabError, Problem
-from ..model import NO_LOOPBACK, Lab, Link, Node, Port
+from ..model import NO_LOOPBACK, Lab, Node, Port
 from . import alloc
 from .check_links import link_text
 from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, canonical, interface, interfaces, network, sites, via
@@ -29,14 +29,14 @@ def addressed(lab: Lab) -> Lab:
         path = "nodes" if empty.pools == alloc.LOOPBACKS else "links"
         raise LabError([Problem(path, str(empty), lab.place(path))]) from empty
     planned = _port_addresses(lab, net, subnets)
-    return replace(lab, links=tuple(Link(_filled(k.a, planned), _filled(k.b, planned), k.type) for k in lab.links))
+    links = (replace(k, a=_filled(k.a, planned), b=_filled(k.b, planned)) for k in lab.links)
+    return replace(lab, links=tuple(links))
 
 
 def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
     given = port.addresses
     addresses = tuple(map(canonical, given)) if given is not None else planned.get((port.node, port.name), ())
-    mtu_bytes = port.mtu_bytes if port.mtu_bytes is not None else alloc.MTU_BYTES
-    return Port(port.node, port.name, addresses, port.vrf, mtu_bytes, port.mac)
+    return replace(port, addresses=addresses)
 
 
 def _with_loopbacks(lab: Lab) -> Lab:

@@ -15,6 +15,7 @@ from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
 from .check_shape import shape_faults
+from .check_tunnels import tunnel_faults
 from .graph import network
 
 Fault = tuple[str, str]
@@ -53,5 +54,6 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     net = network(sound)
     yield from node_faults(lab, net)
     yield from link_faults(lab, net)
+    yield from tunnel_faults(lab, net)
     yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)

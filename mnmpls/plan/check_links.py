@@ -30,8 +30,6 @@ def link_text(link: Link) -> str:
 
 
 def _of_link(lab: Lab, net: Network, link: Link, where: str, names: dict[tuple[str, str], str]) -> Iterator[Fault]:
-    if link.type != "veth":
-        yield f"{where}.type", f"there is no link type {link.type!r}; there is veth"
     if link.a.node == link.b.node and link.a.node:
         yield where, f"both ends are at {link.a.node}; a link joins two nodes"
     for port, path in ((link.a, f"{where}.a"), (link.b, f"{where}.b")):

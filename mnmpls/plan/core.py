@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from ..model import NO_LOOPBACK, Node
 from ..state import MAIN_TABLE
-from .graph import Edge, Network, interface, search, subnets
+from .graph import Edge, Edges, Network, interface, search, subnets
 from .routes import Routes, labelled, merged, towards, version
 
 IGP_ROUTERS = 32
 """Up to this many routers each one reaches every loopback and core wire, as with an IGP. In a larger core that
 would be most of all records, so there only what carries an LSP has a route."""
-
-Edges = Mapping[str, tuple[Edge, ...]]
 
 Into = Callable[[str, str], int]
 """The label that comes in at a router, on the way to an egress."""
@@ -34,6 +32,8 @@ def transport(
     for node in on_path:
         ways = outgoing(edges[node], egress, into)
         for loopback in loopbacks(net.nodes[egress]):
+            if net.is_end(loopback):
+                continue  # the way of tunnels, which must not lead through one
             hops = merged(towards(way, version(loopback), pushed) for way, pushed in ways)
             routes.add(node, MAIN_TABLE, [loopback], hops)
     return on_path
@@ -67,20 +67,35 @@ def _walk(egress: str, ingresses: Iterable[str], edges: Edges) -> tuple[list[str
 def plain(net: Network, routes: Routes, known: Mapping[str, Iterable[str]]) -> None:
     """Routes without labels to every loopback and core wire, in a core that is small enough. ``known`` tells per
     loopback's node who has an LSP there and so a route already."""
-    if len(net.core) > IGP_ROUTERS:
-        return
+    small = len(net.core) <= IGP_ROUTERS
     for target in net.core:
-        have_it = set(known.get(target, ()))
-        for node, edges in search(net.core, [target]).items():
-            if node not in have_it:
-                for loopback in loopbacks(net.nodes[target]):
-                    routes.add(node, MAIN_TABLE, [loopback], towards(edges, version(loopback)))
+        every = loopbacks(net.nodes[target])
+        outer = [loopback for loopback in every if net.is_end(loopback)]
+        if outer:
+            _carry(net, routes, [target], outer)
+        if small and len(outer) < len(every):
+            have_it = set(known.get(target, ()))
+            inner = [loopback for loopback in every if loopback not in outer]
+            _routes_to(routes, search(net.core, [target]), inner, have_it)
     for segment in net.segments:
         members = {port.node for port in segment.ports}
         if members <= net.core.keys() and not any(port.vrf for port in segment.ports):
-            for node, edges in search(net.core, sorted(members)).items():
-                for subnet in subnets(segment):
-                    routes.add(node, MAIN_TABLE, [subnet], towards(edges, version(subnet)))
+            if any(net.is_end(cidr) for port in segment.ports for cidr in port.addresses or ()):
+                _carry(net, routes, sorted(members), subnets(segment))
+            elif small:
+                _routes_to(routes, search(net.core, sorted(members)), subnets(segment))
+
+
+def _routes_to(routes: Routes, edges: Edges, prefixes: Sequence[str], but: Container[str] = ()) -> None:
+    for node, ways in edges.items():
+        if node not in but:
+            for prefix in prefixes:
+                routes.add(node, MAIN_TABLE, [prefix], towards(ways, version(prefix)))
+
+
+def _carry(net: Network, routes: Routes, roots: Sequence[str], prefixes: Sequence[str]) -> None:
+    """Routes for tunnels' own packets: over wires wherever wires lead there, or a tunnel would run through itself."""
+    _routes_to(routes, {**search(net.core, roots), **search(net.wired, roots)}, prefixes)
 
 
 def loopbacks(node: Node) -> list[str]:

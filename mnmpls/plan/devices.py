@@ -9,6 +9,7 @@ from ..state import UNREACHABLE_METRIC, Address, Bridge, Member, Port, Record, R
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES, PLATFORM_LABELS
 from .graph import ROUTERS, Network
 from .ttl import PIPE
+from .tunnels import tunnel
 
 
 def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
@@ -22,6 +23,9 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
     for vrf in node.vrfs:
         yield from _vrf(vrf.name, vrf.table or 0)
     for port in net.ports[node.name]:
+        link = net.links[node.name, port.name]
+        if not link.is_wire:
+            yield tunnel(link, port)
         yield Port(port.name, True, port.mtu_bytes or MTU_BYTES)
         master = node.name if node.role == "bridge" else port.vrf
         if master:

@@ -4,12 +4,12 @@ built once per plan, so that everything after them is linear in what it yields."
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-from ..model import Lab, Node, Port
+from ..model import Lab, Link, Node, Port
 
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
@@ -17,6 +17,9 @@ CUSTOMERS = frozenset({"ce", "host"})
 Interface = IPv4Interface | IPv6Interface
 Edge = tuple[Port, Port]
 """A way to a neighbour: the port one leaves by, the neighbour's port."""
+Edges = Mapping[str, tuple[Edge, ...]]
+Links = Mapping[tuple[str, str], Link]
+"""By the node and the name of each of their ports."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,33 @@ class Network:
     segments: tuple[Segment, ...]
     segment_of: Mapping[tuple[str, str], int]
     core: Mapping[str, tuple[Edge, ...]]
+    links: Links
+    wired: Mapping[str, tuple[Edge, ...]]
+    """The core without its tunnels: what carries those."""
+    ends: frozenset[str]
+    """Addresses between which tunnels run."""
+    beneath: frozenset[int]
+    """Segments that no labels take, because a tunnel between the same nodes runs through them."""
 
     def role(self, node: str) -> str:
         return self.nodes[node].role
 
+    def is_tunnel(self, port: Port) -> bool:
+        return not self.links[port.node, port.name].is_wire
+
+    def is_end(self, cidr: str) -> bool:
+        """Whether tunnels run from and to this address."""
+        return bool(self.ends) and str(interface(cidr).ip) in self.ends
+
     def is_core(self, port: Port) -> bool:
         """Whether labels travel here: a router's port outside VRFs that hears another such port."""
-        return is_router_port(self.nodes, port) and any(
-            other.node != port.node and is_router_port(self.nodes, other)
-            for other in self.segments[self.segment_of[port.node, port.name]].ports
+        index = self.segment_of[port.node, port.name]
+        return (
+            index not in self.beneath
+            and is_router_port(self.nodes, port)
+            and any(
+                other.node != port.node and is_router_port(self.nodes, other) for other in self.segments[index].ports
+            )
         )
 
 
@@ -70,7 +91,29 @@ def network(lab: Lab) -> Network:
     segments = tuple(_segments(lab, nodes))
     where = {(port.node, port.name): i for i, segment in enumerate(segments) for port in segment.ports}
     by_node = {name: tuple(found) for name, found in ports.items()}
-    return Network(nodes, by_node, segments, where, _core(nodes, segments))
+    links = {(port.node, port.name): link for link in lab.links for port in link.ports}
+    core = wired = _core(nodes, segments)
+    tunnels = [link for link in lab.links if not link.is_wire]
+    ends = frozenset(address for link in tunnels if len(link.over) == 2 for address in link.over)
+    beneath = frozenset(_beneath(tunnels, links, segments))
+    if tunnels:
+        wires = [segment for segment in segments if _is_wire(segment, links)]
+        core, wired = _core(nodes, [each for i, each in enumerate(segments) if i not in beneath]), _core(nodes, wires)
+    return Network(nodes, by_node, segments, where, core, links, wired, ends, beneath)
+
+
+def _is_wire(segment: Segment, links: Links) -> bool:
+    return all(links[port.node, port.name].is_wire for port in segment.ports[:1])
+
+
+def _beneath(tunnels: Sequence[Link], links: Links, segments: Sequence[Segment]) -> Iterator[int]:
+    """Segments between two nodes that a tunnel between the same two runs through: labels are to take the tunnel."""
+    taken = {(frozenset(port.node for port in link.ports), frozenset(link.over)) for link in tunnels}
+    for i, segment in enumerate(segments if taken else ()):
+        nodes = frozenset(port.node for port in segment.ports)
+        addresses = {cidr.partition("/")[0] for port in segment.ports for cidr in port.addresses or ()}
+        if _is_wire(segment, links) and any(nodes == joined and over <= addresses for joined, over in taken if over):
+            yield i
 
 
 def _segments(lab: Lab, nodes: Mapping[str, Node]) -> Iterable[Segment]:

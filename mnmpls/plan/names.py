@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import count
 
-from ..model import Lab, Link, Port
+from ..model import LINK_TYPES, Lab, Port
 
 NAME_BYTES = 15
 """IFNAMSIZ - 1 (include/uapi/linux/if.h)."""
 
 
 def named(lab: Lab) -> Lab:
-    """``lab`` with a name on every port: ``NODE-PEER-eth``, or ``NODE-eth`` for the only port towards a bridge; what
-    does not fit in 15 bytes becomes ``NODE-ethN``, cut at NODE if need be."""
+    """``lab`` with a name on every port: ``NODE-PEER-eth``, or ``NODE-eth`` for the only port towards a bridge, with
+    the type in the place of eth for a tunnel; what does not fit in 15 bytes becomes ``NODE-ethN``, cut at NODE if need
+    be."""
     bridges = {node.name for node in lab.nodes if node.role == "bridge"}
     taken = {node.name: {"lo", node.name, *(vrf.name for vrf in node.vrfs)} for node in lab.nodes}
     for link in lab.links:
@@ -26,16 +27,17 @@ def named(lab: Lab) -> Lab:
     )
     numbers = {node.name: count() for node in lab.nodes}
 
-    def name(mine: Port, theirs: Port) -> Port:
+    def name(mine: Port, theirs: Port, kind: str) -> Port:
         if mine.name:
             return mine
         lone = theirs.node in bridges and mine.node not in bridges and to_bridges[mine.node] == 1
-        full = f"{mine.node}-eth" if lone else f"{mine.node}-{theirs.node}-eth"
+        full = f"{mine.node}-eth" if lone else f"{mine.node}-{theirs.node}-{LINK_TYPES[kind]}"
         found = _first_free(full, mine.node, taken[mine.node], numbers[mine.node])
         taken[mine.node].add(found)
         return replace(mine, name=found)
 
-    return replace(lab, links=tuple(Link(name(k.a, k.b), name(k.b, k.a), k.type) for k in lab.links))
+    links = (replace(k, a=name(k.a, k.b, k.type), b=name(k.b, k.a, k.type)) for k in lab.links)
+    return replace(lab, links=tuple(links))
 
 
 def _first_free(full: str, node: str, taken: Collection[str], numbers: Iterator[int]) -> str:

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 from ..errors import KernelRefused, Problem
 from ..model import Lab, Lsp
-from ..state import Address, Bridge, LabelRoute, Member, NextHop, Port, Route, Sysctl, VrfDevice, sysctl_parts
+from ..state import Address, Bridge, LabelRoute, Member, NextHop, Port, Route, Sysctl, Tunnel, VrfDevice, sysctl_parts
 from .routes import destination
 
 
@@ -32,6 +32,8 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return f"nodes.{node}.vrfs.{name}"
         case Bridge():
             return f"nodes.{node}"
+        case Tunnel(port):
+            return _end(lab, node, port)
         case Member(port):
             return _end(lab, node, port, ".vrf")
         case Port(port):

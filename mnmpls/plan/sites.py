@@ -25,7 +25,10 @@ def local(net: Network, node: Node, vrf: str | None) -> tuple[Local, Local]:
     }
     behind: dict[str, NextHop] = {}
     for index, edge in ways(net, ports).items():
-        for subnet in subnets(net.segments[index]):
+        segment = net.segments[index]
+        if net.is_tunnel(edge[0]) and any(net.is_end(cidr) for port in segment.ports for cidr in port.addresses or ()):
+            continue  # the tunnel would run through itself
+        for subnet in subnets(segment):
             for hop in towards([edge], version(subnet)):
                 if subnet not in connected:
                     behind.setdefault(subnet, hop)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
+from ..state import FALLBACK_DEVICES
 from .graph import Interface, interface
 from .names import NAME_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 NUMBER = re.compile(r"[0-9]{1,10}")
-NOT_INTERFACES = frozenset({".", "..", "lo", "all", "default"})
-"""The kernel refuses the first two (dev_valid_name); ``all`` and ``default`` are not devices in net.*.conf."""
+NOT_INTERFACES = frozenset({".", "..", "lo", "all", "default"}) | FALLBACK_DEVICES
+"""The kernel refuses the first two (dev_valid_name); ``all`` and ``default`` are not devices in net.*.conf; tunnel
+modules make some by themselves."""
 
 MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 

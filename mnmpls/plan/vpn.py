@@ -8,8 +8,8 @@ from ..errors import Problem
 from ..model import Lab
 from ..state import NextHop
 from .check_links import link_text
-from .core import Edges, outgoing, transport
-from .graph import Edge, Network, search
+from .core import outgoing, transport
+from .graph import Edge, Edges, Network, search
 from .instances import Flows, Instance, Key
 from .labels import Labels
 from .lsps import ByHand, Laid, entry

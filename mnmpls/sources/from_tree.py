@@ -10,6 +10,7 @@ links:
   - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address
   - [pe1: {port: pe1-c1, ip: 1.1.1.2/30, vrf: red}, c1e1: 1.1.1.1/30]
   - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
+  - {a: pe1, b: pe2, type: gre, over: [10.1.0.1, 10.2.0.1], key: 7}  # or the name of a link that joins the two
 lsps:
   - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
   - {ingress: pe1, egress: pe2, fec: 10.9.0.0/16, pop: php, ttl: pipe}
@@ -22,7 +23,7 @@ import yaml
 from ..errors import Problem
 from ..model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 from .keys import LAB, LINK, LSP, NODE, PORT, ROUTE, VRF
-from .reading import Entries, Notes, is_null, items, mapping, needed, number, numbers, text, texts
+from .reading import Entries, Notes, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
 
@@ -142,7 +143,18 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
             notes.fault(where, node, f"a link has two ends, and {side} is missing: write {{a: NODE, b: NODE}}")
     mtu = number(notes, f"{where}.mtu", has.get("mtu"))
     ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
-    return Link(ends[0], ends[1], text(notes, f"{where}.type", has.get("type"), "veth"))
+    limit = has.get("encaplimit")
+    return Link(
+        ends[0],
+        ends[1],
+        text(notes, f"{where}.type", has.get("type"), "veth"),
+        text(notes, f"{where}.name", has.get("name")),
+        texts(notes, f"{where}.over", has.get("over")),
+        number(notes, f"{where}.key", has.get("key")),
+        number(notes, f"{where}.vni", has.get("vni")),
+        number(notes, f"{where}.ttl", has.get("ttl")),
+        None if is_text(limit, "none") else number(notes, f"{where}.encaplimit", limit),
+    )
 
 
 def _end(notes: Notes, where: str, node: yaml.Node, mtu: int | None) -> Port:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import POPS, ROLES
+from ..model import LINK_TYPES, POPS, ROLES
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -88,7 +88,16 @@ ROUTE: Keys = {
 LINK: Keys = {
     "a": _key(END, "one end"),
     "b": _key(END, "the other end"),
-    "type": _key({"enum": ["veth"]}, "kind of wire"),
+    "type": _key({"enum": list(LINK_TYPES)}, "veth: a wire; all others are tunnels through other links"),
+    "name": _key(TEXT, "what a tunnel calls the link that it runs over"),
+    "over": _key(TEXTS, "a tunnel's way: a link's name, or the two addresses, a's first; left out: what joins the two"),
+    "key": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "GRE key"),
+    "vni": _key({"type": "integer", "minimum": 0, "maximum": 2**24 - 1}, "VXLAN network identifier"),
+    "ttl": _key({"type": "integer", "minimum": 1, "maximum": 255}, "of a tunnel's outer header"),
+    "encaplimit": _key(
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"const": "none"}]},
+        "tunnel encapsulation limit of an ip6gre tunnel (RFC 2473); left out: none",
+    ),
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU of both ends in bytes"),
 }
 

@@ -77,6 +77,10 @@ def is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == f"{PLAIN}null"
 
 
+def is_text(node: yaml.Node | None, text: str) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == text
+
+
 def text(notes: Notes, where: str, node: yaml.Node | None, otherwise: str = "") -> str:
     """A scalar exactly as it is written."""
     if node is None:

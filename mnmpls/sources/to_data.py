@@ -20,7 +20,7 @@ def data(lab: Lab) -> Data:
         "name": lab.name,
         **_given(platform_labels=lab.platform_labels, ttl=lab.ttl or None),
         "nodes": {node.name: _node(node) for node in lab.nodes},
-        "links": [_link(link) for link in lab.links],
+        "links": [link_data(link) for link in lab.links],
         **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),
     }
 
@@ -63,9 +63,21 @@ def route_data(route: StaticRoute) -> Data:
     )
 
 
-def _link(link: Link) -> Data:
+def link_data(link: Link) -> Data:
     kind = {} if link.type == "veth" else {"type": link.type}
-    return {"a": _end(link.a), "b": _end(link.b), **kind}
+    return {
+        "a": _end(link.a),
+        "b": _end(link.b),
+        **kind,
+        **_given(
+            name=link.name or None,
+            over=list(link.over),
+            key=link.key,
+            vni=link.vni,
+            ttl=link.ttl,
+            encaplimit=link.encap_limit,
+        ),
+    }
 
 
 def _end(port: Port) -> Data:

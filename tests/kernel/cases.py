@@ -18,6 +18,7 @@ from mnmpls.state import (
     Record,
     Route,
     Sysctl,
+    Tunnel,
     VrfDevice,
 )
 
@@ -122,6 +123,35 @@ _DEVICES = (
     Case("port-lo", Port("lo", True, 65536), "", ("ip link set lo down", "ip link set lo mtu 1500")),
 )
 
+def _tunnel(name: str, record: Tunnel, *changes: str) -> Case:
+    """``changes`` are iproute2's settings of a tunnel in its place."""
+    anew = tuple(f"ip link del {record.name} && ip link add {record.name} up type {change}" for change in changes)
+    return Case(f"tunnel-{name}", record, f"ip link del {record.name}", anew)
+
+
+_V4, _V6 = ("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")
+_TUNNELS = (
+    _tunnel("gre", Tunnel("t1", "gre", *_V4), "gre local 10.0.0.1 remote 10.0.0.3", "gretap local 10.0.0.1 key 3"),
+    _tunnel("gre-key", Tunnel("t1", "gre", *_V4, key=7), "gre local 10.0.0.1 remote 10.0.0.2 key 8"),
+    _tunnel("gre-key-0", Tunnel("t1", "gre", *_V4, key=0), "gre local 10.0.0.1 remote 10.0.0.2"),
+    _tunnel("gre-ttl", Tunnel("t1", "gre", *_V4, key=2**32 - 1, ttl=255), "gre local 10.0.0.1 remote 10.0.0.2 ttl 3"),
+    _tunnel("gre-pmtu", Tunnel("t1", "gre", *_V4), "gre local 10.0.0.1 remote 10.0.0.2 nopmtudisc"),
+    _tunnel("gretap", Tunnel("t1", "gretap", *_V4, key=9, ttl=64), "gre local 10.0.0.1 remote 10.0.0.2 key 9 ttl 64"),
+    _tunnel("ip6gre", Tunnel("t1", "ip6gre", *_V6), "ip6gre local fd00::1 remote fd00::2"),
+    _tunnel(
+        "ip6gre-limit",
+        Tunnel("t1", "ip6gre", *_V6, key=1, ttl=12, encap_limit=4),
+        "ip6gre local fd00::1 remote fd00::2 encaplimit none key 1 ttl 12",
+    ),
+    _tunnel("ip6gre-limit-0", Tunnel("t1", "ip6gre", *_V6, encap_limit=0), "ip6gre local fd00::1 remote fd00::2"),
+    _tunnel("ip6gretap", Tunnel("t1", "ip6gretap", *_V6, key=5), "ip6gretap local fd00::1 remote fd00::2 key 5"),
+    _tunnel("vxlan", Tunnel("t1", "vxlan", *_V4, key=5), "vxlan id 5 local 10.0.0.1 remote 10.0.0.2 dstport 8472"),
+    _tunnel("vxlan-df", Tunnel("t1", "vxlan", *_V4, key=5), "vxlan id 5 local 10.0.0.1 remote 10.0.0.2 dstport 4789"),
+    _tunnel("vxlan6", Tunnel("t1", "vxlan", *_V6, key=2**24 - 1, ttl=9), "vxlan id 6 local fd00::1 dstport 4789"),
+    _tunnel("mpls-ip", Tunnel("t1", "sit", *_V4, ttl=7), "sit mode ip6ip local 10.0.0.1 remote 10.0.0.2 ttl 7"),
+    _tunnel("mpls-ip6", Tunnel("t1", "ip6tnl", *_V6), "ip6tnl local fd00::1 remote fd00::2 encaplimit none"),
+)
+
 _ADDRESSES = tuple(
     Case(f"address-{cidr}", Address(port, cidr), f"ip addr del {cidr} dev {port}")
     for port, cidr in (
@@ -198,4 +228,4 @@ _LABELS = (
     _label("multipath-mixed", _hop("10.0.0.2"), _hop("fd00::2", 111, 112, 113)),
 )
 
-CASES = (*_SYSCTLS, *_DEVICES, *_ADDRESSES, *_ROUTES, *_LABELS)
+CASES = (*_SYSCTLS, *_DEVICES, *_TUNNELS, *_ADDRESSES, *_ROUTES, *_LABELS)

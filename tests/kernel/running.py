@@ -54,7 +54,7 @@ def running_lab(lab: Lab) -> Iterator[Running]:
         namespaces = {node.name: Namespace.create() for node in lab.nodes}
         for one in namespaces.values():
             stack.callback(one.close)
-        for link in lab.links:
+        for link in filter(lambda link: link.is_wire, lab.links):
             wire(namespaces[link.a.node], link.a.name, namespaces[link.b.node], link.b.name)
         for node, one in namespaces.items():
             apply(plan[node], one, node)

@@ -40,7 +40,7 @@ NODE = st.builds(
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 PORT = st.builds(Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD))
-LINK = st.builds(Link, PORT, PORT, st.just("veth") | WORD)
+LINK = st.builds(Link, PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS, *[st.none() | NUMBER] * 4)
 LSP = st.builds(
     Lsp, WORDS, NUMBERS, _maybe(WORD), _maybe(NAME), _maybe(NAME), WORDS, st.sampled_from(POPS) | WORD, _maybe(WORD)
 )

@@ -17,11 +17,11 @@ _ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 def test_spelled_as_the_plan_spells(address: object) -> None:
     """What is read back is spelled as the ipaddress module does, which the plan uses."""
     packed = ip_address(str(address)).packed
-    assert messages._spelled(packed) == str(address)
+    assert messages.spelled(packed) == str(address)
     assert messages._prefix(f"{address}/7")[1:] == (packed, 7)
 
 
 @pytest.mark.parametrize("address", ["::", "::1", "::1.2.3.4", "::ffff:10.0.0.1", "1::", "0:0:1::", "1:0:2:0:0:3:0:0"])
 def test_ipv6_that_libraries_spell_differently(address: str) -> None:
     """IPv4 in IPv6 and short runs of zeros."""
-    assert messages._spelled(ip_address(address).packed) == str(ip_address(address))
+    assert messages.spelled(ip_address(address).packed) == str(ip_address(address))

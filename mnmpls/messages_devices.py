@@ -1,0 +1,149 @@
+"""Devices as records, and tunnels' own settings as rtnetlink attributes and back. Pure
+(include/uapi/linux/{if_tunnel,if_link}.h)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .messages import Interface, spanning_tree, spelled, vrf_table
+from .netlink import attribute, attributes
+from .state import FALLBACK_DEVICES, Address, Bridge, Member, Port, Record, Tunnel, VrfDevice
+
+_GRE_KEY = struct.pack(">H", 0x2000)
+_NO_FLAGS = bytes(2)
+_NO_ENCAP_LIMIT = 1
+"""IP6_TNL_F_IGN_ENCAP_LIMIT (include/uapi/linux/ip6_tunnel.h)."""
+_VXLAN_PORT = struct.pack(">H", 4789)
+"""RFC 7348 5; the kernel's own default is another, older than that."""
+_ON, _ANY = b"\1", b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The attributes' numbers of one kind of device; 0 for what it has not."""
+
+    local: int
+    remote: int
+    ttl: int
+    pmtudisc: int = 0
+    protocol: int = 0
+    encap_limit: int = 0
+    flags: int = 0
+    key: bool = False
+
+
+_GRE = _Numbers(local=6, remote=7, ttl=8, pmtudisc=10, key=True)
+_IP6GRE = _Numbers(local=6, remote=7, ttl=8, encap_limit=11, flags=13, key=True)
+_GRE_IFLAGS, _GRE_OFLAGS, _GRE_IKEY, _GRE_OKEY = 2, 3, 4, 5
+_VXLAN_ID, _VXLAN_PORT_AT, _VXLAN_DF = 1, 15, 29
+_KINDS = {
+    "gre": _GRE,
+    "gretap": _GRE,
+    "ip6gre": _IP6GRE,
+    "ip6gretap": _IP6GRE,
+    "sit": _Numbers(local=2, remote=3, ttl=4, protocol=9, pmtudisc=10),
+    "ip6tnl": _Numbers(local=2, remote=3, ttl=4, encap_limit=6, flags=8, protocol=9),
+    "vxlan": _Numbers(local=4, remote=2, ttl=5),
+}
+_VXLAN6 = _Numbers(local=17, remote=16, ttl=5)
+TUNNEL_KINDS = frozenset(_KINDS)
+
+
+def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:
+    """What all the interfaces of a namespace are."""
+    names = {interface.number: interface.name for interface in interfaces}
+    for each in interfaces:
+        if each.kind == "vrf":
+            yield VrfDevice(each.name, vrf_table(each), each.up)
+        elif each.kind == "bridge":
+            if not spanning_tree(each):
+                yield Bridge(each.name, each.up)
+        elif each.name not in FALLBACK_DEVICES:
+            if device := tunnel(each):
+                yield device
+            yield Port(each.name, each.up, each.mtu_bytes)
+            if each.master in names:
+                yield Member(each.name, names[each.master])
+
+
+def _numbers(kind: str, six: bool) -> _Numbers:
+    return _VXLAN6 if kind == "vxlan" and six else _KINDS[kind]
+
+
+def tunnel_data(record: Tunnel) -> bytes:
+    """What the kernel is told of it, and tells again."""
+    six = ":" in record.local
+    at, family = _numbers(record.kind, six), socket.AF_INET6 if six else socket.AF_INET
+    data = attribute(at.local, socket.inet_pton(family, record.local))
+    data += attribute(at.remote, socket.inet_pton(family, record.remote)) + attribute(at.ttl, bytes([record.ttl]))
+    if at.key:
+        flags, key = (_NO_FLAGS, 0) if record.key is None else (_GRE_KEY, record.key)
+        data += attribute(_GRE_IFLAGS, flags) + attribute(_GRE_OFLAGS, flags)
+        data += b"".join(attribute(number, struct.pack(">I", key)) for number in (_GRE_IKEY, _GRE_OKEY))
+    if record.kind == "vxlan":
+        data += attribute(_VXLAN_ID, struct.pack("=I", record.key or 0)) + attribute(_VXLAN_PORT_AT, _VXLAN_PORT)
+        data += b"" if six else attribute(_VXLAN_DF, _ON)  # no fragments (RFC 7348 4.3)
+    if at.pmtudisc:
+        data += attribute(at.pmtudisc, _ON)
+    if at.protocol:
+        data += attribute(at.protocol, _ANY)
+    if at.encap_limit:
+        none = record.encap_limit is None
+        data += attribute(at.encap_limit, bytes([record.encap_limit or 0]))
+        data += attribute(at.flags, struct.pack("=I", _NO_ENCAP_LIMIT if none else 0))
+    return data
+
+
+def tunnel(device: Interface) -> Tunnel | None:
+    """The record that a device is, if its kind is one of ours and it is a tunnel between two addresses."""
+    if device.kind not in _KINDS:
+        return None
+    at = _numbers(device.kind, _VXLAN6.local in device.data)
+    data = {**device.data, at.flags: _settable(device.data.get(at.flags, b""))}
+    if at.flags and _limit(at, data) is None:
+        data[at.encap_limit] = b"\0"  # of no account, and iproute2 leaves something there
+    if not (any(data.get(at.local, b"")) and any(data.get(at.remote, b""))):
+        return None
+    found = Tunnel(
+        device.name,
+        device.kind,
+        spelled(data[at.local]),
+        spelled(data[at.remote]),
+        _key(device.kind, data),
+        data[at.ttl][0],
+        _limit(at, data),
+    )
+    return found if data.items() >= attributes(tunnel_data(found)).items() else _otherwise(found)
+
+
+def own_address(record: Tunnel) -> Address | None:
+    """A sit device's link-local address, which the kernel makes of its IPv4 address and does not mark as its own
+    (net/ipv6/addrconf.c, add_v4_addrs)."""
+    if record.kind != "sit":
+        return None
+    return Address(record.name, f"{spelled(bytes([0xFE, 0x80, *bytes(10)]) + socket.inet_aton(record.local))}/64")
+
+
+def _settable(flags: bytes) -> bytes:
+    """Without what the kernel itself finds out (IP6_TNL_F_CAP_XMIT and above)."""
+    return struct.pack("=I", struct.unpack("=I", flags)[0] & 0xFFFF) if len(flags) == 4 else flags
+
+
+def _otherwise(record: Tunnel) -> Tunnel:
+    """A device with settings that no record of ours has: it equals none, and is replaced as a whole."""
+    return Tunnel(record.name, f"{record.kind} with other settings", record.local, record.remote)
+
+
+def _key(kind: str, data: Mapping[int, bytes]) -> int | None:
+    if kind == "vxlan":
+        return int(struct.unpack("=I", data[_VXLAN_ID])[0])
+    keyed = _KINDS[kind].key and data.get(_GRE_OFLAGS) == _GRE_KEY
+    return int.from_bytes(data[_GRE_OKEY], "big") if keyed else None
+
+
+def _limit(at: _Numbers, data: Mapping[int, bytes]) -> int | None:
+    flags = struct.unpack("=I", data[at.flags])[0] if at.flags else _NO_ENCAP_LIMIT
+    return None if flags & _NO_ENCAP_LIMIT else data[at.encap_limit][0]

@@ -1,0 +1,101 @@
+"""Tunnels: what each one runs over, what its headers cost, and the device at each end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from ..errors import LabError, Problem
+from ..model import NO_LOOPBACK, Lab, Link, Node, Port
+from ..state import Tunnel
+from .check_links import link_text
+from .graph import interface, via
+
+KINDS: dict[str, dict[int, str]] = {
+    "gre": {4: "gre"},
+    "ip6gre": {6: "ip6gre"},
+    "gretap": {4: "gretap", 6: "ip6gretap"},
+    "vxlan": {4: "vxlan", 6: "vxlan"},
+    "mpls-ip": {4: "sit", 6: "ip6tnl"},
+}
+"""Link type -> the kernel's kind of device by the IP version that it runs over. Of the devices that take MPLS in IP,
+these are the two that take unlabelled IP packets of both versions as well."""
+
+OUTER_BYTES = {4: 20, 6: 40}
+INNER_BYTES = {"gre": 4, "ip6gre": 4, "gretap": 4 + 14, "vxlan": 8 + 8 + 14, "mpls-ip": 0}
+"""GRE's header (RFC 2784) and, for VXLAN, UDP's and its own (RFC 7348 5); Ethernet's inside."""
+KEY_BYTES, ENCAP_LIMIT_BYTES = 4, 8
+
+LEAST_MTU_BYTES = {"sit": 1280}
+"""Smaller ones the kernel refuses (net/ipv6/sit.c: IPV6_MIN_MTU)."""
+
+
+def underlaid(lab: Lab) -> Lab:
+    """``lab`` (addressed) with the two addresses that each tunnel runs between. Raises LabError for one that finds
+    none."""
+    if all(link.is_wire for link in lab.links):
+        return lab
+    found = [_addresses(lab, link) for link in lab.links]
+    lacking = {f"links[{i}].over": each for i, each in enumerate(found) if isinstance(each, str)}
+    if lacking:
+        raise LabError(Problem(path, text, lab.place(path)) for path, text in lacking.items())
+    known = (each for each in found if not isinstance(each, str))
+    return replace(lab, links=tuple(replace(link, over=over) for link, over in zip(lab.links, known, strict=True)))
+
+
+def _addresses(lab: Lab, link: Link) -> tuple[str, ...] | str:
+    """What the tunnel runs between, or why it cannot be told."""
+    if link.is_wire:
+        return link.over
+    if len(link.over) == 2:
+        return tuple(str(interface(address).ip) for address in link.over)
+    versions = sorted(KINDS[link.type])
+    for a, b in _ways(lab, link):
+        for version in versions:
+            mine, theirs = via(b, a, version), via(a, b, version)
+            if mine and theirs:
+                return mine, theirs
+    spoken = " or ".join(f"IPv{version}" for version in versions)
+    if link.over:
+        return f"{link_text(link)}: link {link.over[0]} has no subnet of {spoken}: give both of its ends an address"
+    both = [_loopback(lab.node(port.node), versions) for port in link.ports]
+    if all(both):
+        return tuple(both)
+    text = f"{link.a.node} and {link.b.node} share no link outside VRFs with {spoken}, nor has each a loopback of it"
+    return f"{link_text(link)}: what does this {link.type} tunnel run over? {text}: give over, the two addresses"
+
+
+def _ways(lab: Lab, tunnel: Link) -> Iterator[tuple[Port, Port]]:
+    """The ends of the named link, or of each wire that joins the two nodes outside VRFs."""
+    ends = tunnel.a.node, tunnel.b.node
+    for link in lab.links:
+        wanted = link.name == tunnel.over[0] if tunnel.over else link.is_wire
+        if not wanted or link is tunnel or any(port.vrf for port in link.ports):
+            continue
+        for a, b in (link.ports, link.ports[::-1]):
+            if (a.node, b.node) == ends:
+                yield a, b
+
+
+def _loopback(node: Node, versions: Iterable[int]) -> str:
+    found = [interface(cidr).ip for cidr in node.loopbacks if cidr != NO_LOOPBACK]
+    return next((str(ip) for version in versions for ip in found if ip.version == version), "")
+
+
+def tunnel(link: Link, port: Port) -> Tunnel:
+    """The device that ``port`` is, of a tunnel whose addresses are known."""
+    local, remote = link.over if port == link.a else link.over[::-1]
+    kind = KINDS[link.type][version_of(link)]
+    key = link.vni if link.type == "vxlan" else link.key
+    return Tunnel(port.name, kind, local, remote, key, link.ttl or 0, link.encap_limit)
+
+
+def version_of(link: Link) -> int:
+    """The IP version that a tunnel runs over."""
+    return 6 if ":" in link.over[0] else 4
+
+
+def overhead_bytes(link: Link) -> int:
+    """What a tunnel puts before the packets that its MTU counts."""
+    options = KEY_BYTES * (link.key is not None) + ENCAP_LIMIT_BYTES * (link.encap_limit is not None)
+    return OUTER_BYTES[version_of(link)] + INNER_BYTES[link.type] + options

@@ -1,0 +1,86 @@
+"""Links of Mininet that are tunnels."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnmpls.errors import LabError
+from mnmpls.mn.graph import lab_of
+from mnmpls.mn.net import Mininet
+from mnmpls.mn.nodes import LabHost, PERouter
+from mnmpls.mn.topo import LabTopo
+from mnmpls.sources import from_data
+from mnmpls.state import Tunnel
+
+pytestmark = pytest.mark.kernel
+
+
+def _two_sites() -> Mininet:
+    made = Mininet()
+    for n in (1, 2):
+        made.addHost(f"pe{n}", cls=PERouter, vrfs=["red"])
+        made.addHost(f"h{n}", cls=LabHost)
+        made.addLink(f"pe{n}", f"h{n}", vrf="red")
+    made.addLink("pe1", "pe2", name="wire")
+    return made
+
+
+def _tunnels(made: Mininet, node: str) -> list[Tunnel]:
+    return [each for each in made[node].namespace.observe() if isinstance(each, Tunnel)]
+
+
+def test_a_tunnel_in_a_running_net() -> None:
+    """``type`` makes a link a tunnel over another; added to a running net it carries labels at once, and delLink takes
+    it out of both nodes, which then label the wire's packets again."""
+    made = _two_sites()
+    made.start()
+    try:
+        assert made.pingAll() == 0.0
+        link = made.addLink("pe1", "pe2", type="gre", over="wire", gre_key=7)
+        name = link.intf1.name
+        assert [(each.name, each.kind, each.key) for each in _tunnels(made, "pe1")] == [(name, "gre", 7)]
+        assert [each.why for each in made.results() if not each.ok] == []
+        (tunnel,) = [each for each in lab_of(made["pe1"]).links if not each.is_wire]
+        assert [port.mtu_bytes for port in tunnel.ports] == [1472, 1472]
+        made.delLink(link)
+        assert _tunnels(made, "pe1") == _tunnels(made, "pe2") == []
+        assert made.pingAll() == 0.0
+    finally:
+        made.stop()
+
+
+def test_what_no_tunnel_can_be() -> None:
+    """A tunnel needs nodes of ours, one of the known types, and Topo's own ``key`` is not GRE's."""
+    made = _two_sites()
+    made.addHost("stock")
+    made.start()
+    try:
+        for wrong, text in (
+            ({"type": "pppoe"}, "is not one of: veth, gre"),
+            ({"type": "gre", "key": 7}, "call GRE's gre_key"),
+            ({"type": "gre", "over": "nowhere"}, "there is no link called 'nowhere'"),
+        ):
+            with pytest.raises(LabError, match=text):
+                made.addLink("pe1", "pe2", **wrong)
+            assert made.pingAll() == 0.0
+        with pytest.raises(LabError, match="needs nodes of ours at both ends"):
+            made.addLink("pe1", "stock", type="gre")
+    finally:
+        made.stop()
+
+
+def test_a_lab_file_with_tunnels_as_a_topology() -> None:
+    """What a lab file says of a link, Mininet's link has too."""
+    links = [
+        {"a": "pe1", "b": "pe2", "name": "wire"},
+        {"a": "pe1", "b": "pe2", "type": "vxlan", "vni": 5, "ttl": 9, "over": "wire"},
+        *([{"node": f"pe{n}", "vrf": "red"}, f"h{n}"] for n in (1, 2)),
+    ]
+    nodes = {**{f"pe{n}": {"role": "pe", "vrfs": ["red"]} for n in (1, 2)}, "h1": "host", "h2": "host"}
+    made = Mininet(LabTopo(from_data({"nodes": nodes, "links": links})))
+    made.start()
+    try:
+        assert [(each.kind, each.key, each.ttl) for each in _tunnels(made, "pe2")] == [("vxlan", 5, 9)]
+        assert made.pingAll() == 0.0
+    finally:
+        made.stop()

@@ -1,0 +1,144 @@
+"""Tunnels between two provider edges: what is on the wire, and what fits."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from mnmpls.apply import Difference, apply
+from mnmpls.checks import check
+from mnmpls.checks.layers import layers
+from mnmpls.sources import from_data
+from tests.kernel.running import Running, running_lab
+
+pytestmark = pytest.mark.kernel
+
+V4, V6 = ("10.9.0.1/30", "10.9.0.2/30"), ("fd09::1/64", "fd09::2/64")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A link's settings, what its packets wear between the wire's Ethernet header and the labels, and its MTU over a
+    wire of 1500 bytes."""
+
+    settings: dict[str, object]
+    under: tuple[str, str]
+    worn: tuple[str, ...]
+    mtu_bytes: int
+
+    @property
+    def name(self) -> str:
+        shown = [f"{key}={value}" for key, value in self.settings.items() if key not in ("type", "over")]
+        return "-".join([str(self.settings["type"]), f"v{4 + 2 * (self.under == V6)}", *shown])
+
+
+def _outer(under: tuple[str, str]) -> str:
+    a, b = (cidr.split("/")[0] for cidr in under)
+    return f"ipv{6 if ':' in a else 4} {a} > {b}"
+
+
+KINDS = [
+    Kind({"type": "gre"}, V4, ("gre",), 1476),
+    Kind({"type": "gre", "key": 7, "ttl": 9}, V4, ("gre key 7",), 1472),
+    Kind({"type": "ip6gre"}, V6, ("gre",), 1456),
+    Kind({"type": "ip6gre", "encaplimit": 4}, V6, ("options", "gre"), 1448),
+    Kind({"type": "ip6gre", "key": 5}, V6, ("gre key 5",), 1452),
+    Kind({"type": "gretap", "key": 1}, V4, ("gre key 1", "ethernet"), 1458),
+    Kind({"type": "gretap"}, V6, ("gre", "ethernet"), 1442),
+    Kind({"type": "vxlan", "vni": 100}, V4, ("udp 4789", "vxlan 100", "ethernet"), 1450),
+    Kind({"type": "vxlan", "vni": 16777215}, V6, ("udp 4789", "vxlan 16777215", "ethernet"), 1430),
+    Kind({"type": "mpls-ip"}, V4, (), 1480),
+    Kind({"type": "mpls-ip"}, V6, (), 1460),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=[kind.name for kind in KINDS])
+def tunnelled(request: pytest.FixtureRequest) -> Iterator[tuple[Kind, Running]]:
+    """Two customers' hosts, two provider edges, and between those a tunnel over a wire."""
+    kind = request.param
+    a, b = kind.under
+    nodes = {name: {"role": "pe", "vrfs": ["red"]} for name in ("pe1", "pe2")} | {"h1": "host", "h2": "host"}
+    links: list[object] = [
+        {"a": {"pe1": a}, "b": {"pe2": b}, "name": "wire", "mtu": 1500},
+        {"a": {"pe1": {"port": "tunnel"}}, "b": {"pe2": {"port": "tunnel"}}, "over": "wire", **kind.settings},
+        *([{"node": f"pe{n}", "vrf": "red", "ip": f"10.{n}.0.254/24"}, {f"h{n}": f"10.{n}.0.1/24"}] for n in (1, 2)),
+    ]
+    with running_lab(from_data({"nodes": nodes, "links": links})) as running:
+        yield kind, running
+
+
+def _ping(running: Running, size_bytes: int, count: int = 1) -> int:
+    """The exit status of a ping from h1 to h2 with IP packets of that size, never fragmented."""
+    with running.namespaces["h1"].entered():
+        command = ["ping", "-q", "-M", "do", "-W", "1", "-c", str(count), "-s", str(size_bytes - 28), "10.2.0.1"]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+
+
+def test_the_whole_stack_of_headers_is_on_the_wire(tunnelled: tuple[Kind, Running]) -> None:
+    """An echo request crosses the wire with exactly the tunnel's headers and the planned labels."""
+    kind, running = tunnelled
+    ports = running.lab.links[0].ports
+    with running.namespaces["pe2"].socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as listening:
+        listening.bind((ports[1].name, 3))
+        listening.settimeout(5)
+        assert _ping(running, 100) == 0
+        frames = (layers(listening.recv(2048)) for _ in range(20))
+        seen = next(each for each in frames if each[-2:] == ("ipv4 10.1.0.1 > 10.2.0.1", "icmp"))
+    label = running.trace("h1", "h2").request[1].labels_out[0]
+    assert seen == ("ethernet", _outer(kind.under), *kind.worn, f"mpls {label}", "ipv4 10.1.0.1 > 10.2.0.1", "icmp")
+
+
+def test_what_fits_is_what_was_computed(tunnelled: tuple[Kind, Running]) -> None:
+    """The device has the computed MTU, and of that a label takes four bytes: a packet of the rest passes, one four
+    bytes larger does not."""
+    kind, running = tunnelled
+    assert [port.mtu_bytes for port in running.lab.links[1].ports] == [kind.mtu_bytes] * 2
+    assert _ping(running, kind.mtu_bytes - 4) == 0
+    assert _ping(running, kind.mtu_bytes) != 0
+
+
+def test_nothing_is_lost_on_the_way_and_nothing_drifts(tunnelled: tuple[Kind, Running]) -> None:
+    """Reachability, labels through the tunnel, path MTU and records: all as planned; a second apply writes nothing."""
+    _, running = tunnelled
+    report = check(running.lab, running.records, running.namespaces)
+    assert report.ok, report.text()
+    assert [hop.out_port for hop in running.trace("h1", "h2").request][1] == "tunnel"
+    for node, records in running.records.items():
+        assert apply(records, running.namespaces[node], node) == Difference()
+
+
+def test_a_wire_that_carries_less_is_found_by_its_hop(tunnelled: tuple[Kind, Running]) -> None:
+    """Somebody makes the wire narrower by four bytes: the check says which router's packets do not fit any more."""
+    _, running = tunnelled
+    wire = running.lab.links[0].a
+    running.ip("pe1", "link", "set", wire.name, "mtu", "1496")
+    try:
+        report = check(running.lab, running.records, running.namespaces)
+        wrong = [each for each in report.findings if not each.ok and each.kind == "mtu"]
+        assert wrong and all(each.node == "pe1" for each in wrong), report.text()
+    finally:
+        apply(running.records["pe1"], running.namespaces["pe1"], "pe1")
+
+
+def test_tunnels_over_a_network_of_several_hops() -> None:
+    """Tunnels run between loopbacks, or addresses beyond a router that knows nothing of labels; their own packets are
+    never routed into a tunnel, and customers' packets take the tunnel with the fewest hops."""
+    nodes: dict[str, object] = {f"pe{n}": {"role": "pe", "vrfs": ["red"]} for n in (1, 2, 3)}
+    nodes |= {"p": "p", "isp": "ce", **{f"h{n}": "host" for n in (1, 2, 3)}}
+    links: list[object] = [
+        *([f"pe{n}", "p"] for n in (1, 2)),
+        *([{f"pe{n}": f"10.8.{n}.1/24"}, {"isp": f"10.8.{n}.254/24"}] for n in (1, 3)),
+        {"a": "pe1", "b": "pe2", "type": "gre"},
+        {"a": "pe1", "b": "pe3", "type": "gretap", "over": ["10.8.1.1", "10.8.3.1"]},
+        *([{"node": f"pe{n}", "vrf": "red"}, f"h{n}"] for n in (1, 2, 3)),
+    ]
+    with running_lab(from_data({"nodes": nodes, "links": links})) as running:
+        report = check(running.lab, running.records, running.namespaces)
+        assert report.ok, report.text()
+        assert [hop.node for hop in running.trace("h2", "h3").request] == ["h2", "pe2", "pe1", "pe3", "h3"]
+        loopback = running.lab.node("pe2").loopbacks[0].split("/")[0]
+        assert [hop.node for hop in running.trace("pe1", loopback).request] == ["pe1", "p", "pe2"]
