@@ -144,7 +144,7 @@ class TestClass:
 @pytest.mark.parametrize(("marker", "says"), [
     ('@pytest.mark.lab("wrong.yml")', "wrong.yml:1: nodes.h1.role: "),
     ('@pytest.mark.lab("none.yml")', "none.yml: no such lab file: looked in "),
-    ('@pytest.mark.lab("exec.yml")', "only with allow_exec=True"),
+    ('@pytest.mark.lab("exec.yml")', "allow_exec=True"),
     ('@pytest.mark.lab("unlike.yml", wait_s=0.2)', "not as intended after 0.2 s"),
     ('@pytest.mark.lab("lab.yml", wait=3)', "takes a source, wait_s and allow_exec, not wait"),
     ("@pytest.mark.lab(7)", "not 7"),
