@@ -196,7 +196,7 @@ def _both_outside(a: _Place, b: _Place) -> bool:
 def _plain(loopbacks: tuple[str, ...], ports: list[Port]) -> tuple[str, ...]:
     cidrs = [cidr for cidr in loopbacks if cidr != NO_LOOPBACK]
     cidrs += [cidr for port in ports for cidr in port.addresses or ()]
-    return tuple(str(ip_interface(cidr).ip) for cidr in cidrs)
+    return tuple(str(address.ip) for address in map(ip_interface, cidrs) if not address.is_link_local)
 
 
 def _of_version(texts: tuple[str, ...], version: int) -> str | None:

@@ -59,6 +59,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return _sysctl(atlas, node, record)
         case Address("lo"):
             return "the router's own address, whichever of its wires fails"
+        case Address(port, cidr) if cidr.startswith("fe80:"):
+            return "no subnet, but IPv6 needs a next hop of IPv6, under labels too (net/ipv6/route.c)"
         case Address(port):
             return "a link's address brings its subnet's route along" + _in_vrf(atlas, node, port)
         case Route():

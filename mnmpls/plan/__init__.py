@@ -13,6 +13,7 @@ from .addresses import addressed, with_gateways
 from .assembly import assemble
 from .check import problems, problems_of_meaning
 from .graph import network
+from .link_locals import with_link_locals
 from .lsps import with_labels
 from .mtus import sized
 from .names import named
@@ -28,7 +29,8 @@ def complete(lab: Lab) -> Lab:
     Raises LabError with every problem there is."""
     _refuse(problems(lab))
     done = named(_with_platform_labels(lab))
-    done = with_gateways(sized(underlaid(addressed(identified(with_labels(done, network(done)))))))
+    done = sized(underlaid(addressed(identified(with_labels(done, network(done))))))
+    done = with_link_locals(with_gateways(done))
     if done != lab:
         _refuse(problems_of_meaning(done))
     return done

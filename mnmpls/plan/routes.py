@@ -58,8 +58,13 @@ def version(dst: str) -> int:
 
 
 def towards(edges: Iterable[Edge], ip_version: int, labels: tuple[int, ...] = (), ttl: int = TTL_AS_SET) -> Hops:
-    """A hop for each edge whose link speaks that IP version."""
-    return _hops(((via(mine, theirs, ip_version), mine.name) for mine, theirs in edges), labels, ttl)
+    """A hop for each edge whose link speaks that IP version; IPv4 goes by IPv6 next hops as well (RFC 8950)."""
+    spoken = (4, 6) if ip_version == 4 else (6,)
+    found = (
+        (next((address for each in spoken if (address := via(mine, theirs, each))), None), mine.name)
+        for mine, theirs in edges
+    )
+    return _hops(found, labels, ttl)
 
 
 def labelled(edges: Iterable[Edge], labels: tuple[int, ...] = ()) -> Hops:

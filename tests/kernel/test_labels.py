@@ -261,3 +261,60 @@ def test_vpns_go_by_the_paths_between_their_routers(tmp_path: Path, ttl: str) ->
         assert "[2001 1001]" in found[1].text()
         report = check(lab.lab, lab.records, lab.namespaces)
         assert report.ok, report.text()
+
+
+def test_ipv6_over_an_ipv4_core() -> None:
+    """topos/6vpe.yml: the labels are those of IPv4, the core has no subnet of IPv6, and every router's count is in the
+    hop limit that is left."""
+    with running_lab(load(str(TOPOS / "6vpe.yml"))) as lab:
+        assert stacks(lab, "h1", "h2") == [
+            ("h1", (), 64),
+            ("ce1", (), 63),
+            ("pe1", ((17, 62), (1001, 62)), 62),
+            ("p", ((1001, 62),), 62),
+            ("pe2", (), 61),
+            ("ce2", (), 60),
+        ]
+        core = [cidr for link in lab.lab.links[:2] for port in link.ports for cidr in port.addresses or ()]
+        assert [cidr for cidr in core if ":" in cidr] == ["fe80::1/64", "fe80::2/64"] * 2
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok, report.text()
+
+
+SIXES = """
+nodes:
+  a: {role: pe, loopback: "fd00:ff::1/128"}
+  p: {role: p, loopback: "fd00:ff::2/128"}
+  z: {role: pe, loopback: "fd00:ff::3/128", vrfs: [red]}
+  b: {role: pe, loopback: "fd00:ff::4/128", vrfs: [red]}
+  g: host
+  h: host
+  x: host
+  y: host
+links:
+  - [a: "fd00:0:0:1::1/64", p: "fd00:0:0:1::2/64"]
+  - [p: "fd00:0:0:2::1/64", z: "fd00:0:0:2::2/64"]
+  - [b: "fd00:0:0:3::1/64", p: "fd00:0:0:3::2/64"]
+  - [g: [10.7.0.2/24, "fd07::2/64"], a: [10.7.0.1/24, "fd07::1/64"]]
+  - [h: [10.8.0.2/24, "fd08::2/64"], z: [10.8.0.1/24, "fd08::1/64"]]
+  - [x: 10.1.0.2/24, z: {ip: 10.1.0.1/24, vrf: red}]
+  - [y: 10.2.0.2/24, b: {ip: 10.2.0.1/24, vrf: red}]
+lsps:
+  - {ingress: a, egress: z, labels: 100, fec: 10.8.0.0/24, pop: explicit-null}
+  - {ingress: z, egress: a, labels: 101, fec: 10.7.0.0/24, pop: php}
+  - {ingress: a, egress: z, labels: 102, fec: "fd08::/64", pop: explicit-null}
+  - {ingress: z, egress: a, labels: 103, fec: "fd07::/64", pop: php}
+"""
+
+
+def test_ipv4_over_an_ipv6_core(tmp_path: Path) -> None:
+    """MPLS goes over next hops of IPv6 only, and carries IPv4 and IPv6, in VRFs and outside; explicit null is 0 for the
+    one and 2 for the other, and the router before the last pops for either."""
+    with running_lab(lab_of(tmp_path, SIXES)) as lab:
+        assert stacks(lab, "g", "10.8.0.2")[1:] == [("a", ((100, 63),), 63), ("p", ((0, 62),), 63), ("z", (), 60)]
+        assert stacks(lab, "g", "fd08::2")[1:] == [("a", ((102, 63),), 63), ("p", ((2, 62),), 63), ("z", (), 60)]
+        assert stacks(lab, "h", "10.7.0.2")[1:] == [("z", ((101, 63),), 63), ("p", (), 62), ("a", (), 61)]
+        assert stacks(lab, "h", "fd07::2")[1:] == [("z", ((103, 63),), 63), ("p", (), 62), ("a", (), 61)]
+        assert stacks(lab, "x", "y")[1:] == [("z", ((17, 63), (1001, 63)), 63), ("p", ((1001, 63),), 63), ("b", (), 62)]
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok, report.text()

@@ -1,0 +1,42 @@
+"""IPv6 over links that have none: Linux takes no IPv4 next hop for an IPv6 route (net/ipv6/route.c), labels or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..model import Lab, Port
+from .graph import Network, Segment, interface, interfaces, network
+
+Key = tuple[str, str]
+
+
+def with_link_locals(lab: Lab) -> Lab:
+    """``lab`` (addressed) with a link-local address at each end of the core's links that lack IPv6, where labels are to
+    carry IPv6 over them (RFC 4659's service over an IPv4 core): the routers find each other, and no subnet is added."""
+    if not _carries_ipv6(lab):
+        return lab
+    net = network(lab)
+    found = dict(pair for segment in net.segments for pair in _of(net, segment))
+
+    def done(port: Port) -> Port:
+        more = found.get((port.node, port.name))
+        return replace(port, addresses=(*(port.addresses or ()), more)) if more else port
+
+    return replace(lab, links=tuple(replace(link, a=done(link.a), b=done(link.b)) for link in lab.links))
+
+
+def _carries_ipv6(lab: Lab) -> bool:
+    fecs = (interface(prefix) for lsp in lab.lsps for prefix in lsp.fec)
+    inside = (address for link in lab.links for port in link.ports if port.vrf for address in interfaces(port))
+    return any(address.version == 6 and not address.is_link_local for address in (*fecs, *inside))
+
+
+def _of(net: Network, segment: Segment) -> Iterator[tuple[Key, str]]:
+    """Numbered in the order of the link's or LAN's ports. A port without any address was wished so."""
+    ports = [port for port in segment.ports if net.is_core(port)]
+    if all(any(address.version == 6 for address in interfaces(port)) for port in ports):
+        return
+    for number, port in enumerate(ports, 1):
+        if port.addresses and not any(address.is_link_local for address in interfaces(port)):
+            yield (port.node, port.name), f"fe80::{number:x}/64"
