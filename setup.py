@@ -15,7 +15,7 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["mnmpls", "mnmpls.*"]),
     package_data={"mnmpls": ["py.typed"], "mnmpls.guests": ["*.c", "*.so", "qemu-init"]},
-    install_requires=["PyYAML>=6.0"],
+    install_requires=["PyYAML>=6.0", "lark>=1.1"],
     # Not required: PyPI's Mininet comes without mnexec and would hide Debian's.
     extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "jsonschema", "pexpect"]},
     entry_points={

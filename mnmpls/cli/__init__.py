@@ -19,7 +19,7 @@ ROOMS = {
     **dict.fromkeys(("up", "down", "list", "exec", "apply"), "labs"),
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
     "doctor": "doctor",
-    **dict.fromkeys(("plan", "graph", "schema"), "show"),
+    **dict.fromkeys(("plan", "graph", "schema", "convert"), "show"),
 }
 """Which module has which verb: a start takes in what it needs, which in an emulated kernel is half of its time."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import live, registry
 from ..errors import UsageError, nearest
+from ..export.convert import WRITERS
 from ..export.graph import graph
 from ..export.ip_commands import ip_commands
 from ..export.plan_data import plan_data
@@ -58,6 +59,21 @@ def verb_graph(options: Namespace) -> int:
         return again_inside(options.lab, options.words)
     lab, planned = _lab(options.lab)
     sys.stdout.write(graph(lab, options.format, planned if options.lsps else None))
+    return 0
+
+
+def verb_convert(options: Namespace) -> int:
+    form = Path(options.to).suffix
+    if form not in WRITERS:
+        raise UsageError(f"convert: {options.to} ends in none of {', '.join(WRITERS)}")
+    text = WRITERS[form](load(options.file))
+    try:
+        with open(options.to, "w" if options.force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"convert: {options.to} is there already; --force overwrites it") from error
+    except OSError as error:
+        raise UsageError(f"convert: cannot write {options.to}: {error.strerror}") from error
     return 0
 
 

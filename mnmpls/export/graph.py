@@ -12,7 +12,11 @@ from .mermaid import mermaid
 from .picture import Picture, picture
 from .svg import svg
 
-FORMATS: Mapping[str, Callable[[Picture], str]] = {"dot": dot, "mermaid": mermaid, "svg": svg}
+FORMATS: Mapping[str, Callable[[Picture, Lab], str]] = {
+    "dot": dot,
+    "mermaid": lambda shown, _: mermaid(shown),
+    "svg": lambda shown, _: svg(shown),
+}
 
 
 def graph(lab: Lab, form: str, records: Mapping[str, frozenset[Record]] | None = None) -> str:
@@ -20,4 +24,4 @@ def graph(lab: Lab, form: str, records: Mapping[str, frozenset[Record]] | None =
     a format that is not known."""
     if form not in FORMATS:
         raise LabError([Problem("format", f"{form!r} is not known: there are {', '.join(FORMATS)}")])
-    return FORMATS[form](picture(lab, records))
+    return FORMATS[form](picture(lab, records), lab)

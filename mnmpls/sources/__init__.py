@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from ..errors import LabError, Problem
@@ -14,7 +15,18 @@ from .to_data import data
 
 __all__ = ["SOURCES", "data", "from_data", "load", "schema"]
 
-SOURCES: dict[str, Callable[[str], Lab]] = {".yml": from_yaml.read, ".yaml": from_yaml.read}
+
+def _read_dot(path: str) -> Lab:
+    lab: Lab = import_module(".from_dot", __name__).read(path)  # takes in a parser that other files do not need
+    return lab
+
+
+SOURCES: dict[str, Callable[[str], Lab]] = {
+    ".yml": from_yaml.read,
+    ".yaml": from_yaml.read,
+    ".dot": _read_dot,
+    ".gv": _read_dot,
+}
 
 
 def load(path: str) -> Lab:

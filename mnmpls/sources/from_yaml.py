@@ -19,18 +19,18 @@ TOO_LONG = f"a lab file may have {MOST_ENTRIES} entries, with all aliases writte
 
 def read(path: str) -> Lab:
     """The lab in a YAML file, with its faults. Raises LabError for a file that is no sane YAML at all."""
-    return from_tree.read(Notes(path), tree(path))
+    return from_tree.read(Notes(path), composed(path, text_of(path)))
 
 
-def tree(path: str) -> yaml.Node:
-    """The root of the document in ``path``. Raises LabError with the line when it is not sane YAML."""
-    text = _text(path)
+def composed(path: str, text: str, first: int = 0) -> yaml.Node:
+    """The root of the document in ``text``, which begins in line ``first`` of ``path``, counted from 0. Raises LabError
+    with the line when it is not sane YAML."""
     try:
-        _look_through(path, text)
+        _look_through(path, text, first)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise LabError([Problem("", f"this is not YAML: {_why(text, error)}", f"{path}:{line}")]) from error
+        line = first + 1 + min(error.problem_mark.line if error.problem_mark else 0, text.count("\n"))
+        raise LabError([Problem("", f"this is not YAML: {_why(text, error, first)}", f"{path}:{line}")]) from error
     except yaml.YAMLError as error:
         raise LabError([Problem("", f"this is not YAML: {error}", path)]) from error
     if root is None:
@@ -38,16 +38,17 @@ def tree(path: str) -> yaml.Node:
     return root
 
 
-def _why(text: str, error: yaml.MarkedYAMLError) -> str:
+def _why(text: str, error: yaml.MarkedYAMLError, first: int) -> str:
     """The parser's own words, with the line where what it was in had begun."""
     mark = error.problem_mark
     if mark and any(line.startswith("\t", mark.column) for line in text.split("\n")[mark.line : mark.line + 1]):
         return "a tab stands where only spaces may: indent with spaces"
-    begun = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
+    begun = f" (begun in line {first + error.context_mark.line + 1})" if error.context_mark else ""
     return ", ".join(part for part in (f"{error.context}{begun}" if error.context else "", error.problem) if part)
 
 
-def _text(path: str) -> str:
+def text_of(path: str) -> str:
+    """What is in the file. Raises LabError for one that is too long, no text, or not to be read."""
     try:
         raw = Path(path).read_bytes()
     except OSError as error:
@@ -65,12 +66,12 @@ def _text(path: str) -> str:
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _look_through(path: str, text: str) -> None:
+def _look_through(path: str, text: str, first: int) -> None:
     """Refuses before anything is built, so that neither depth nor aliases cost memory."""
     depth, total, open_ = 0, 0, list[tuple[str | None, int]]()
     sizes: dict[str, int] = {}
     for event in yaml.parse(text, Loader=_Loader):
-        place = f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}"
+        place = f"{path}:{first + (event.start_mark.line + 1 if event.start_mark else 1)}"
         tag = str(getattr(event, "tag", None) or PLAIN)
         if tag != "!" and (not tag.startswith(PLAIN) or "python" in tag):
             raise LabError([Problem("", f"the tag {tag} is not allowed: a lab file is plain data", place)])

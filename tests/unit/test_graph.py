@@ -178,11 +178,12 @@ def test_labels_of_ports_do_not_touch() -> None:
 )
 def test_boxes_never_overlap(links: list[tuple[int, int]], roles: list[str]) -> None:
     """Whatever is linked to whatever, each box has its own place and the drawing is well-formed."""
-    shown = picture(mesh(links, roles))
+    lab = mesh(links, roles)
+    shown = picture(lab)
     at = layout(shown)
     assert len(at.boxes) == len(roles) and len(at.slots) == len(links)
     assert list(overlapping(list(at.boxes.values()))) == []
-    ElementTree.fromstring(FORMATS["svg"](shown))
+    ElementTree.fromstring(FORMATS["svg"](shown, lab))
 
 
 @pytest.mark.parametrize("shape", ["l3vpn", "chain", "star"])
@@ -194,10 +195,11 @@ def test_a_thousand_nodes(shape: str) -> None:
         "chain": lambda: mesh([(n, n + 1) for n in range(many - 1)], ["p"] + ["ce"] * (many - 1)),
         "star": lambda: mesh([(0, n + 1) for n in range(many - 1)], ["bridge"] + ["host"] * (many - 1)),
     }
-    shown = picture(labs[shape]())
+    lab = labs[shape]()
+    shown = picture(lab)
     at = layout(shown)
     assert len(at.boxes) >= many and list(overlapping(list(at.boxes.values()))) == []
-    assert all(FORMATS[form](shown) for form in FORMATS)
+    assert all(FORMATS[form](shown, lab) for form in FORMATS)
 
 
 def test_an_unknown_format_names_the_known() -> None:
