@@ -37,13 +37,15 @@ Ethernet inside, VXLAN (RFC 7348), MPLS directly in IP (RFC 4023), each of these
 
 @dataclass(frozen=True, slots=True)
 class Vrf:
-    """A VRF of one PE. Open: ``table``, ``rd``, ``imports``/``exports`` (route targets)."""
+    """A VRF of one PE. Open: ``table``, ``rd``, ``imports``/``exports`` (route targets). ``loopbacks`` are addresses on
+    the VRF device itself, which in the VRF are what those of ``lo`` are in the main table."""
 
     name: str
     table: int | None = None
     rd: str | None = None
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    loopbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class Node:
     """``loopbacks``: CIDRs, empty to have one planned (p and pe only), ``("none",)`` for none. ``gateway`` is a
     host's or CE's default gateway address, open when empty. ``exec`` are command lines for after set-up: shlex makes
     an argument list of each, and no shell sees them. ``label_range`` (``100-199``) is where planned labels that come in
-    at this router are from; without one they have one number on all routers."""
+    at this router are from; without one they have one number on all routers. ``imports`` and ``exports`` are the route
+    targets of the main table, by which a PE's VRFs and it have routes of each other."""
 
     name: str
     role: str
@@ -117,6 +120,13 @@ class Node:
     gateway: str = ""
     exec: tuple[str, ...] = ()
     label_range: str = ""
+    imports: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Node | Vrf, ...]:
+        """Whatever has loopbacks and route targets: the node's main table, its VRFs."""
+        return self, *self.vrfs
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from . import pings
 from .predict import ways
 from .sampling import in_turn, some
 from .views import World
-from .vpn import END_POINTS, GLOBAL, Call, Vpns
+from .vpn import END_POINTS, Call, Site, Vpns
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -88,8 +88,8 @@ class Intent:
 
     def __init__(self, lab: Lab) -> None:
         self.vpns = Vpns(lab)
-        outside = sum(any(vrf == GLOBAL for _, vrf in site.attached) for site in self.vpns.sites)
-        self.by_routes = outside > 1 or any(node.routes for node in lab.nodes)
+        outside = sum(any(not vrf.name for _, vrf in site.attached) for site in self.vpns.sites)
+        self.by_routes = outside > 1 or any(node.routes for node in lab.nodes) or any(map(_is_split, self.vpns.sites))
 
     @cached_property
     def _world(self) -> World:
@@ -114,6 +114,11 @@ class Intent:
         ends = (one[-1] for one in ways(self._world, of))
         roles = self.vpns.nodes
         return {hop.node if hop.operation == "deliver" and roles[hop.node].role in END_POINTS else "" for hop in ends}
+
+
+def _is_split(site: Site) -> bool:
+    """Whether it sends by one VRF and receives by another, as a hub does that its spokes talk through."""
+    return len({(vrf.imports, vrf.exports) for _, vrf in site.attached}) > 1
 
 
 def intended(lab: Lab, hosts_only: bool = False, version: int = 4) -> dict[tuple[str, str], Expectation]:

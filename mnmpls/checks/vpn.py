@@ -16,7 +16,7 @@ END_POINTS = ("ce", "host")
 CUSTOMER = ("ce", "host", "bridge")
 
 GLOBAL = Vrf("")
-"""What stands for the main table, where no targets but routes decide on who reaches whom."""
+"""What stands for a main table without route targets: there routes decide on who reaches whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def reach_each_other(a: Site, b: Site) -> bool:
 
 
 def _exchange(near: tuple[str, Vrf], far: tuple[str, Vrf]) -> bool:
-    return near[1] != GLOBAL and _takes(near[1], far[1]) and _takes(far[1], near[1])
+    return _takes(near[1], far[1]) and _takes(far[1], near[1])
 
 
 def _takes(importer: Vrf, exporter: Vrf) -> bool:
@@ -72,6 +72,7 @@ class Vpns:
             for near, far in (link.ports, link.ports[::-1]):
                 self._links[near.node].append((near, far))
         self._vrfs = {(node.name, vrf.name): vrf for node in lab.nodes for vrf in node.vrfs}
+        self._vrfs |= {(node.name, ""): Vrf("", None, None, node.imports, node.exports) for node in lab.nodes}
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._owned: dict[str, dict[str, str]] = {}  # by a site's first node
 
@@ -182,15 +183,15 @@ class Vpns:
         if self.is_customer(name):
             return [_Place(self.site_of[name], "", self.addresses(name))]
         found = []
-        for vrf in (GLOBAL, *self.nodes[name].vrfs):
-            loopbacks = self.nodes[name].loopbacks if vrf == GLOBAL else ()
+        for vrf in (self._vrfs[name, ""], *self.nodes[name].vrfs):
+            loopbacks = vrf.loopbacks if vrf.name else self.nodes[name].loopbacks
             ports = [near for near, _ in self._links[name] if self._vrf(near) == vrf]
             found.append(_Place(Site((), ((name, vrf),)), vrf.name, _plain(loopbacks, ports)))
         return found
 
 
 def _both_outside(a: _Place, b: _Place) -> bool:
-    return all(any(vrf == GLOBAL for _, vrf in place.site.attached) for place in (a, b))
+    return all(any(not vrf.name for _, vrf in place.site.attached) for place in (a, b))
 
 
 def _plain(loopbacks: tuple[str, ...], ports: list[Port]) -> tuple[str, ...]:

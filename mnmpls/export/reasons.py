@@ -62,6 +62,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
         case Address(port, cidr) if cidr.startswith("fe80:"):
             return "no subnet, but IPv6 needs a next hop of IPv6, under labels too (net/ipv6/route.c)"
         case Address(port):
+            if any(each.name == port for each in atlas.node(node).vrfs):
+                return "the VRF's own address, whichever of its ports fails"
             return "a link's address brings its subnet's route along" + _in_vrf(atlas, node, port)
         case Route():
             return _route(atlas, node, record)

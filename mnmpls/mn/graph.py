@@ -48,7 +48,7 @@ def lab_name(topo: Any) -> str:
     return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
 
 
-AT_NODES = ("loopback", "vrfs", "routes", "sysctls", "gateway", "label_range")
+AT_NODES = ("loopback", "vrfs", "main", "routes", "sysctls", "gateway", "label_range")
 AT_PORTS = ("ip", "vrf", "mtu")
 
 _End = tuple[str, str, Mapping[str, Any]]
@@ -237,6 +237,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "role": role,
         "loopback": params.get("loopback"),
         "vrfs": _vrfs(params.get("vrfs")),
+        "main": params.get("main"),
         "routes": [route_data(each) if isinstance(each, StaticRoute) else each for each in _many(params.get("routes"))],
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,

@@ -49,7 +49,8 @@ class LabNode(Node):  # type: ignore[misc]
     ``routes``    dicts as in a lab file (``dst`` or ``label``, ``via``, ``port``, ``labels``, ``vrf``, ``ttl``).
     ``sysctls``   a dict.
     ``gateway``   default gateway of a host or CE; found on its link when left out.
-    ``vrfs``      (PERouter) names, or a dict of name -> ``{"table": 10, "rd": …, "rt": …}``.
+    ``vrfs``      (PERouter) names, or a dict of name -> ``{"table": 10, "rd": …, "rt": …, "loopback": …}``.
+    ``main``      (PERouter) route targets of the main table, a dict with ``rt``, ``import``, ``export``.
     ``lsps``      label switched paths that start here, dicts as in a lab file (``path``, ``labels``, ``vrf``, …).
     ``label_range``      where planned labels that come in here are from, such as ``"100-199"``.
     ``platform_labels``  size of the label table; given to one router, it is all routers'.

@@ -11,7 +11,7 @@ from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..plan import complete
 from ..processes import require_exec_allowed
 from ..sources import load
-from ..sources.to_data import link_data
+from ..sources.to_data import link_data, targets_data
 from .graph import SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
@@ -52,6 +52,7 @@ def _node_params(node: Node) -> dict[str, Any]:
     return {
         "loopback": node.loopbacks or NO_LOOPBACK,
         "vrfs": node.vrfs,
+        "main": targets_data(node),
         "routes": node.routes,
         "sysctls": dict(node.sysctls),
         "gateway": node.gateway,

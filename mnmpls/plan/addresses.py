@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from ..errors import LabError, Problem
-from ..model import NO_LOOPBACK, Lab, Node, Port
+from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
 from . import alloc
 from .check_links import link_text
 from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, canonical, interface, interfaces, network, sites, via
@@ -40,7 +40,7 @@ def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
 
 
 def _with_loopbacks(lab: Lab) -> Lab:
-    given = [cidr for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
+    given = _loopbacks(lab)
     nets = _v4(given) + _v4(_given(port for link in lab.links for port in link.ports))
     nets.append(IPv4Network((alloc.LOOPBACKS[0].network_address, 32)))
     wanting = [node.name for node in lab.nodes if node.role in ROUTERS and not node.loopbacks]
@@ -51,7 +51,22 @@ def _with_loopbacks(lab: Lab) -> Lab:
             return (str(planned[node.name]),)
         return tuple(cidr if cidr == NO_LOOPBACK else str(interface(cidr)) for cidr in node.loopbacks)
 
-    return replace(lab, nodes=tuple(replace(node, loopbacks=loopbacks(node)) for node in lab.nodes))
+    return replace(
+        lab,
+        nodes=tuple(
+            replace(node, loopbacks=loopbacks(node), vrfs=tuple(map(_with_canonical_loopbacks, node.vrfs)))
+            for node in lab.nodes
+        ),
+    )
+
+
+def _with_canonical_loopbacks(vrf: Vrf) -> Vrf:
+    return replace(vrf, loopbacks=tuple(map(canonical, vrf.loopbacks))) if vrf.loopbacks else vrf
+
+
+def _loopbacks(lab: Lab) -> list[str]:
+    """Of nodes and of VRFs."""
+    return [cidr for node in lab.nodes for has in node.tables for cidr in has.loopbacks if cidr != NO_LOOPBACK]
 
 
 def _given(ports: Iterable[Port]) -> list[str]:
@@ -64,7 +79,7 @@ def _v4(cidrs: Iterable[str]) -> list[IPv4Network]:
 
 def _subnets(lab: Lab, net: Network) -> Subnets:
     """Segment -> subnet, for the segments on which nothing is given and something is open."""
-    loopbacks = [cidr for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
+    loopbacks = _loopbacks(lab)
     everything = _v4(_given(port for segment in net.segments for port in segment.ports)) + _v4(loopbacks)
     open_ = [i for i, segment in enumerate(net.segments) if _is_open(segment)]
     by_pool: dict[str, list[int]] = defaultdict(list)
@@ -100,6 +115,7 @@ def _lans(lab: Lab, net: Network, wanted: frozenset[int], loopbacks: Sequence[st
     """Every VPN numbers its LANs for itself; one site behind two VPNs is numbered apart from both."""
     vpn = vpn_of(lab)
     targets = {(node.name, vrf.name): vrf.imports + vrf.exports for node in lab.nodes for vrf in node.vrfs}
+    targets |= {(node.name, ""): node.imports + node.exports for node in lab.nodes}
     groups: dict[object, list[Site]] = defaultdict(list)
     for number, site in enumerate(sites(net)):
         names = {vpn[rt] for port in site.exits for rt in targets.get((port.node, port.vrf or ""), ())[:1]}

@@ -50,6 +50,10 @@ def _at_loopbacks(lab: Lab) -> Iterator[_Given]:
         for text in node.loopbacks:
             if text != NO_LOOPBACK and (address := cidr(text)):
                 yield _Given(f"nodes.{node.name}.loopback", "", node.name, None, None, address)
+        for vrf in node.vrfs:
+            for text in vrf.loopbacks:
+                if address := cidr(text):
+                    yield _Given(f"nodes.{node.name}.vrfs.{vrf.name}.loopback", "", node.name, vrf.name, None, address)
 
 
 def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:

@@ -152,6 +152,6 @@ def _start_faults(net: Network, lsp: Lsp, path: str) -> Iterator[Fault]:
     if start is None or start.role not in ROUTERS or not exported:
         return
     closed = all(vrf.imports or vrf.exports for vrf in start.vrfs)
-    if closed and not any(set(vrf.imports) & set(exported) for vrf in start.vrfs):
+    if closed and not any(set(has.imports) & set(exported) for has in start.tables):
         text = f"no VRF of {start.name} imports {', '.join(exported)} from {lsp.vrf} of {end.name}"
         yield path, f"{text}: no packet would enter this path"

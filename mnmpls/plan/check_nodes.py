@@ -49,13 +49,19 @@ def _loopback_faults(node: Node, where: str) -> Iterator[Fault]:
     for loopback in node.loopbacks:
         if loopback == NO_LOOPBACK:
             continue
-        address = cidr(loopback)
-        if address is None:
+        if cidr(loopback) is None:
             text = f"{loopback!r} is not an address, such as 10.0.0.1/32"
             yield f"{where}.loopback", f"{text}; for no loopback write {NO_LOOPBACK}"
-        elif address.network.num_addresses > 1:
-            text = f"a loopback is a single address, and {loopback} is a subnet"
-            yield f"{where}.loopback", f"{text}: write {address.ip}/{address.max_prefixlen}"
+        elif fault := _subnet_fault(loopback):
+            yield f"{where}.loopback", fault
+
+
+def _subnet_fault(loopback: str) -> str:
+    address = cidr(loopback)
+    if address is None or address.network.num_addresses == 1:
+        return ""
+    text = f"a loopback is a single address, and {loopback} is a subnet"
+    return f"{text}: write {address.ip}/{address.max_prefixlen}"
 
 
 def _gateway_faults(net: Network, node: Node, where: str) -> Iterator[Fault]:
@@ -86,7 +92,26 @@ def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
         if vrf.table is not None:
             yield from _table_faults(vrf.table, f"{path}.table", tables)
             tables.setdefault(vrf.table, vrf.name)
+        if vrf.rd and (fault := pair_fault(vrf.rd, "route distinguisher")):
+            yield f"{path}.rd", fault
         yield from _target_faults(vrf, path)
+        for loopback in vrf.loopbacks:
+            yield from ((f"{path}.loopback", fault) for fault in _vrf_loopback_faults(loopback))
+    if (node.imports or node.exports) and node.role != "pe":
+        text = f"only a pe has VRFs for its main table to exchange routes with, and {node.name} is a {node.role}"
+        yield f"{where}.main", f"{text}: give it the role pe, or take its main out"
+    yield from _target_faults(node, f"{where}.main")
+
+
+def _vrf_loopback_faults(loopback: str) -> Iterator[str]:
+    address = cidr(loopback)
+    if address is None:
+        yield f"{loopback!r} is not an address, such as 10.0.0.1/32; for none leave loopback out"
+    elif address.ip.is_loopback:
+        text = f"{address.ip} is lo's, whose addresses the kernel looks for before it looks into any VRF"
+        yield f"{text}: give the VRF another"
+    elif fault := _subnet_fault(loopback):
+        yield fault
 
 
 def _table_faults(table: int, path: str, taken: dict[int, str]) -> Iterator[Fault]:
@@ -98,10 +123,8 @@ def _table_faults(table: int, path: str, taken: dict[int, str]) -> Iterator[Faul
         yield path, f"table {table} is VRF {taken[table]}'s already: the two would share all routes; give another"
 
 
-def _target_faults(vrf: Vrf, path: str) -> Iterator[Fault]:
-    if vrf.rd and (fault := pair_fault(vrf.rd, "route distinguisher")):
-        yield f"{path}.rd", fault
-    for target in dict.fromkeys(vrf.imports + vrf.exports):
+def _target_faults(has: Vrf | Node, path: str) -> Iterator[Fault]:
+    for target in dict.fromkeys(has.imports + has.exports):
         if fault := pair_fault(target, "route target"):
             yield f"{path}.rt", fault
 

@@ -22,6 +22,7 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         yield Bridge(node.name)
     for vrf in node.vrfs:
         yield from _vrf(vrf.name, vrf.table or 0)
+        yield from (Address(vrf.name, cidr) for cidr in vrf.loopbacks)
     for port in net.ports[node.name]:
         link = net.links[node.name, port.name]
         if not link.is_wire:
@@ -61,7 +62,9 @@ def _sysctls(net: Network, node: Node, lab: Lab) -> Iterator[tuple[str, str]]:
     if node.role in ROUTERS or node.role == "ce" or (node.role == "host" and len(ports) > 1):
         # A new namespace inherits the host's value, the greater of "all" and the port's own counts, and a packet
         # from a VRF's port is checked as the VRF device's (net/ipv4/fib_frontend.c, drivers/net/vrf.c).
-        for name in ("all", "default", *(port.name for port in ports), *(vrf.name for vrf in node.vrfs)):
+        popped = ("lo",) if node.exports else ()  # where packets come in whose label led to the main table
+        names = (*popped, *(port.name for port in ports), *(vrf.name for vrf in node.vrfs))
+        for name in ("all", "default", *names):
             yield f"net.ipv4.conf.{name}.rp_filter", "0"
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..model import Node, Vrf
-from .graph import Network
-from .routes import destination, version
+from ..state import MAIN_TABLE, NextHop
+from . import static
+from .graph import Network, interface
+from .routes import version
 from .sites import Local, local
 
 Key = tuple[str, str]
@@ -18,14 +20,14 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Instance:
-    """One VRF on one PE. ``near`` prefixes are at its own ports, ``behind`` those behind its CEs, ``static`` those
-    of the user's routes without labels."""
+    """One VRF on one PE, or its main table (a VRF without a name). ``near`` prefixes are at its own ports and on its
+    device, ``behind`` those behind its CEs, ``given`` those of the user's routes without labels."""
 
     node: Node
     vrf: Vrf
     near: Local
     behind: Local
-    static: tuple[str, ...]
+    given: Local
 
     @property
     def key(self) -> Key:
@@ -38,7 +40,7 @@ class Instance:
     @cached_property
     def known(self) -> Mapping[str, None]:
         """Every prefix that it knows by itself, in order."""
-        return dict.fromkeys((*self.near, *self.behind, *self.static))
+        return dict.fromkeys((*self.near, *self.behind, *self.given))
 
     @cached_property
     def exports(self) -> Mapping[int, Sequence[str]]:
@@ -54,16 +56,27 @@ Flows = Mapping[Key, Sequence[Instance]]
 
 
 def instances(net: Network) -> dict[Key, Instance]:
-    """Every VRF of the lab."""
+    """Every VRF of the lab, and every main table with route targets."""
     found = (instance for node in net.nodes.values() for instance in _of(net, node))
     return {instance.key: instance for instance in found}
 
 
 def _of(net: Network, node: Node) -> Iterator[Instance]:
     for vrf in node.vrfs:
-        given = (route for route in node.routes if route.vrf == vrf.name and route.dst and not route.labels)
-        static = tuple(destination(route) for route in given)
-        yield Instance(node, vrf, *local(net, node, vrf.name), static)
+        near, behind = local(net, node, vrf.name)
+        device = {str(interface(cidr).network): NextHop("", vrf.name) for cidr in vrf.loopbacks}
+        yield Instance(node, vrf, {**near, **device}, behind, _static(net, node, vrf.name))
+    if node.imports or node.exports:
+        near, behind = local(net, node, None)
+        core = {port.name for port in net.ports[node.name] if net.is_core(port)}
+        near = {prefix: hop for prefix, hop in near.items() if hop.port not in core}
+        main = Vrf("", MAIN_TABLE, None, node.imports, node.exports)
+        yield Instance(node, main, near, behind, _static(net, node, None))
+
+
+def _static(net: Network, node: Node, vrf: str | None) -> Local:
+    given = (route for route in node.routes if route.vrf == vrf and route.dst and not route.labels)
+    return {static.prefix(route): static.hop(net, node, route) for route in given}
 
 
 def flows(known: Mapping[Key, Instance]) -> Flows:

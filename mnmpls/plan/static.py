@@ -18,14 +18,23 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
             routes.add_label(node.name, route.label, (_label_hop(net, node, route),), ttl.popped(route.ttl))
             continue
         table = MAIN_TABLE if route.vrf is None else tables[route.vrf]
-        dst = str(interface(destination(route)).network)
-        port = route.port or port_towards(net, node, route)
-        hop = NextHop(route.via, port, route.labels, ttl=ttl.pushed(route.ttl))
+        dst = prefix(route)
         if (table, dst) in seen:
-            routes.add(node.name, table, [dst], (hop,))
+            routes.add(node.name, table, [dst], (hop(net, node, route),))
         else:
-            routes.put(node.name, table, dst, (hop,))
+            routes.put(node.name, table, dst, (hop(net, node, route),))
         seen.add((table, dst))
+
+
+def prefix(route: StaticRoute) -> str:
+    """Where a route that is not of a label leads to, as a record spells it."""
+    return str(interface(destination(route)).network)
+
+
+def hop(net: Network, node: Node, route: StaticRoute) -> NextHop:
+    """The way that it takes."""
+    port = route.port or port_towards(net, node, route)
+    return NextHop(route.via, port, route.labels, ttl=ttl.pushed(route.ttl))
 
 
 def _label_hop(net: Network, node: Node, route: StaticRoute) -> NextHop:

@@ -41,7 +41,7 @@ def vpn_routes(
             ingresses = dict.fromkeys(_planned_ingresses(egress, keys, wanted, hand))
             carried[egress] = transport(net, routes, egress, labels.into, ingresses, edges)
     for (node, vrf), label in labels.vpn.items():
-        routes.add_label(node, label, (NextHop("", vrf),))
+        routes.add_label(node, label, (NextHop("", vrf or "lo"),))
     return carried, mute
 
 
@@ -60,7 +60,7 @@ def _import(
     news = {ip: [p for p in found if p not in importer.known] for ip, found in exporter.exports.items()}
     if node == exporter.node.name:
         for prefix in (prefix for found in news.values() for prefix in found):
-            hop = exporter.near.get(prefix) or exporter.behind.get(prefix)
+            hop = exporter.given.get(prefix) or exporter.near.get(prefix) or exporter.behind.get(prefix)
             routes.add(node, importer.table, [prefix], (hop,) if hop else ())
         return []
     ways = list(_ways(node, exporter.key, edges, labels, hand))

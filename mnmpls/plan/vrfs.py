@@ -20,7 +20,7 @@ def identified(lab: Lab) -> Lab:
 
 
 def _all_targets(lab: Lab) -> set[str]:
-    return {rt for node in lab.nodes for vrf in node.vrfs for rt in vrf.imports + vrf.exports}
+    return {rt for node in lab.nodes for has in node.tables for rt in has.imports + has.exports}
 
 
 def _free_pairs(used: set[str]) -> Iterator[str]:
@@ -54,8 +54,8 @@ def _completed(node: Node, targets: Mapping[str, tuple[tuple[str, ...], tuple[st
 
 
 def vpn_of(lab: Lab) -> dict[str, str]:
-    """Route target -> a name for its VPN: targets that any VRF mentions together belong to one VPN, within which
-    addresses are unique."""
+    """Route target -> a name for its VPN: targets that any VRF or main table mentions together belong to one VPN,
+    within which addresses are unique."""
     leader: dict[str, str] = {}
 
     def find(target: str) -> str:
@@ -65,8 +65,8 @@ def vpn_of(lab: Lab) -> dict[str, str]:
         return target
 
     for node in lab.nodes:
-        for vrf in node.vrfs:
-            mentioned = vrf.imports + vrf.exports
+        for has in node.tables:
+            mentioned = has.imports + has.exports
             for target in mentioned:
                 leader[find(target)] = find(mentioned[0])
     return {target: find(target) for target in list(leader)}

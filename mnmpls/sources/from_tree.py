@@ -22,7 +22,7 @@ import yaml
 
 from ..errors import Problem
 from ..model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
-from .keys import LAB, LINK, LSP, NODE, PORT, ROUTE, VRF
+from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, VRF
 from .reading import Entries, Notes, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
@@ -65,6 +65,8 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
     has = mapping(notes, where, node, NODE)
     if "role" not in has and (isinstance(node, yaml.MappingNode) or is_null(node)):
         notes.fault(where, node, f"{name} has no role: give it one of {', '.join(ROLES)}")
+    main = mapping(notes, f"{where}.main", has["main"], MAIN) if "main" in has else {}
+    imports, exports = _targets(notes, f"{where}.main", main)
     return Node(
         name,
         text(notes, f"{where}.role", has.get("role"), "host"),
@@ -75,6 +77,8 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         gateway=text(notes, f"{where}.gateway", has.get("gateway")),
         exec=texts(notes, f"{where}.exec", has.get("exec")),
         label_range=text(notes, f"{where}.label_range", has.get("label_range")),
+        imports=imports,
+        exports=exports,
     )
 
 
@@ -98,11 +102,16 @@ def _bare(notes: Notes, where: str, node: yaml.Node) -> str:
 
 def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
     has = mapping(notes, where, node, VRF)
-    both = texts(notes, f"{where}.rt", has.get("rt"))
-    imports = texts(notes, f"{where}.import", has.get("import"))
-    exports = texts(notes, f"{where}.export", has.get("export"))
+    imports, exports = _targets(notes, where, has)
     rd = text(notes, f"{where}.rd", has.get("rd")) or None
-    return Vrf(name, number(notes, f"{where}.table", has.get("table")), rd, both + imports, both + exports)
+    loopbacks = texts(notes, f"{where}.loopback", has.get("loopback"))
+    return Vrf(name, number(notes, f"{where}.table", has.get("table")), rd, imports, exports, loopbacks)
+
+
+def _targets(notes: Notes, where: str, has: Entries) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Route targets: those imported, those exported."""
+    both, imports, exports = (texts(notes, f"{where}.{key}", has.get(key)) for key in ("rt", "import", "export"))
+    return both + imports, both + exports
 
 
 def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:

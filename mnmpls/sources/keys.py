@@ -54,7 +54,11 @@ LAB: Keys = {
 NODE: Keys = {
     "role": _key({"enum": list(ROLES)}, "p: LSR; pe: has VRFs; ce: customer's router; host; bridge: a LAN"),
     "loopback": _key(TEXTS, "address on lo, or none; left out: planned for p and pe"),
-    "vrfs": _key(VRFS, "names of VRFs, or name: {table, rd, rt, import, export}; only at a pe"),
+    "vrfs": _key(VRFS, "names of VRFs, or name: {table, rd, rt, import, export, loopback}; only at a pe"),
+    "main": _key(
+        {"$ref": "#/$defs/main"},
+        "{rt, import, export}: route targets of the main table, for routes to and from VRFs; only at a pe",
+    ),
     "routes": _key(_list_of("route"), "static routes; they win over planned ones"),
     "sysctls": _key(SYSCTLS, "net.* settings of this node"),
     "gateway": _key(TEXT, "default gateway of a ce or host, or none; left out: planned"),
@@ -73,7 +77,10 @@ VRF: Keys = {
     "rt": _key(TEXTS, "route targets imported and exported, such as 65000:1; left out: one per VRF name"),
     "import": _key(TEXTS, "route targets imported only"),
     "export": _key(TEXTS, "route targets exported only"),
+    "loopback": _key(TEXTS, "address on the VRF's own device, or a list of them"),
 }
+
+MAIN: Keys = {key: VRF[key] for key in ("rt", "import", "export")}
 
 ROUTE: Keys = {
     "dst": _key(TEXT, "a prefix, or default"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model import ROLES
-from .keys import LAB, LINK, LSP, NODE, PORT, ROUTE, TEXT, TEXTS, VRF, Keys, Shape
+from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, TEXT, TEXTS, VRF, Keys, Shape
 
 NODE_KEY: Keys = {"node": {**TEXT, "description": "name of the node"}}
 
@@ -17,6 +17,7 @@ def schema() -> dict[str, object]:
         **_mapping(LAB, "nodes"),
         "$defs": {
             "node": {"anyOf": [{"enum": list(ROLES)}, _mapping(NODE, "role")]},
+            "main": _mapping(MAIN),
             "vrf": {"anyOf": [{"type": "null"}, _mapping(VRF)]},
             "route": {**_mapping(ROUTE), "anyOf": [{"required": ["dst"]}, {"required": ["label"]}]},
             "link": {

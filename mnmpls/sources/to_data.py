@@ -36,6 +36,7 @@ def _node(node: Node) -> Data:
         **_given(
             loopback=list(node.loopbacks),
             vrfs={vrf.name: vrf_data(vrf) for vrf in node.vrfs},
+            main=targets_data(node),
             routes=[route_data(route) for route in node.routes],
             sysctls=dict(node.sysctls),
             gateway=node.gateway or None,
@@ -46,9 +47,13 @@ def _node(node: Node) -> Data:
 
 
 def vrf_data(vrf: Vrf) -> Data:
-    apart: Mapping[str, object] = {"import": list(vrf.imports), "export": list(vrf.exports)}
-    targets = {"rt": list(vrf.imports)} if vrf.imports == vrf.exports else apart
-    return _given(table=vrf.table, rd=vrf.rd, **targets)
+    return _given(table=vrf.table, rd=vrf.rd, **targets_data(vrf), loopback=list(vrf.loopbacks))
+
+
+def targets_data(has: Vrf | Node) -> Data:
+    """Route targets, of a VRF or of a node's main table."""
+    apart: Mapping[str, object] = {"import": list(has.imports), "export": list(has.exports)}
+    return _given(**({"rt": list(has.imports)} if has.imports == has.exports else apart))
 
 
 def route_data(route: StaticRoute) -> Data:

@@ -22,7 +22,7 @@ def _optional(words: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
     return st.none() | words
 
 
-VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS)
+VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS, WORDS)
 LABEL = st.none() | NUMBER
 ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optional(NAME), LABEL, _maybe(WORD))
 SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.items()))
@@ -37,6 +37,8 @@ NODE = st.builds(
     _maybe(WORD),
     WORDS,
     _maybe(WORD),
+    WORDS,
+    WORDS,
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 PORT = st.builds(Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD))
