@@ -26,6 +26,9 @@ TTL_AS_SET = -1
 IPV6_METRIC = 1024
 """What the kernel writes for an IPv6 route without a metric (IP6_RT_PRIO_USER)."""
 
+IPV6_CONNECTED_METRIC = 256
+"""Of the route that an IPv6 address brings along (IP6_RT_PRIO_ADDRCONF)."""
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Sysctl:

@@ -193,7 +193,7 @@ def _captured(
 ) -> tuple[tuple[Hop, ...], str | None, tuple[Hop, ...], bool]:
     """The request's hops, who took it in, the reply's hops, and whether the reply came back."""
     found = seen.sightings
-    if any(one.node == src and one.port == "lo" and one.packet.kind == "reply" for one in found):
+    if any(one.node == src and one.port == "lo" and one.packet.kind == "request" for one in found):
         return (Hop(src, "deliver"),), src, (), seen.answered
     request = way(world.lab, found, "request", src)
     last = request[-1]

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from ..model import Lab
 from ..state import (
     EXPLICIT_NULLS,
+    IPV6_CONNECTED_METRIC,
     MAIN_TABLE,
     Address,
     Bridge,
@@ -25,8 +26,7 @@ from ..state import (
 from .vpn import Vpns
 
 _BITS = {4: 32, 6: 128}
-_CONNECTED_METRIC = {4: 0, 6: 256}
-"""Of the route that an address brings along (include/uapi/linux/ipv6_route.h, IP6_RT_PRIO_ADDRCONF)."""
+_CONNECTED_METRIC = {4: 0, 6: IPV6_CONNECTED_METRIC}
 
 
 class View:

@@ -1,4 +1,4 @@
-"""MTUs that the user left open: a wire's, and a tunnel's from what carries it."""
+"""MTUs that the user left open: a wire's with room for labels, and a tunnel's from what carries it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,74 @@ from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
 from .graph import Edge, Network, interfaces, network, search
 from .tunnels import overhead_bytes
 
-Mtus = dict[tuple[str, str], int]
-"""Node and port -> bytes."""
+LABEL_BYTES = 4
+"""A label stack entry (RFC 3032 2.1)."""
 
 
 def sized(lab: Lab) -> Lab:
-    """``lab`` (its tunnels underlaid) with an MTU on every port."""
-    links = tuple(map(_wire_sized, lab.links))
+    """``lab`` (its tunnels underlaid) with an MTU on every port. Wires that labels travel by have room for them, so
+    that what a customer's own wire takes gets through."""
+    net = network(lab)
+    room = LABEL_BYTES * most_labels(lab)
+    core = _core_ports(lab, net) if room else frozenset()
+
+    def wire(port: Port) -> Port:
+        if port.mtu_bytes is not None:
+            return port
+        return replace(port, mtu_bytes=DEFAULT_MTU_BYTES + (room if (port.node, port.name) in core else 0))
+
+    links = tuple(replace(k, a=wire(k.a), b=wire(k.b)) if k.is_wire else k for k in lab.links)
     if not all(link.is_wire for link in links):
         sizes = _Sizes(network(replace(lab, links=links)))
         links = tuple(link if link.is_wire else sizes.of(link) for link in links)
     return replace(lab, links=links)
 
 
-def _wire_sized(link: Link) -> Link:
-    a, b = (port if port.mtu_bytes is not None else replace(port, mtu_bytes=DEFAULT_MTU_BYTES) for port in link.ports)
-    return replace(link, a=a, b=b) if link.is_wire else link
+def _core_ports(lab: Lab, net: Network) -> frozenset[tuple[str, str]]:
+    """Where labels travel: routers' ports, and those of the bridges between them."""
+    found = {(port.node, port.name) for ports in net.ports.values() for port in ports if _is_labelled(net, port)}
+    bridged = [link for link in lab.links if any(net.role(port.node) == "bridge" for port in link.ports)]
+    while True:
+        bridges = {node for node, _ in found if net.role(node) == "bridge"}
+        more = {
+            (port.node, port.name)
+            for link in bridged
+            if any((port.node, port.name) in found for port in link.ports) or bridges & {p.node for p in link.ports}
+            for port in link.ports
+            if net.role(port.node) == "bridge"
+        }
+        if more <= found:
+            return frozenset(found)
+        found |= more
+
+
+def _is_labelled(net: Network, port: Port) -> bool:
+    return net.role(port.node) != "bridge" and net.is_core(port)
+
+
+def most_labels(lab: Lab) -> int:
+    """The deepest stack that the lab may put on a packet: that of its VPNs (one label for the VRF, one for the way, or
+    the only one of a path into a VRF), and what static routes push."""
+    own = [len(route.labels) for node in lab.nodes for route in node.routes if route.label is None]
+    grown = [len(route.labels) - 1 for node in lab.nodes for route in node.routes if route.label is not None]
+    paths = 1 if lab.lsps else 0
+    return max([_vpn_labels(lab), paths, *own]) + max([0, *grown])
+
+
+def _vpn_labels(lab: Lab) -> int:
+    pinned = {(*lsp.ends, lsp.vrf) for lsp in lab.lsps if lsp.vrf}
+    importers: dict[str, set[str]] = {}
+    for node in lab.nodes:
+        for target in {target for vrf in node.vrfs for target in vrf.imports}:
+            importers.setdefault(target, set()).add(node.name)
+    deepest = 0
+    for node in lab.nodes:
+        for vrf in node.vrfs:
+            others = {name for target in vrf.exports for name in importers.get(target, ())} - {node.name}
+            if any((name, node.name, vrf.name) not in pinned for name in others):
+                return 2
+            deepest = max(deepest, bool(others))
+    return deepest
 
 
 class _Sizes:

@@ -19,6 +19,7 @@ class Routes:
     def __init__(self) -> None:
         self._ip: dict[str, dict[int, dict[str, Hops]]] = defaultdict(lambda: defaultdict(dict))
         self._labels: dict[str, dict[int, Hops]] = defaultdict(dict)
+        self._metrics: dict[tuple[str, int, str], int] = {}
         self._ttls: dict[tuple[str, int], str] = {}
 
     def add(self, node: str, table: int, dsts: Iterable[str], hops: Hops) -> None:
@@ -28,9 +29,11 @@ class Routes:
             for dst in dsts:
                 here[dst] = merged((here[dst], hops)) if dst in here else hops
 
-    def put(self, node: str, table: int, dst: str, hops: Hops) -> None:
+    def put(self, node: str, table: int, dst: str, hops: Hops, metric: int | None = None) -> None:
         """``hops`` and no others: what a user gives wins over what was planned."""
         self._ip[node][table][dst] = hops
+        if metric is not None:
+            self._metrics[node, table, dst] = metric
 
     def add_label(self, node: str, label: int, hops: Hops, ttl: str = "") -> None:
         if hops:
@@ -42,7 +45,8 @@ class Routes:
     def of(self, node: str) -> Iterator[Record]:
         for table, found in self._ip[node].items():
             for dst, hops in found.items():
-                yield Route(table, dst, hops, "unicast", IPV6_METRIC if ":" in dst else 0)
+                metric = self._metrics.get((node, table, dst), IPV6_METRIC if ":" in dst else 0)
+                yield Route(table, dst, hops, "unicast", metric)
         for label, hops in self._labels[node].items():
             yield LabelRoute(label, hops, self._ttls.get((node, label), ""))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model import Node, StaticRoute
-from ..state import MAIN_TABLE, NextHop
+from ..state import IPV6_CONNECTED_METRIC, MAIN_TABLE, NextHop
 from . import ttl
 from .graph import Network, interface, interfaces
 from .routes import Routes, destination
@@ -22,7 +22,7 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
         if (table, dst) in seen:
             routes.add(node.name, table, [dst], (hop(net, node, route),))
         else:
-            routes.put(node.name, table, dst, (hop(net, node, route),))
+            routes.put(node.name, table, dst, (hop(net, node, route),), _metric(net, node, dst))
         seen.add((table, dst))
 
 
@@ -35,6 +35,12 @@ def hop(net: Network, node: Node, route: StaticRoute) -> NextHop:
     """The way that it takes."""
     port = route.port or port_towards(net, node, route)
     return NextHop(route.via, port, route.labels, ttl=ttl.pushed(route.ttl))
+
+
+def _metric(net: Network, node: Node, dst: str) -> int | None:
+    """Before the route that an address brings along, which for IPv4 a route of ours just replaces."""
+    own = (str(cidr.network) for port in net.ports[node.name] for cidr in interfaces(port))
+    return IPV6_CONNECTED_METRIC - 1 if ":" in dst and dst in own else None
 
 
 def _label_hop(net: Network, node: Node, route: StaticRoute) -> NextHop:

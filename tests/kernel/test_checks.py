@@ -260,23 +260,22 @@ def test_a_wire_that_is_too_narrow_is_named(running: Running) -> None:
         "c2h1 -> c2h3 (88.2.1.3)",
         "c2h3 -> c2h1 (88.1.1.1)",
     }
-    assert all(one.ok and one.expected == "1496 bytes pass, 1497 do not" for one in sizes.values())
+    assert all(one.ok and one.expected == "1500 bytes pass, 1501 do not" for one in sizes.values())
     running.ip("p", "link", "set", "p-pe2-eth", "mtu", "1400")
     bad = check(running.lab, running.records, running.namespaces).of("mtu", ok=False)
     assert {(one.subject[2:4], one.node, one.seen) for one in bad} == {
-        ("h1", "p", "1496 bytes do not pass: it ends at p"),
-        ("h3", "pe2", "1496 bytes do not pass: lost between pe2 and p"),  # whose port there takes no more than it sends
+        ("h1", "p", "1500 bytes do not pass: it ends at p"),
+        ("h3", "pe2", "1500 bytes do not pass: lost between pe2 and p"),  # whose port there takes no more than it sends
     }
 
 
 def test_a_wire_that_is_too_wide_is_named(running: Running) -> None:
     """A byte more than planned must not pass: where it does, the hop that was to stop it is told."""
-    for node, port in (("pe1", "pe1-p-eth"), ("p", "p-pe1-eth"), ("p", "p-pe2-eth"), ("pe2", "pe2-p-eth")):
-        running.ip(node, "link", "set", port, "mtu", "1600")
+    for port in (port for link in running.lab.links for port in link.ports):
+        running.ip(port.node, "link", "set", port.name, "mtu", "1600")
     bad = check(running.lab, running.records, running.namespaces).of("mtu", ok=False)
     assert {(one.node, one.seen) for one in bad} == {
-        ("pe1", "1496 bytes pass, 1497 do, too"),
-        ("pe2", "1496 bytes pass, 1497 do, too"),
+        (host, "1500 bytes pass, 1501 do, too") for host in ("c1h1", "c1h3", "c2h1", "c2h3")
     }
 
 

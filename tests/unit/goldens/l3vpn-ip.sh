@@ -31,8 +31,8 @@ ip netns add c2h3
 ip netns add c2h4
 
 # Every wire is a veth pair: what goes in at one end comes out at the other.
-ip link add name pe1-p-eth mtu 1500 netns pe1 type veth peer name p-pe1-eth mtu 1500 netns p
-ip link add name p-pe2-eth mtu 1500 netns p type veth peer name pe2-p-eth mtu 1500 netns pe2
+ip link add name pe1-p-eth mtu 1504 netns pe1 type veth peer name p-pe1-eth mtu 1504 netns p
+ip link add name p-pe2-eth mtu 1504 netns p type veth peer name pe2-p-eth mtu 1504 netns pe2
 ip link add name c1e1-pe1-eth mtu 1500 netns c1e1 type veth peer name pe1-c1e1-eth mtu 1500 netns pe1
 ip link add name c1e1-eth mtu 1500 netns c1e1 type veth peer name br11-c1e1-eth mtu 1500 netns br11
 ip link add name c1h1-eth mtu 1500 netns c1h1 type veth peer name br11-c1h1-eth mtu 1500 netns br11
@@ -54,8 +54,8 @@ ip link add name c2h4-eth mtu 1500 netns c2h4 type veth peer name br22-c2h4-eth 
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n p link set dev lo mtu 65536 up
 # the wires' ends: up
-ip -n p link set dev p-pe1-eth mtu 1500 up
-ip -n p link set dev p-pe2-eth mtu 1500 up
+ip -n p link set dev p-pe1-eth mtu 1504 up
+ip -n p link set dev p-pe2-eth mtu 1504 up
 # a router passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec p sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
@@ -97,7 +97,7 @@ ip -n pe1 link set dev lo mtu 65536 up
 # the wires' ends: up
 ip -n pe1 link set dev pe1-c1e1-eth mtu 1500 up
 ip -n pe1 link set dev pe1-c2e1-eth mtu 1500 up
-ip -n pe1 link set dev pe1-p-eth mtu 1500 up
+ip -n pe1 link set dev pe1-p-eth mtu 1504 up
 # a router passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec pe1 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
@@ -160,7 +160,7 @@ ip -n pe2 link set dev lo mtu 65536 up
 # the wires' ends: up
 ip -n pe2 link set dev pe2-c1e2-eth mtu 1500 up
 ip -n pe2 link set dev pe2-c2e2-eth mtu 1500 up
-ip -n pe2 link set dev pe2-p-eth mtu 1500 up
+ip -n pe2 link set dev pe2-p-eth mtu 1504 up
 # a router passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec pe2 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
