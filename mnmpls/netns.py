@@ -92,9 +92,10 @@ class LabNodes(Mapping[str, RunningNode]):
     def namespaces(self) -> dict[str, Namespace]:
         return {name: node.namespace for name, node in self._nodes.items()}
 
-    def check(self) -> checks.Report:
-        """Reachability, isolation, labels on the wire, drift: see mnmpls.checks."""
-        return checks.check(self.lab, self.records, self.namespaces)
+    def check(self, limit_s: float = checks.LIMIT_S) -> checks.Report:
+        """Reachability, isolation, labels on the wire, MTU, drift: see mnmpls.checks. What does not fit into the time
+        limit is left out, and the report's notes say so."""
+        return checks.check(self.lab, self.records, self.namespaces, limit_s)
 
     def probe(self) -> tuple[reach.Result, ...]:
         """Who answers whom."""

@@ -25,24 +25,24 @@ from ..sources import data, from_data, load
 from .naming import again_inside, in_guest, name_of
 
 _AWAITED = "MNMPLS_AWAITED"
-"""Environment of ``up`` in a guest: somebody outside waits for guests.READY."""
+"""Environment of ``up`` in a guest: somebody outside waits for guests.READY, since when (seconds since the epoch)."""
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
 
 
 def verb_up(options: Namespace) -> int:
-    began = time.monotonic()
+    began = float(os.environ.get(_AWAITED) or time.time())
     lab = complete(load(options.file))
     lab = replace(lab, name=options.name or lab.name)
     exec_lines = _exec_allowed(lab, options.allow_exec)
     choice = kernel_choice.choice_for(lab, options.kernel)
     if choice.name != "host":
-        return _up_in_guest(choice, lab, options, exec_lines)
+        return _up_in_guest(choice, lab, options, exec_lines, began)
     with registry.claim(lab.name) as listener:
         what = live.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
 
         def say(problem: str) -> None:
-            _say_up(lab, problem, options, time.monotonic() - began)
+            _say_up(lab, problem, options, time.time() - began)
 
         if options.foreground:
             live.hold(lab, lab.name, listener, what, say)
@@ -52,7 +52,7 @@ def verb_up(options: Namespace) -> int:
     return 1 if problem else 0
 
 
-def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines: bool) -> int:
+def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines: bool, began: float) -> int:
     """The same in a guest: there the lab stays in the foreground, and it is the guest that stays or not."""
     words = ["up", os.path.realpath(options.file), "--name", lab.name, "--foreground", "--wait", f"{options.wait:g}"]
     switches = {"--json": options.json, "--netns": options.netns, "--allow-exec": exec_lines}
@@ -63,7 +63,7 @@ def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines
         env = {guests.WHY: choice.why}
         if options.foreground:
             return guests.run(choice, argv, env, offer=offer)
-        _, status = guests.start(choice, argv, offer, {**env, _AWAITED: "1"})
+        _, status = guests.start(choice, argv, offer, {**env, _AWAITED: str(began)})
     return status
 
 

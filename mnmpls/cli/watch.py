@@ -15,13 +15,18 @@ from ..checks import pcap
 from ..errors import UsageError
 from .naming import again_inside, in_guest, name_of
 
+_LONG_S = 86400.0
+_SHARE = 0.75
+"""Of the time limit, for the check itself: the rest is for the start, and for what it does not interrupt."""
+
 
 def verb_check(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
     with live.join(name) as lab:
-        report = reduce(add, (part.check() for part in lab.parts))
+        share_s = (options.timeout or _LONG_S) * _SHARE / len(lab.parts)
+        report = reduce(add, (part.check(share_s) for part in lab.parts))
     if options.junit:
         print(report.junit(f"mnmpls check {name}"), end="")
         return 0 if report.ok else 1
