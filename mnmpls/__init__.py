@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
         return load
     if name == "run":
-        from .live import run
+        from .live.owned import run
 
         return run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

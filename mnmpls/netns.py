@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
 
 from . import checks
 from .apply import Difference, apply
 from .checks import reach, trace
-from .errors import LabError, Problem, nearest
+from .errors import nearest
 from .kernel import Namespace, Wire, wires
 from .model import Lab, Port
+from .node import NoSuchNode, RunningNode
 from .plan import complete, records
 from .plan.origins import located
 from .processes import Processes, run_lines
 from .state import Record
-from .vrf import in_vrf
 
 _AGAIN_S = 0.2
 _SHOWN = 10
 _Wire = tuple[Port, Port]
-
-
-class NoSuchNode(LabError):
-    """A name that no node of the lab has."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__([Problem("", text)])
-
-
-class RunningNode:
-    """One node of a running lab."""
-
-    def __init__(self, name: str, namespace: Namespace, processes: Processes) -> None:
-        self.name, self.namespace, self._processes = name, namespace, processes
-
-    def popen(self, argv: Sequence[str], *, vrf: str = "", **how: Any) -> subprocess.Popen[Any]:
-        """Start ``argv`` in the node, its IP sockets in ``vrf`` if one is given; ``how`` is subprocess.Popen's. It ends
-        with the lab. Raises LabError for an unknown VRF, OSError as Popen; in a VRF, a program that is not there ends
-        with status 127 instead, and one that cannot be run with 126."""
-        words = in_vrf(self.name, self.namespace, vrf, argv) if vrf else list(argv)
-        return self._processes.spawn(words, self.namespace.fd, **how)
-
-    def run(
-        self, argv: Sequence[str], *, vrf: str = "", timeout_s: float | None = None, check: bool = False, **how: Any
-    ) -> subprocess.CompletedProcess[str]:
-        """Run ``argv`` as ``popen`` to its end; its output as text. Raises subprocess.TimeoutExpired when it takes
-        longer than ``timeout_s`` (it is killed then) and, with ``check``, CalledProcessError for a status but 0."""
-        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True, **how}
-        with self.popen(argv, vrf=vrf, **how) as process:
-            try:
-                out, err = process.communicate(timeout=timeout_s)
-            except BaseException:
-                process.kill()
-                raise
-        done = subprocess.CompletedProcess(list(argv), process.returncode, out, err)
-        if check:
-            done.check_returncode()
-        return done
 
 
 class LabNodes(Mapping[str, RunningNode]):

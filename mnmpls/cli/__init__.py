@@ -15,8 +15,9 @@ from .parser import parse
 
 ROOMS = {
     "guest": "guest",
+    "exec": "inside",
     "completion": "completion",
-    **dict.fromkeys(("up", "down", "list", "exec", "apply"), "labs"),
+    **dict.fromkeys(("up", "down", "list", "apply"), "labs"),
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
     "doctor": "doctor",
     **dict.fromkeys(("plan", "graph", "schema", "convert"), "show"),

@@ -6,28 +6,24 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 
-from .. import guests, kernel_choice, live, registry
+from .. import guests, kernel_choice, registry
 from ..errors import MnmplsError, UsageError
 from ..export.table import table
+from ..live import finding, holder
 from ..model import Lab
-from ..netns import RunningNode
 from ..plan import complete
-from ..processes import die_with_parent, require_exec_allowed
+from ..processes import require_exec_allowed
 from ..sources import data, from_data, load
-from .naming import again_inside, in_guest, name_of
+from .naming import again_inside, name_of
 
 _AWAITED = "MNMPLS_AWAITED"
 """Environment of ``up`` in a guest: somebody outside waits for guests.READY, since when (seconds since the epoch)."""
-
-_NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
 
 
 def verb_up(options: Namespace) -> int:
@@ -39,15 +35,15 @@ def verb_up(options: Namespace) -> int:
     if choice.name != "host":
         return _up_in_guest(choice, lab, options, exec_lines, began)
     with registry.claim(lab.name) as listener:
-        what = live.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
+        what = holder.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
 
         def say(problem: str) -> None:
             _say_up(lab, problem, options, time.time() - began)
 
         if options.foreground:
-            live.hold(lab, lab.name, listener, what, say)
+            holder.hold(lab, lab.name, listener, what, say)
             return 0
-        problem = live.start(lab, lab.name, listener, what)
+        problem = holder.start(lab, lab.name, listener, what)
     say(problem)
     return 1 if problem else 0
 
@@ -113,7 +109,7 @@ def verb_down(options: Namespace) -> int:
 def _runtime(name: str) -> str:
     """What the owner says; nothing if it is silent."""
     try:
-        return live.about(name).runtime
+        return finding.about(name).runtime
     except MnmplsError:
         return ""
 
@@ -125,7 +121,7 @@ def _end(name: str, pid: int, runtime: str, limit_s: float) -> None:
     except ProcessLookupError:
         return
     try:
-        if runtime == live.GUEST:
+        if runtime == finding.GUEST:
             signal.pidfd_send_signal(owner, signal.SIGTERM)
         elif runtime:
             with suppress(MnmplsError):
@@ -138,7 +134,7 @@ def _end(name: str, pid: int, runtime: str, limit_s: float) -> None:
 
 
 def verb_list(options: Namespace) -> int:
-    running, silent = live.labs()
+    running, silent = finding.labs()
     if options.json:
         print(json.dumps([asdict(each) for each in running]))
     elif running:
@@ -160,51 +156,15 @@ def _ago(since: float) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds % 60:02}s"
 
 
-def verb_exec(options: Namespace) -> int:
-    if not options.command:
-        raise UsageError("exec: no command given (mnmpls exec LAB NODE -- CMD …)")
-    name = name_of(options.lab)
-    if in_guest(name):
-        return again_inside(name, options.words, writes=True)
-    with live.join(name) as lab:
-        return _run_attached(lab.node(options.node), options.command, options.vrf)
-
-
-def _run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
-    """With our terminal and our streams themselves, so that nothing has to be carried to and fro. Ctrl-C and its like
-    reach the command by the terminal; what others send to us is passed on. It dies with us, and with its lab."""
-    process: subprocess.Popen[bytes] | None = None
-
-    def pass_on(number: int, _: object) -> None:
-        if process and number in (signal.SIGTERM, signal.SIGHUP):
-            process.send_signal(number)
-
-    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, pass_on) for number in numbers}
-    try:
-        process = node.popen(argv, vrf=vrf, start_new_session=False, preexec_fn=die_with_parent)
-        status = process.wait()
-    except OSError as error:
-        print(f"mnmpls: {node.name}: {argv[0]}: {error.strerror}", file=sys.stderr)
-        return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUNNABLE
-    finally:
-        if process and process.poll() is None:
-            process.kill()
-            process.wait()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return status if status >= 0 else 128 - status
-
-
 def verb_apply(options: Namespace) -> int:
     name = name_of(options.lab)
-    about = live.about(name)
+    about = finding.about(name)
     file = options.file or about.file
     if not file:
         raise UsageError(f"lab {name!r} was not started from a file: say which file it shall be like")
     wanted = from_data(json.load(sys.stdin)) if file == "-" else load(file)
     lab = replace(complete(wanted), name=name)
-    if about.runtime == live.GUEST:
+    if about.runtime == finding.GUEST:
         return again_inside(name, ["apply", name, "-", *(["--json"] if options.json else [])], json.dumps(data(lab)))
     done = registry.ask(name, {"apply": data(lab)}, options.timeout or 1e6)["nodes"]
     if options.json:

@@ -7,7 +7,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from .. import guests, live, registry
+from .. import registry
+from ..live import finding
 
 
 def name_of(given: str) -> str:
@@ -17,7 +18,7 @@ def name_of(given: str) -> str:
         return given
     if "/" in given or os.path.exists(given):
         file = os.path.realpath(given)
-        same = [each.name for each in live.labs()[0] if each.file == file]
+        same = [each.name for each in finding.labs()[0] if each.file == file]
         if len(same) == 1:
             return same[0]
         if same:
@@ -28,7 +29,7 @@ def name_of(given: str) -> str:
 
 
 def in_guest(name: str) -> bool:
-    return live.about(name).runtime == live.GUEST
+    return finding.about(name).runtime == finding.GUEST
 
 
 def again_inside(
@@ -44,4 +45,6 @@ def again_inside(
             os.dup2(file.fileno(), 0)
     if stdout != 1:
         os.dup2(stdout, 1)
-    return guests.run_in_lab(name, [sys.executable, "-m", "mnmpls", *words], writes=writes)
+    from ..guests import run_in_lab  # not for those who never get here: it takes as long as all the rest
+
+    return run_in_lab(name, [sys.executable, "-m", "mnmpls", *words], writes=writes)

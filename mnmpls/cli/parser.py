@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ..guests import GUESTS, KERNELS
+from ..kernels import GUESTS, KERNELS
 
 GUEST_ABOUT = (
     "it sees this machine's files; the current folder is written through to the host, all else that is written is "

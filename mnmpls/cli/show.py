@@ -9,13 +9,14 @@ from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import live, registry
+from .. import registry
 from ..errors import UsageError, nearest
 from ..export.convert import WRITERS
 from ..export.graph import graph
 from ..export.ip_commands import ip_commands
 from ..export.plan_data import plan_data
 from ..export.plan_text import plan_text
+from ..live.joining import join
 from ..model import Lab
 from ..plan import complete, records
 from ..sources import SOURCES, load, schema
@@ -28,7 +29,7 @@ def _lab(given: str) -> tuple[Lab, Mapping[str, frozenset[Record]]]:
     if Path(given).suffix in SOURCES or os.path.exists(given) or given not in registry.names():
         lab = complete(load(given))
         return lab, records(lab)
-    with live.join(given) as joined:
+    with join(given) as joined:
         if len(joined.parts) != 1:
             raise UsageError(f"lab {given!r} falls apart into {len(joined.parts)} labs that are not connected")
         return joined.parts[0].lab, joined.parts[0].records

@@ -10,9 +10,11 @@ from functools import reduce
 from operator import add
 from typing import BinaryIO
 
-from .. import checks, live
+from .. import checks
 from ..checks import pcap
 from ..errors import UsageError
+from ..live.finding import node
+from ..live.joining import join
 from .naming import again_inside, in_guest, name_of
 
 _LONG_S = 86400.0
@@ -24,7 +26,7 @@ def verb_check(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with live.join(name) as lab:
+    with join(name) as lab:
         share_s = (options.timeout or _LONG_S) * _SHARE / len(lab.parts)
         report = reduce(add, (part.check(share_s) for part in lab.parts))
     if options.junit:
@@ -37,7 +39,7 @@ def verb_drift(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with live.join(name) as lab:
+    with join(name) as lab:
         found = (checks.drift(part.records, part.namespaces) for part in lab.parts)
         report = checks.Report(tuple(finding for part in found for finding in part))
     return _say(report, options)
@@ -52,7 +54,7 @@ def verb_trace(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with live.join(name) as lab:
+    with join(name) as lab:
         way = lab.part(options.src, options.dst).trace(options.src, options.dst)
     print(json.dumps(way.data()) if options.json else way.text())
     return 0 if way.ok else 1
@@ -65,9 +67,9 @@ def verb_capture(options: Namespace) -> int:
             words = ["capture", name, options.node, options.port, "-c", str(options.count)]
             words += ["--timeout", f"{options.seconds:g}"]
             return again_inside(name, words, stdout=out.fileno())
-        with live.join(name) as lab:
+        with node(name, options.node) as one:
             count, seconds = options.count or None, options.seconds or None
-            written = pcap.record(lab.node(options.node).namespace, options.port, out, count, seconds)
+            written = pcap.record(one.namespace, options.port, out, count, seconds)
     print(f"{written} packets of {options.node}'s {options.port}", file=sys.stderr)
     return 0
 

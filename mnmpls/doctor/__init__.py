@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from .. import live, programs
+from .. import programs
 from ..errors import MnmplsError
 from ..guests import GUESTS, host, inside, unfit
+from ..live import finding
 from ..live.ipnetns import FOLDER
 from ..model import Lab
 from ..state import Record
@@ -86,7 +87,7 @@ def _guests(wanted: frozenset[str], boot_s: float) -> Iterator[Item]:
 
 def _labs() -> Iterator[Item]:
     try:
-        running, silent = live.labs()
+        running, silent = finding.labs()
     except MnmplsError as error:
         running, silent = (), (str(error),)
     for about in running:

@@ -21,16 +21,15 @@ from mnmpls.guests.runner import run as run_in
 from mnmpls.guests.session import Command
 from mnmpls.guests.visit import run_in_lab
 from mnmpls.guests.visitors import Offer
+from mnmpls.kernels import KERNELS
 
 __all__ = [
-    "GUESTS", "KERNELS", "READY", "WHY", "Choice", "Offer", "choose", "choose_guest", "inside", "run", "run_in_lab",
+    "GUESTS", "READY", "WHY", "Choice", "Offer", "choose", "choose_guest", "inside", "run", "run_in_lab",
     "start",
 ]  # fmt: skip
 
 GUESTS: dict[str, Backend] = {"uml": uml.BACKEND, "qemu": qemu.BACKEND}
-"""Guest kernels, the quickest first."""
-
-KERNELS = ("host", *GUESTS)
+"""In the order of mnmpls.kernels.GUESTS."""
 
 def setting(name: str, otherwise: int) -> int:
     """A whole number from the environment, such as MNMPLS_MEMORY_MIB or MNMPLS_HANG_S."""

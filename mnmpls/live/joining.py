@@ -1,58 +1,18 @@
-"""The other side: find a running lab by its name and use its nodes."""
+"""The other side: a running lab of another process, whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from .. import registry
 from ..errors import MnmplsError, nearest
 from ..kernel import Namespace
-from ..netns import LabNodes, NoSuchNode, RunningNode
+from ..netns import LabNodes
+from ..node import NoSuchNode
 from ..processes import Processes
 from ..sources import from_data
-
-GUEST = "guest"
-"""The runtime of a lab whose owner is a guest's runner: what is asked of it has to be asked inside."""
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """A running lab. ``runtime`` is namespaces, mininet or guest; ``since`` in seconds since the epoch."""
-
-    name: str
-    kernel: str
-    pid: int
-    since: float
-    runtime: str = GUEST
-    file: str = ""
-    nodes: int = 0
-
-
-def about(name: str) -> About:
-    """Raises NotRunning."""
-    known = registry.ask(name, {"about": True})
-    return About(**{key: value for key, value in known.items() if key in About.__slots__})
-
-
-def labs() -> tuple[tuple[About, ...], tuple[str, ...]]:
-    """All labs that run here for us, and what to say about those that did not answer."""
-
-    def one(name: str) -> About | str | None:
-        try:
-            return about(name)
-        except (registry.NotRunning, registry.NotYours):
-            return None  # it ended meanwhile, or is somebody else's business
-        except MnmplsError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(one, registry.names()))
-    running = tuple(each for each in found if isinstance(each, About))
-    return running, tuple(each for each in found if isinstance(each, str))
 
 
 class Joined:
@@ -78,9 +38,6 @@ class Joined:
             if all(node in part for node in nodes):
                 return part
         raise NoSuchNode(f"{' and '.join(nodes)} are not connected")
-
-    def node(self, name: str) -> RunningNode:
-        return self.part(name)[name]
 
     def close(self) -> None:
         for part in self.parts:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import suppress
-
 from .. import registry
 from ..errors import CheckFailed
 from ..kernel_choice import ensure_kernel_for
 from ..model import Lab
 from ..netns import RunningLab
 from ..processes import require_exec_allowed
-from .serving import answers_of, serve_beside
+from .serving import answers_of, serve_beside, stop_serving
 
 
 def run(lab: Lab, *, wait_s: float = 30.0, allow_exec: bool = False, file: str = "") -> RunningLab:
@@ -40,11 +37,4 @@ def run(lab: Lab, *, wait_s: float = 30.0, allow_exec: bool = False, file: str =
 def offer(running: RunningLab, file: str) -> None:
     name, listener = registry.claim_free(running.lab.name)
     serve_beside(listener, answers_of(name, "python", file, lambda: [running]))
-    running.beside.callback(close, listener)
-
-
-def close(listener: socket.socket) -> None:
-    """Wakes the thread that waits on it, too."""
-    with suppress(OSError):
-        listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    running.beside.callback(stop_serving, listener)

@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from .. import registry
-from ..errors import MnmplsError
+from ..errors import MnmplsError, nearest
 from ..kernel import Namespace
 from ..model import Lab
+from ..node import NoSuchNode
 from ..processes import Processes
 from ..sources import data
 
@@ -46,11 +47,23 @@ def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Serv
             "nodes": sum(len(part.namespaces) for part in parts()),
         }  # fmt: skip
 
-    return {"about": about, "lab": lambda _: {"parts": [_part(part) for part in parts()]}}
+    def node(request: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = request["node"]
+        for part in parts():
+            if wanted in part.namespaces:
+                return {"namespace": _path(part.namespaces[wanted]), "processes": part.processes.path()}
+        known = [each for part in parts() for each in part.namespaces]
+        raise NoSuchNode(f"lab {name!r} has no node {wanted!r}; {nearest(str(wanted), known)}")
+
+    return {"about": about, "node": node, "lab": lambda _: {"parts": [_part(part) for part in parts()]}}
+
+
+def _path(namespace: Namespace) -> str:
+    return f"/proc/{os.getpid()}/fd/{namespace.fd}"
 
 
 def _part(part: Served) -> dict[str, Any]:
-    paths = {name: f"/proc/{os.getpid()}/fd/{namespace.fd}" for name, namespace in part.namespaces.items()}
+    paths = {name: _path(namespace) for name, namespace in part.namespaces.items()}
     return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path()}
 
 
@@ -87,3 +100,10 @@ def serve_beside(listener: socket.socket, answers: Mapping[str, Answer]) -> None
 
     listener.listen(_CALLERS)
     threading.Thread(target=loop, name="lab's door", daemon=True).start()
+
+
+def stop_serving(listener: socket.socket) -> None:
+    """Wakes the thread that waits on it, too."""
+    with suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()

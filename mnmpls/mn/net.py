@@ -13,10 +13,10 @@ import mininet.net as stock
 from mininet.log import error, info, output
 from mininet.term import makeTerms
 
-from .. import live
 from ..checks import reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_kernel_for, ensure_root
+from ..live.serving import stop_serving
 from ..phases import mark
 from ..processes import run_lines
 from . import iperf
@@ -128,7 +128,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             return
         LIVE.discard(self)
         if self.offered:
-            live.close(self.offered)
+            stop_serving(self.offered)
         for node in self.values():
             let_go(node)
         if self.switches or self.controllers:

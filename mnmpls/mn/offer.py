@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import live, registry
+from .. import registry
 from ..kernel import Namespace
+from ..live.serving import Served, answers_of, serve_beside
 from ..model import Lab
 from ..processes import Processes
 from .graph import lab_name
@@ -29,9 +30,9 @@ def offer(net: Any) -> socket.socket | None:
     if not any(hasattr(host, "role") for host in net.hosts):
         return None
     name, listener = registry.claim_free(lab_name(net.topo))
-    live.serve_beside(listener, live.answers_of(name, "mininet", "", lambda: parts(net)))
+    serve_beside(listener, answers_of(name, "mininet", "", lambda: parts(net)))
     return listener
 
 
-def parts(net: Any) -> list[live.Served]:
+def parts(net: Any) -> list[Served]:
     return [Part(plan.lab, plan.namespaces, PROCESSES) for plan in net.planned()]

@@ -12,7 +12,7 @@ import pytest
 
 from ..errors import LabError, MnmplsError, Problem, UsageError
 from ..guests import host
-from ..live import run
+from ..live.owned import run
 from ..model import Lab
 from ..netns import RunningLab
 from ..plan import complete, records

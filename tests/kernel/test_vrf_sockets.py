@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from mnmpls.errors import LabError
-from mnmpls.netns import RunningLab, RunningNode
+from mnmpls.netns import RunningLab
+from mnmpls.node import RunningNode
 from mnmpls.sources import from_data
 from mnmpls.vrf import in_vrf
 

@@ -1,0 +1,53 @@
+"""The verb that runs a command in a node. It takes in little: people wait for its start."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from ..errors import UsageError
+from ..live.finding import node
+from ..node import RunningNode
+from ..processes import die_with_parent
+from .naming import again_inside, in_guest, name_of
+
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
+
+
+def verb_exec(options: Namespace) -> int:
+    if not options.command:
+        raise UsageError("exec: no command given (mnmpls exec LAB NODE -- CMD …)")
+    name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words, writes=True)
+    with node(name, options.node) as one:
+        return _run_attached(one, options.command, options.vrf)
+
+
+def _run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
+    """With our terminal and our streams themselves, so that nothing has to be carried to and fro. Ctrl-C and its like
+    reach the command by the terminal; what others send to us is passed on. It dies with us, and with its lab."""
+    process: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: object) -> None:
+        if process and number in (signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        process = node.popen(argv, vrf=vrf, start_new_session=False, preexec_fn=die_with_parent)
+        status = process.wait()
+    except OSError as error:
+        print(f"mnmpls: {node.name}: {argv[0]}: {error.strerror}", file=sys.stderr)
+        return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUNNABLE
+    finally:
+        if process and process.poll() is None:
+            process.kill()
+            process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
