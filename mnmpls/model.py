@@ -7,7 +7,7 @@ in which nothing is open. Sources (YAML, a Mininet node graph) make a Lab; every
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .errors import Problem
 
@@ -102,6 +102,10 @@ class Link:
     def ports(self) -> tuple[Port, Port]:
         return self.a, self.b
 
+    def between(self, a: Port, b: Port) -> Link:
+        """The same link with these ends; itself where they are its own."""
+        return self if a is self.a and b is self.b else replace(self, a=a, b=b)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -180,6 +184,10 @@ class Lab:
         """``path`` for a sentence, with its line where the lab's text has one: ``at links[2].a (line 14)``."""
         line = self.place(path).rpartition(":")[2]
         return f"at {path} (line {line})" if line.isdigit() else f"at {path}"
+
+    @property
+    def has_tunnels(self) -> bool:
+        return not all(link.is_wire for link in self.links)
 
     def node(self, name: str) -> Node:
         """Raises KeyError for a name that is not in the lab."""

@@ -11,8 +11,7 @@ from ..state import Record
 from . import alloc
 from .addresses import addressed, with_gateways
 from .assembly import assemble
-from .check import problems, problems_of_meaning
-from .graph import network
+from .check import problems, problems_of_meaning, problems_of_shape
 from .link_locals import with_link_locals
 from .lsps import with_labels
 from .mtus import sized
@@ -27,13 +26,15 @@ __all__ = ["complete", "l3vpn", "problems", "records"]
 def complete(lab: Lab) -> Lab:
     """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing.
     Raises LabError with every problem there is."""
-    _refuse(problems(lab))
-    done = named(_with_platform_labels(lab))
-    done = sized(underlaid(addressed(identified(with_labels(done, network(done))))))
+    _refuse(problems_of_shape(lab))
+    given = _with_platform_labels(lab)
+    _refuse(problems_of_meaning(given))
+    done = underlaid(addressed(identified(with_labels(named(given)))))
     done = with_link_locals(with_gateways(done))
-    if done != lab:
-        _refuse(problems_of_meaning(done))
-    return done
+    whole = sized(done)
+    if done != given or lab.has_tunnels:  # what was planned may not fit what is given
+        _refuse(problems_of_meaning(whole))
+    return whole
 
 
 def _refuse(found: tuple[Problem, ...]) -> None:

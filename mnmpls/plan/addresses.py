@@ -23,20 +23,25 @@ def addressed(lab: Lab) -> Lab:
     """``lab`` (ports named, VRFs identified) with addresses everywhere; raises LabError when a range is used up."""
     try:
         lab = _with_loopbacks(lab)
-        net = network(lab)
-        subnets = _subnets(lab, net)
+        planned = _planned(lab)
     except alloc.PoolEmpty as empty:
         path = "nodes" if empty.pools == alloc.LOOPBACKS else "links"
         raise LabError([Problem(path, str(empty), lab.place(path))]) from empty
-    planned = _port_addresses(lab, net, subnets)
-    links = (replace(k, a=_filled(k.a, planned), b=_filled(k.b, planned)) for k in lab.links)
+    links = (k.between(_filled(k.a, planned), _filled(k.b, planned)) for k in lab.links)
     return replace(lab, links=tuple(links))
+
+
+def _planned(lab: Lab) -> dict[Key, tuple[str, ...]]:
+    if all(port.addresses is not None for link in lab.links for port in link.ports):
+        return {}
+    net = network(lab)
+    return _port_addresses(lab, net, _subnets(lab, net))
 
 
 def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
     given = port.addresses
     addresses = tuple(map(canonical, given)) if given is not None else planned.get((port.node, port.name), ())
-    return replace(port, addresses=addresses)
+    return port if addresses == given else replace(port, addresses=addresses)
 
 
 def _with_loopbacks(lab: Lab) -> Lab:
@@ -46,22 +51,20 @@ def _with_loopbacks(lab: Lab) -> Lab:
     wanting = [node.name for node in lab.nodes if node.role in ROUTERS and not node.loopbacks]
     planned = dict(zip(wanting, alloc.carve(alloc.LOOPBACKS, [32] * len(wanting), nets), strict=False))
 
-    def loopbacks(node: Node) -> tuple[str, ...]:
-        if node.name in planned:
-            return (str(planned[node.name]),)
-        return tuple(cidr if cidr == NO_LOOPBACK else str(interface(cidr)) for cidr in node.loopbacks)
+    def with_loopbacks(node: Node) -> Node:
+        found = (str(planned[node.name]),) if node.name in planned else _canonical(node.loopbacks)
+        vrfs = tuple(map(_with_canonical_loopbacks, node.vrfs))
+        return node if (found, vrfs) == (node.loopbacks, node.vrfs) else replace(node, loopbacks=found, vrfs=vrfs)
 
-    return replace(
-        lab,
-        nodes=tuple(
-            replace(node, loopbacks=loopbacks(node), vrfs=tuple(map(_with_canonical_loopbacks, node.vrfs)))
-            for node in lab.nodes
-        ),
-    )
+    return replace(lab, nodes=tuple(map(with_loopbacks, lab.nodes)))
 
 
 def _with_canonical_loopbacks(vrf: Vrf) -> Vrf:
-    return replace(vrf, loopbacks=tuple(map(canonical, vrf.loopbacks))) if vrf.loopbacks else vrf
+    return replace(vrf, loopbacks=_canonical(vrf.loopbacks)) if vrf.loopbacks else vrf
+
+
+def _canonical(loopbacks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(cidr if cidr == NO_LOOPBACK else canonical(cidr) for cidr in loopbacks)
 
 
 def _loopbacks(lab: Lab) -> list[str]:
@@ -190,10 +193,10 @@ def with_gateways(lab: Lab) -> Lab:
     for site in sites(net):
         found.update(_gateways(net, site))
 
-    def gateway(node: Node) -> str:
-        return node.gateway or found.get(node.name, "")
+    def with_gateway(node: Node) -> Node:
+        return node if node.gateway or node.name not in found else replace(node, gateway=found[node.name])
 
-    return replace(lab, nodes=tuple(replace(node, gateway=gateway(node)) for node in lab.nodes))
+    return replace(lab, nodes=tuple(map(with_gateway, lab.nodes)))
 
 
 def _gateways(net: Network, site: Site) -> dict[str, str]:

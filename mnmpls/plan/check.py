@@ -24,8 +24,12 @@ Fault = tuple[str, str]
 
 def problems(lab: Lab) -> tuple[Problem, ...]:
     """Every problem of ``lab``, its reader's faults among them, in the order of its text."""
-    shape = [] if lab.places else [Problem(path, text) for path, text in shape_faults(lab)]
-    return tuple(shape) or problems_of_meaning(lab)
+    return problems_of_shape(lab) or problems_of_meaning(lab)
+
+
+def problems_of_shape(lab: Lab) -> tuple[Problem, ...]:
+    """Values of wrong types, in a lab that no reader made."""
+    return () if lab.places else tuple(Problem(path, text) for path, text in shape_faults(lab))
 
 
 def problems_of_meaning(lab: Lab) -> tuple[Problem, ...]:

@@ -19,6 +19,8 @@ Fault = tuple[str, str]
 def route_faults(lab: Lab, net: Network, node: Node, where: str) -> Iterator[Fault]:
     """Every fault of every route of ``node``."""
     modes: dict[int, str] = {}
+    ports = [port.name for port in net.ports.get(node.name, ())]
+    known = {*ports, *(vrf.name for vrf in node.vrfs), "lo"}
     for i, route in enumerate(node.routes):
         path = f"{where}.routes[{i}]"
         if route.label is None:
@@ -29,6 +31,8 @@ def route_faults(lab: Lab, net: Network, node: Node, where: str) -> Iterator[Fau
                 text = f"the ways of label {route.label} have one ttl together, and another of them has"
                 yield f"{path}.ttl", f"{text} {modes[route.label]!r}: give both the same"
         yield from _hop_faults(net, node, route, path)
+        if route.port and route.port not in known and all(ports):
+            yield f"{path}.port", f"{node.name} has no port {route.port!r}; {nearest(route.port, set(ports))}"
         yield from leaving_faults(route.labels, f"{path}.labels")
         if route.labels and (fault := _no_labels_there(net, node, route)):
             yield f"{path}.labels", fault
@@ -75,11 +79,6 @@ def _hop_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iter
     elif route.via and not route.port and not may_reach(net, node, route.via):
         text = f"the next hop {route.via} is in no subnet of {node.name}'s ports{has(net, node)}"
         yield f"{path}.via", f"{text}: give one that is, or name the port too"
-    ports = {port.name for port in net.ports.get(node.name, ()) if port.name}
-    vrfs = {vrf.name for vrf in node.vrfs}
-    open_ = any(not port.name for port in net.ports.get(node.name, ()))
-    if route.port and not open_ and route.port not in {*ports, *vrfs, "lo"}:
-        yield f"{path}.port", f"{node.name} has no port {route.port!r}; {nearest(route.port, ports)}"
     if route.vrf is not None and (fault := vrf_fault(node, route.vrf)):
         yield f"{path}.vrf", fault
 

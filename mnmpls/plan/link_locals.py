@@ -23,7 +23,7 @@ def with_link_locals(lab: Lab) -> Lab:
         more = found.get((port.node, port.name))
         return replace(port, addresses=(*(port.addresses or ()), more)) if more else port
 
-    return replace(lab, links=tuple(replace(link, a=done(link.a), b=done(link.b)) for link in lab.links))
+    return replace(lab, links=tuple(link.between(done(link.a), done(link.b)) for link in lab.links))
 
 
 def _carries_ipv6(lab: Lab) -> bool:

@@ -10,7 +10,7 @@ from ..model import Lab, Lsp, Node
 from ..state import MAIN_TABLE, NextHop
 from . import alloc, ttl
 from .core import loopbacks
-from .graph import Edge, Network, interface, search
+from .graph import Edge, Network, interface, network, search
 from .instances import Key
 from .ranges import Ranges, given
 from .routes import Hops, Routes, labelled, merged, towards, version
@@ -89,11 +89,12 @@ def fec(lsp: Lsp, egress: Node) -> tuple[str, ...]:
 # Labels that the user left open.
 
 
-def with_labels(lab: Lab, net: Network) -> Lab:
+def with_labels(lab: Lab) -> Lab:
     """``lab`` (ports named) with labels on every path: one number on all its wires, from 16, or one for each wire where
     routers have ranges. Raises LabError where no number is left that all of a wire's routers can take in."""
     if not any(_is_open(lsp) for lsp in lab.lsps):
         return lab
+    net = network(lab)
     taken = given(lab, [(lsp, steps(net, lsp)) for lsp in lab.lsps])
     ranges = Ranges(lab, taken)
     numbers = alloc.labels(alloc.FIRST_LABEL, {label for found in taken.values() for label in found})

@@ -16,17 +16,16 @@ LABEL_BYTES = 4
 def sized(lab: Lab) -> Lab:
     """``lab`` (its tunnels underlaid) with an MTU on every port. Wires that labels travel by have room for them, so
     that what a customer's own wire takes gets through."""
-    net = network(lab)
     room = LABEL_BYTES * most_labels(lab)
-    core = _core_ports(lab, net) if room else frozenset()
+    core = _core_ports(lab, network(lab)) if room else frozenset()
 
     def wire(port: Port) -> Port:
         if port.mtu_bytes is not None:
             return port
         return replace(port, mtu_bytes=DEFAULT_MTU_BYTES + (room if (port.node, port.name) in core else 0))
 
-    links = tuple(replace(k, a=wire(k.a), b=wire(k.b)) if k.is_wire else k for k in lab.links)
-    if not all(link.is_wire for link in links):
+    links = tuple(k.between(wire(k.a), wire(k.b)) if k.is_wire else k for k in lab.links)
+    if lab.has_tunnels:
         sizes = _Sizes(network(replace(lab, links=links)))
         links = tuple(link if link.is_wire else sizes.of(link) for link in links)
     return replace(lab, links=links)
@@ -94,7 +93,7 @@ class _Sizes:
             self._known[link] = link  # one that runs through itself ends here; checking has told
             fits = self._carried(link) - overhead_bytes(link)
             a, b = (port if port.mtu_bytes is not None else replace(port, mtu_bytes=fits) for port in link.ports)
-            self._known[link] = replace(link, a=a, b=b)
+            self._known[link] = link.between(a, b)
         return self._known[link]
 
     def _carried(self, link: Link) -> int:

@@ -17,6 +17,8 @@ def named(lab: Lab) -> Lab:
     """``lab`` with a name on every port: ``NODE-PEER-eth``, or ``NODE-eth`` for the only port towards a bridge, with
     the type in the place of eth for a tunnel; what does not fit in 15 bytes becomes ``NODE-ethN``, cut at NODE if need
     be."""
+    if all(port.name for link in lab.links for port in link.ports):
+        return lab
     bridges = {node.name for node in lab.nodes if node.role == "bridge"}
     taken = {node.name: {"lo", node.name, *(vrf.name for vrf in node.vrfs)} for node in lab.nodes}
     for link in lab.links:
@@ -36,7 +38,7 @@ def named(lab: Lab) -> Lab:
         taken[mine.node].add(found)
         return replace(mine, name=found)
 
-    links = (replace(k, a=name(k.a, k.b, k.type), b=name(k.b, k.a, k.type)) for k in lab.links)
+    links = (k.between(name(k.a, k.b, k.type), name(k.b, k.a, k.type)) for k in lab.links)
     return replace(lab, links=tuple(links))
 
 

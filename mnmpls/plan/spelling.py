@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 
 from ..state import FALLBACK_DEVICES
@@ -39,6 +40,7 @@ def cidr(text: str) -> Interface | None:
         return None
 
 
+@lru_cache(maxsize=65536)
 def is_address(text: str) -> bool:
     try:
         ip_address(text)

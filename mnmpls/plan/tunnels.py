@@ -33,7 +33,7 @@ LEAST_MTU_BYTES = {"sit": 1280}
 def underlaid(lab: Lab) -> Lab:
     """``lab`` (addressed) with the two addresses that each tunnel runs between. Raises LabError for one that finds
     none."""
-    if all(link.is_wire for link in lab.links):
+    if not lab.has_tunnels:
         return lab
     found = [_addresses(lab, link) for link in lab.links]
     lacking = {f"links[{i}].over": each for i, each in enumerate(found) if isinstance(each, str)}

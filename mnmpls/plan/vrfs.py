@@ -41,6 +41,8 @@ def _targets(lab: Lab) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
 
 
 def _completed(node: Node, targets: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], rds: Iterator[str]) -> Node:
+    if not node.vrfs:
+        return node
     tables = alloc.free(alloc.TABLES, {vrf.table for vrf in node.vrfs if vrf.table} | alloc.RESERVED_TABLES)
     used = {vrf.rd for vrf in node.vrfs if vrf.rd}
     done: list[Vrf] = []
