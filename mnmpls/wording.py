@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .commands import OURS, command
-from .state import Record, Route, VrfDevice
+from .state import EXPLICIT_NULLS, Record, Route, VrfDevice
 
 _VERBS = ("add", "set", "-qw")
 _INTRODUCED = ("name", "dev")
@@ -27,3 +27,8 @@ def words(record: Record, vrfs: Mapping[int, str] | None = None) -> str:
 def vrf_names(records: Iterable[Record]) -> dict[int, str]:
     """{table: VRF device} of one node's records."""
     return {one.table: one.name for one in records if isinstance(one, VrfDevice)}
+
+
+def label_words(labels: Iterable[int]) -> str:
+    """A stack, outermost first; explicit null by its name."""
+    return " ".join(f"{label} (explicit null)" if label in EXPLICIT_NULLS else str(label) for label in labels)

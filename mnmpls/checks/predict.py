@@ -107,7 +107,7 @@ class _Step:
     ttl: int = 0
 
 
-_TTL_OUT = "the TTL ran out"
+_RAN_OUT = "ran out"
 _LOOP = ": the packet goes in a loop"
 _LONG = 30
 """Hops after which a packet whose TTL runs out has been somewhere twice."""
@@ -118,8 +118,8 @@ def _ways(world: World, packet: _Packet, left: int) -> Iterator[tuple[Hop, ...]]
     for step in _decide(view, packet):
         hop = Hop(packet.node, "deliver", packet.in_port, packet.labels, vrf=step.vrf)
         if step.reason or left == 0:
-            reason = step.reason or _TTL_OUT
-            loop = _LOOP if reason.startswith(_TTL_OUT) and MAX_HOPS - left > _LONG else ""
+            reason = step.reason or f"the TTL {_RAN_OUT}"
+            loop = _LOOP if reason.endswith(_RAN_OUT) and MAX_HOPS - left > _LONG else ""
             yield (replace(hop, operation="drop", reason=reason + loop),)
         elif step.hop is None:
             yield (hop,)
@@ -176,7 +176,7 @@ def _switch(view: View, packet: _Packet) -> Iterator[_Step]:
         return
     left = packet.label_ttls[0] - 1
     if left < 1:
-        yield _Step(reason=f"{_TTL_OUT} of label {packet.labels[0]}")
+        yield _Step(reason=f"the TTL of label {packet.labels[0]} {_RAN_OUT}")
         return
     for hop in found.hops:
         labels, label_ttls = hop.labels + packet.labels[1:], (left,) * len(hop.labels) + packet.label_ttls[1:]
@@ -221,7 +221,7 @@ def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]
         return
     if packet.in_port and not packet.popped:
         if packet.ttl <= 1:
-            yield _Step(vrf=vrf, reason=_TTL_OUT)
+            yield _Step(vrf=vrf, reason=f"the TTL {_RAN_OUT}")
             return
         packet = replace(packet, ttl=packet.ttl - 1, popped=True)
     route = view.route(table, packet.dst)

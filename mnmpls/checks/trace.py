@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..model import Lab
 from ..state import Record, Sysctl
+from ..wording import label_words
 from .capture import Seen, Sighting, Tap, tap, way
 from .drift import drifts
 from .predict import Hop, operation, predict, predictions, vrf_at, ways
@@ -118,7 +119,7 @@ def words(hop: Hop) -> str:
     kept = min(len(hop.labels_in), len(hop.labels_out)) - (hop.operation == "swap")  # it may be by the same label
     while same < kept and hop.labels_in[-1 - same] == hop.labels_out[-1 - same]:
         same += 1
-    gone, new = (_spoken(labels[: len(labels) - same]) for labels in (hop.labels_in, hop.labels_out))
+    gone, new = (label_words(labels[: len(labels) - same]) for labels in (hop.labels_in, hop.labels_out))
     into = f" into {hop.vrf}" if hop.vrf else ""
     popped = f"pop {gone}{into}, " if gone else ""
     return {
@@ -131,15 +132,8 @@ def words(hop: Hop) -> str:
     }[hop.operation]
 
 
-_NULLS = {0: "0 (explicit null)", 2: "2 (explicit null)"}
-
-
 def _stack(labels: Sequence[int]) -> str:
     return " ".join(map(str, labels))
-
-
-def _spoken(labels: Sequence[int]) -> str:
-    return " ".join(_NULLS.get(label, str(label)) for label in labels)
 
 
 def trace(

@@ -8,7 +8,7 @@ from itertools import chain
 
 from ..model import Lab, Node, Vrf
 from ..plan.graph import Network, interfaces, network
-from ..state import LabelRoute, NextHop, Record
+from ..state import EXPLICIT_NULLS, LabelRoute, NextHop, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,28 @@ class Atlas:
         def path(vrf: str, whole: bool = True) -> LabelPath:
             return LabelPath(tuple(passed), tuple(passed.values()), vrf, whole)
 
-        while hop.labels or hop.via:
+        while True:
             node = self.beyond(node, hop.port, hop.via)
             if not node or node in passed:
                 return None
             passed[node] = stack
             if not stack:
                 return path("")
-            known = self.labels.get(node, {}).get(stack[0])
-            if known is None:
-                return path("", whole=False)
-            hop = known.hops[0]
+            while stack and not (hop := self._taken_in(node, stack[0])).via:
+                stack = stack[1:]
+                if hop.port != "lo" or not stack:
+                    return path(hop.port if hop.port != "lo" else "", whole=hop != _LOST)
             stack = (*hop.labels, *stack[1:])
-        return path(hop.port if hop.port != "lo" else "")
+
+    def _taken_in(self, node: str, label: int) -> NextHop:
+        """The first way of a label that comes in at ``node``; explicit null ends there without an entry of ours."""
+        if label in EXPLICIT_NULLS:
+            return NextHop("", "lo")
+        known = self.labels.get(node, {}).get(label)
+        return known.hops[0] if known else _LOST
+
+
+_LOST = NextHop("", "")
 
 
 def atlas(lab: Lab, records: Mapping[str, frozenset[Record]]) -> Atlas:

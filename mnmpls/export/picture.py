@@ -10,6 +10,7 @@ from ..model import NO_LOOPBACK, Lab, Node, Port
 from ..plan.graph import spread
 from ..plan.vrfs import vpn_of
 from ..state import NextHop, Record, Route
+from ..wording import label_words
 from .atlas import Atlas, atlas
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#5b4b9e", "#a6232b", "#3d7ea6")
@@ -174,7 +175,7 @@ def _arrows(known: Atlas, colours: Colours) -> Iterator[Arrow]:
             for here, there, stack in zip((node, *path.nodes), path.nodes, path.stacks, strict=False):
                 if stack:
                     popped = len(stack) < len(hop.labels)
-                    yield Arrow(here, there, POPPED if popped else str(stack[0]), colour)
+                    yield Arrow(here, there, POPPED if popped else label_words(stack[:1]), colour)
 
 
 def _pushes(known: Atlas) -> set[tuple[str, str, NextHop]]:

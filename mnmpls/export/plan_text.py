@@ -6,7 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..commands import stack
 from ..model import NO_LOOPBACK, Lab
-from ..state import MAIN_TABLE, Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from ..state import (
+    EXPLICIT_NULLS,
+    MAIN_TABLE,
+    TTL_AS_SET,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+)
 from .atlas import Atlas, atlas
 from .reasons import ROLES
 from .table import table
@@ -79,11 +93,11 @@ def _paths(known: Atlas) -> Rows:
 
 def _label_ranges(known: Atlas) -> Rows:
     """By what becomes of them where they arrive."""
-    onward, ending = "passed on", "looked up in a VRF"
-    used: dict[str, set[int]] = {onward: set(), ending: set()}
+    onward, ending, here = "passed on", "looked up in a VRF", "looked up in the main table"
+    used: dict[str, set[int]] = {onward: set(), ending: set(), here: set()}
     for own in known.labels.values():
         for label, each in own.items():
-            used[onward if each.hops[0].via else ending].add(label)
+            used[onward if each.hops[0].via else here if each.hops[0].port == "lo" else ending].add(label)
     rows = [(use, str(min(some)), str(max(some)), str(len(some))) for use, some in used.items() if some]
     limit = known.lab.platform_labels
     return [*rows, ("allowed", "16", str(limit - 1), "")] if rows and limit else rows
@@ -138,7 +152,8 @@ def _routes(known: Atlas, node: str, records: Sequence[Record], table: int) -> I
 def _labels(known: Atlas, node: str, records: Sequence[Record]) -> Iterator[Row]:
     for record in records:
         if isinstance(record, LabelRoute):
-            yield from _ways(known, node, str(record.label), record.hops, "popped")
+            bare = f"popped ({record.ttl})" if record.ttl else "popped"
+            yield from _ways(known, node, str(record.label), record.hops, bare)
 
 
 def _ways(known: Atlas, node: str, what: str, hops: tuple[NextHop, ...], bare: str) -> Iterator[Row]:
@@ -146,4 +161,6 @@ def _ways(known: Atlas, node: str, what: str, hops: tuple[NextHop, ...], bare: s
     for number, hop in enumerate(hops):
         path = known.label_path(node, hop)
         end = path.text().removeprefix("to ") if path else known.beyond(node, hop.port, hop.via)
-        yield ("" if number else what), stack(hop.labels) or bare, hop.via, hop.port, end
+        ttl = f" ttl {hop.ttl or 'of the packet'}" if hop.ttl != TTL_AS_SET else ""
+        null = " (explicit null)" if hop.labels[:1] and hop.labels[0] in EXPLICIT_NULLS else ""
+        yield ("" if number else what), (stack(hop.labels) or bare) + null + ttl, hop.via, hop.port, end

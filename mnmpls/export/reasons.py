@@ -20,6 +20,7 @@ from ..state import (
     VrfDevice,
     sysctl_parts,
 )
+from ..wording import label_words
 from .atlas import Atlas
 
 ROLES = {
@@ -36,6 +37,14 @@ _SETTINGS = {
     "net.mpls.ip_ttl_propagate": "whether labels go on with the packet's TTL (1), or hide the hops of the core (0)",
     "net.mpls.conf.lo.input": "what lies under a label that ends at lo is looked at as if it came in there",
     "net.mpls.platform_labels": "labels below this number may be used; a new namespace takes none at all",
+}
+
+
+_PIPE = ", with a TTL of its own that begins at {} (RFC 3443)"
+_POPPED_TTL = {
+    "": "",
+    "pipe": "; the packet keeps its own TTL (RFC 3443)",
+    "uniform": "; the packet goes on with the label's TTL (RFC 3443)",
 }
 
 
@@ -67,8 +76,9 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return "a link's address brings its subnet's route along" + _in_vrf(atlas, node, port)
         case Route():
             return _route(atlas, node, record)
-        case LabelRoute(label, hops, _):
-            return _label(atlas, node, label, hops[0]) + (f"; {len(hops)} equal ways" if len(hops) > 1 else "")
+        case LabelRoute(label, hops, ttl):
+            ways = f"; {len(hops)} equal ways" if len(hops) > 1 else ""
+            return _label(atlas, node, label, hops[0]) + _POPPED_TTL[ttl] + ways
 
 
 def _vrf(atlas: Atlas, node: str, name: str, table: int) -> str:
@@ -106,7 +116,8 @@ def _route(atlas: Atlas, node: str, record: Route) -> str:
     asked = "as the lab asks, " if _is_asked_for(atlas.node(node), record, vrf.name if vrf else None) else ""
     if not record.hops:
         return f"{place}{asked}{record.kind}"
-    return place + asked + _hop(atlas, node, record, record.hops[0]) + ways
+    hop = record.hops[0]
+    return place + asked + _hop(atlas, node, record, hop) + (_PIPE.format(hop.ttl) if hop.ttl > 0 else "") + ways
 
 
 def _is_asked_for(node: Node, record: Route, vrf: str | None) -> bool:
@@ -131,8 +142,8 @@ def _hop(atlas: Atlas, node: str, record: Route, hop: NextHop) -> str:
 def _pushed(labels: tuple[int, ...]) -> str:
     """The innermost of several is the VPN's, those around it carry it through the core (RFC 4364 5)."""
     if len(labels) == 1:
-        return f"label {labels[0]}"
-    outer = " ".join(map(str, labels[:-1]))
+        return f"label {label_words(labels)}"
+    outer = label_words(labels[:-1])
     return f"label {labels[-1]}, carried by {outer} through the core,"
 
 
@@ -145,4 +156,4 @@ def _label(atlas: Atlas, node: str, label: int, hop: NextHop) -> str:
         return f"label {label} is popped for {beyond}, the next router and its last (RFC 3031 3.16)"
     path = atlas.label_path(node, hop)
     onward = f"on {path.text()}" if path else f"on to {beyond}"
-    return f"label {label} becomes {' '.join(map(str, hop.labels))}, {onward} (RFC 3031 3.10)"
+    return f"label {label} becomes {label_words(hop.labels)}, {onward} (RFC 3031 3.10)"

@@ -18,6 +18,7 @@ from ..checks import reach, trace
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..state import LabelRoute, NextHop
 from ..vrf import in_vrf
+from ..wording import label_words
 from .graph import Planned, plan_around
 from .net import report
 
@@ -204,7 +205,7 @@ def _write_history(history: Path) -> None:
 
 def _operation(hop: NextHop) -> tuple[str, str, str]:
     if hop.labels:
-        return "swap " + " ".join(map(str, hop.labels)), hop.port, hop.via or "-"
+        return "swap " + label_words(hop.labels), hop.port, hop.via or "-"
     return ("pop, forward", hop.port, hop.via) if hop.via else ("pop, look up", hop.port, "-")
 
 

@@ -9,6 +9,8 @@ from ipaddress import ip_network
 from ..errors import KernelRefused, Problem
 from ..model import Lab, Lsp
 from ..state import Address, Bridge, LabelRoute, Member, NextHop, Port, Route, Sysctl, Tunnel, VrfDevice, sysctl_parts
+from .graph import Network, network
+from .lsps import receivers, steps
 from .routes import destination
 
 
@@ -74,7 +76,7 @@ def _route(lab: Lab, node: str, table: int, dst: str, hops: tuple[NextHop, ...])
             return f"nodes.{node}.routes[{number}]"
     pushed = {hop.labels[0] for hop in hops if hop.labels}
     for number, lsp in enumerate(lab.lsps):
-        if lsp.path[0] == node and lsp.labels[0] in pushed:
+        if lsp.ends[0] == node and (dst in lsp.fec or pushed.intersection(lsp.labels[:1])):
             return f"lsps[{number}]"
     if not any(hop.labels for hop in hops):
         for vrf in has.vrfs:
@@ -87,15 +89,16 @@ def _label(lab: Lab, node: str, label: int, hops: tuple[NextHop, ...]) -> str:
     for number, given in enumerate(lab.node(node).routes):
         if given.label == label:
             return f"nodes.{node}.routes[{number}]"
+    net = network(lab)
     for number, lsp in enumerate(lab.lsps):
-        if (node, label) in _passes(lsp):
+        if any(at == label and node in routers for routers, at in _passes(net, lsp)):
             return f"lsps[{number}]"
     return _way(lab, node, hops)
 
 
-def _passes(lsp: Lsp) -> list[tuple[str, int]]:
-    """Each router that is sent to, and the label that the packet has there."""
-    return list(zip(lsp.path[1:], lsp.labels, strict=False))
+def _passes(net: Network, lsp: Lsp) -> Iterator[tuple[tuple[str, ...], int]]:
+    """The routers that each label comes in at."""
+    return zip(receivers(lsp, steps(net, lsp)), lsp.labels, strict=False)
 
 
 def _way(lab: Lab, node: str, hops: tuple[NextHop, ...]) -> str:

@@ -64,7 +64,7 @@ def route_data(route: StaticRoute) -> Data:
         port=route.port or None,
         labels=list(route.labels),
         vrf=route.vrf,
-        ttl=route.ttl or None,
+        ttl=_ttl(route.ttl),
     )
 
 
@@ -94,6 +94,11 @@ def _end(port: Port) -> Data:
     }
 
 
+def _ttl(ttl: str) -> str | int | None:
+    """A word, or a number as such."""
+    return int(ttl) if ttl.isascii() and ttl.isdigit() and str(int(ttl)) == ttl else ttl or None
+
+
 def lsp_data(lsp: Lsp) -> Data:
     path = {} if not lsp.path and (lsp.ingress or lsp.egress) else {"path": list(lsp.path)}
     return {
@@ -105,6 +110,6 @@ def lsp_data(lsp: Lsp) -> Data:
             vrf=lsp.vrf or None,
             fec=list(lsp.fec),
             pop=None if lsp.pop == "egress" else lsp.pop,
-            ttl=lsp.ttl or None,
+            ttl=_ttl(lsp.ttl),
         ),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from mnmpls.checks.reach import probe
 from mnmpls.export.ip_commands import ip_commands
 from mnmpls.kernel import Namespace
+from mnmpls.model import Lab
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import load
 from mnmpls.state import LabelRoute, Route, Sysctl
@@ -39,10 +40,11 @@ def _typed(script: Path) -> Iterator[Path]:
 
 TAKE_DOWN = """sed -n 's/^ip netns add /ip netns delete /p' "$0" | bash"""
 
-LABS = {
+LABS: dict[str, Callable[[], Lab]] = {
     "source": lambda: load(str(TOPOS / "l3vpn.yml")),
     "planned": lambda: l3vpn(customers=2, sites=2, hosts=0, core=2),
     "dual-stack": dual_stack,
+    "lsps": lambda: load(str(TOPOS / "lsps.yml")),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mnmpls.checks import check
 from mnmpls.checks.capture import tap
-from mnmpls.checks.trace import Trace, trace_on
+from mnmpls.checks.trace import Trace, predictions, trace_on
 from mnmpls.checks.views import World
 from mnmpls.export.plan_text import plan_text
 from mnmpls.model import Lab
@@ -127,49 +127,9 @@ def test_static_labels(tmp_path: Path) -> None:
         assert report.ok, report.text()
 
 
-PATHS = """
-nodes:
-  a: {role: pe, loopback: 10.0.0.1/32}
-  p1: {role: p, label_range: 400-409}
-  p2: p
-  q1: p
-  q2: {role: p, label_range: 500-509}
-  z: {role: pe, loopback: 10.0.0.2/32}
-  g: host
-  h1: host
-  h2: host
-  h3: host
-  h4: host
-  h5: host
-  h6: host
-links:
-  - [a, p1]
-  - [p1, p2]
-  - [p2, z]
-  - [a, q1]
-  - [q1, q2]
-  - [q2, z]
-  - [g: 10.7.0.2/24, a: 10.7.0.1/24]
-  - [h1: 10.8.1.2/24, z: 10.8.1.1/24]
-  - [h2: 10.8.2.2/24, z: 10.8.2.1/24]
-  - [h3: 10.8.3.2/24, z: 10.8.3.1/24]
-  - [h4: 10.8.4.2/24, z: 10.8.4.1/24]
-  - [h5: 10.8.5.2/24, z: 10.8.5.1/24]
-  - [h6: [10.8.6.2/24, 10.8.6.3/24, 10.8.6.4/24, 10.8.6.5/24, 10.8.6.6/24, 10.8.6.7/24, 10.8.6.8/24], z: 10.8.6.1/24]
-lsps:
-  - {path: [a, p1, p2, z], labels: [101, 102, 103], fec: 10.8.1.0/24}
-  - {path: [a, p1, p2, z], fec: 10.8.2.0/24, pop: php}
-  - {path: [a, p1, p2, z], labels: [111, 112], fec: 10.8.3.0/24, pop: explicit-null}
-  - {path: [a, p1, p2, z], labels: [121, 122, 123], fec: 10.8.4.0/24, ttl: pipe}
-  - {path: [a, p1, p2, z], labels: [131, 132], fec: 10.8.5.0/24, pop: php, ttl: 9}
-  - {ingress: a, egress: z, path: shortest, labels: [141, 142, 143], fec: 10.8.6.0/24}
-  - {ingress: z, egress: a, fec: 10.7.0.0/24, pop: php}
-"""
-
-
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_lab(lab_of(tmp_path_factory.mktemp("paths"), PATHS)) as lab:
+def paths() -> Iterator[Running]:
+    with running_lab(load(str(TOPOS / "lsps.yml"))) as lab:
         yield lab
 
 
@@ -318,3 +278,37 @@ def test_ipv4_over_an_ipv6_core(tmp_path: Path) -> None:
         assert stacks(lab, "x", "y")[1:] == [("z", ((17, 63), (1001, 63)), 63), ("p", ((1001, 63),), 63), ("b", (), 62)]
         report = check(lab.lab, lab.records, lab.namespaces)
         assert report.ok, report.text()
+
+
+TRANSIT = """
+nodes:
+  a: {role: pe, loopback: 10.0.0.1/32}
+  m: p
+  p: p
+  q: p
+  z: {role: pe, loopback: [%s]}
+links:
+  - [a, m]
+  - [m, p]
+  - [m, q]
+  - [p, z]
+  - [q, z]
+lsps:
+  - {ingress: a, egress: z, labels: [100, 101, 102]}
+  - {ingress: a, egress: z, labels: [110, 111, 112], fec: 10.9.1.0/24, ttl: 2}
+"""
+
+
+def test_a_router_in_the_middle_shares_the_flows_too(tmp_path: Path) -> None:
+    """Where label routes have two ways, a label's packets take both: the kernel hashes what is under it
+    (mpls_multipath_hash in net/mpls/af_mpls.c). A TTL that is too small for the path ends on the way, as predicted."""
+    loopbacks = [f"10.0.9.{n}" for n in range(1, 17)]
+    with running_lab(lab_of(tmp_path, TRANSIT % ", ".join(f"{address}/32" for address in loopbacks))) as lab:
+        found = list(traced(lab, [("a", address) for address in loopbacks]))
+        assert {one.request[1].peer for one in found} == {"p", "q"}
+        assert {one.request[1].others for one in found} == {("p",), ("q",)}
+        short = lab.trace("a", "10.9.1.1")
+        assert short.ok and not short.answered, short.text()
+        assert [hop.label_ttls for hop in short.request if hop.labels_out] == [(2,), (1,)]
+        ways = predictions(lab.lab, lab.records, "a", "10.9.1.1")
+        assert {one[-1].reason for one in ways} == {"the TTL of label 111 ran out"}

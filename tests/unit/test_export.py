@@ -12,6 +12,7 @@ import pytest
 
 from mnmpls import state
 from mnmpls.apply import difference
+from mnmpls.export.graph import graph
 from mnmpls.export.ip_commands import ip_commands
 from mnmpls.export.plan_data import plan_data
 from mnmpls.export.plan_text import plan_text
@@ -108,3 +109,21 @@ def test_reasons_name_vpn_and_path() -> None:
     )
     assert "# label 17 is popped for pe2, the next router and its last (RFC 3031 3.16)" in script
     assert "# label 17 leads to pe2, by way of p1, p2 (RFC 3031 3.10)" in script
+
+
+def test_forms_of_paths_are_told() -> None:
+    """Explicit null by its name, TTLs that do not go on with the packet's, and where each path leads: in the tables, in
+    the commands' reasons and in the drawing."""
+    lab = complete(load(str(ROOT / "topos" / "lsps.yml")))
+    planned = records(lab)
+    told = [" ".join(line.split()) for line in plan_text(lab, planned).splitlines()]
+    assert "112 0 (explicit null) 10.254.0.5 p2-z-eth z" in told
+    assert "10.8.4.0/24 121 ttl 255 10.254.0.1 a-p1-eth z, by way of p1, p2" in told
+    assert "123 popped (pipe) lo" in told and "132 popped (pipe) 10.254.0.5 p2-z-eth z" in told
+    assert "a 111 z, by way of p1, p2" in told and "a 141 z, by way of q1, q2" in told
+    script = ip_commands(lab, planned)
+    assert "# label 112 becomes 0 (explicit null), on to z (RFC 3031 3.10)\n" in script
+    assert "route add 10.8.4.0/24 encap mpls 121 ttl 255 via" in script
+    assert "; the packet keeps its own TTL (RFC 3443)\nip -n p2 -f mpls route add 132 ttl-propagate disabled" in script
+    drawn = graph(lab, "dot", planned)
+    assert all(text in drawn for text in ('"p2" -- "z" [class=lsp label="0 (explicit null)"', 'label="132"'))
