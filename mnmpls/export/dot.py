@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ _SHAPES = {
     "host": 'shape=box style="rounded,filled"',
 }
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|[0-9]+", re.ASCII)
+_RESERVED = frozenset(("node", "edge", "graph", "digraph", "subgraph", "strict"))
 _YAML = ("[", "{", "'", '"')
 _DEPTH = {"p": 0, "pe": 1, "ce": 2, "bridge": 3, "host": 4}
 
@@ -69,7 +72,7 @@ def _wire(wire: Wire, link: Mapping[str, Any], depths: Mapping[str, int]) -> str
 
 
 def _arrow(arrow: Arrow) -> str:
-    looks = f"label={_quoted(arrow.text)} color={_quoted(arrow.colour)} fontcolor={_quoted(arrow.colour)}"
+    looks = f"label={_text((arrow.text,))} color={_quoted(arrow.colour)} fontcolor={_quoted(arrow.colour)}"
     ends = f"{_quoted(arrow.src)} -- {_quoted(arrow.dst)}"
     return f"{ends} [class=lsp {looks} dir=forward style=dashed constraint=false]"
 
@@ -93,6 +96,9 @@ def _text(lines: tuple[str, ...]) -> str:
 
 
 def _quoted(text: str) -> str:
+    """Plain words and numbers need no quotes; the language's own words do."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
+        return text
     return f'"{_escaped(text)}"'
 
 

@@ -83,8 +83,10 @@ REFUSED = {
     "bridge": r"/run/hiding\.yml:5: nodes\.lan: lan: ip link lan up type bridge.*: this kernel has no bridges",
     "vrf": r"/run/hiding\.yml:6: nodes\.pe1\.vrfs\.red: pe1: ip link red up type vrf.*: this kernel has no VRF devices",
     "mpls": r"/run/hiding\.yml:\d+: (links|nodes).*: (p|pe\d): sysctl net\.mpls\..*: no such setting here: no MPLS",
-    "mpls-encap": r"/run/hiding\.yml:11: links\[0\]\.a: pe1: ip route .* encap mpls .*: this kernel cannot push labels",
-    "veth": r"/run/hiding\.yml:11: links\[0\]: wire pe1-p-eth - p-pe1-eth: this kernel has no veth pairs",
+    "mpls-encap": r"/run/hiding\.yml:13: links\[0\]\.a: pe1: ip route .* encap mpls .*: this kernel cannot push labels",
+    "veth": r"/run/hiding\.yml:13: links\[0\]: wire pe1-p-eth - p-pe1-eth: this kernel has no veth pairs",
+    "gre": r"/run/hiding\.yml:19: links\[6\]\.a: h1: ip link .* type gre .*: this kernel has no gre tunnels",
+    "vxlan": r"/run/hiding\.yml:21: links\[8\]\.a: h1: ip link .* type vxlan .*: this kernel has no vxlan tunnels",
     "settings": r"a new network namespace: /proc/sys is mounted read-only",
     "netns": r"a new network namespace: this user may have no more of them",
 }
