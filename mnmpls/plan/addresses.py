@@ -68,8 +68,7 @@ def _canonical(loopbacks: Iterable[str]) -> tuple[str, ...]:
 
 
 def _loopbacks(lab: Lab) -> list[str]:
-    """Of nodes and of VRFs."""
-    return [cidr for node in lab.nodes for has in node.tables for cidr in has.loopbacks if cidr != NO_LOOPBACK]
+    return [cidr for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
 
 
 def _given(ports: Iterable[Port]) -> list[str]:
@@ -120,14 +119,21 @@ def _lans(lab: Lab, net: Network, wanted: frozenset[int], loopbacks: Sequence[st
     targets = {(node.name, vrf.name): vrf.imports + vrf.exports for node in lab.nodes for vrf in node.vrfs}
     targets |= {(node.name, ""): node.imports + node.exports for node in lab.nodes}
     groups: dict[object, list[Site]] = defaultdict(list)
+    inside: dict[object, list[str]] = defaultdict(list)  # addresses of the VPN's own VRF devices
+    for vrf in (vrf for node in lab.nodes for vrf in node.vrfs if vrf.loopbacks):
+        for key in {*(vpn[rt] for rt in (vrf.imports + vrf.exports)[:1]), "shared"}:
+            inside[key] += vrf.loopbacks
     for number, site in enumerate(sites(net)):
         names = {vpn[rt] for port in site.exits for rt in targets.get((port.node, port.vrf or ""), ())[:1]}
         groups[min(names) if len(names) == 1 else ("shared" if site.exits else number)].append(site)
-    everywhere = _v4(cidr for site in groups["shared"] for cidr in _given(_ports(net, site)))
+    everywhere = _v4(cidr for site in groups["shared"] for cidr in _given(_ports(net, site))) + _v4(loopbacks)
+    everywhere = [each for each in everywhere if any(each.overlaps(pool) for pool in alloc.LANS)]
     found: dict[int, IPv4Network] = {}
-    for members in groups.values():
+    for name, members in groups.items():
         lans = [index for site in members for index in site.segments if index in wanted]
-        taken = _v4(cidr for site in members for cidr in _given(_ports(net, site))) + everywhere + _v4(loopbacks)
+        if not lans:
+            continue
+        taken = _v4(cidr for site in members for cidr in _given(_ports(net, site))) + everywhere + _v4(inside[name])
         taken.append(IPv4Network((alloc.LANS[0].network_address, 24)))
         lengths = [_length(net.segments[index], shortest=24) for index in lans]
         found.update(zip(lans, alloc.carve(alloc.LANS, lengths, taken), strict=False))

@@ -39,22 +39,21 @@ def _of_link(lab: Lab, net: Network, link: Link, where: str, names: dict[tuple[s
         elif port.node not in net.nodes:
             yield path, f"there is no node {port.node!r}; {nearest(port.node, net.nodes)}"
         else:
-            yield from _port_faults(net.nodes[port.node], port, path)
+            yield from _port_faults(net, net.nodes[port.node], port, path)
             first = names.setdefault((port.node, port.name), path)
             if port.name and first != path:
                 text = f"{port.node} has a port {port.name!r} already, {lab.told(first)}"
                 yield f"{path}.port", f"{text}: name this one otherwise, or leave its name out"
 
 
-def _port_faults(node: Node, port: Port, where: str) -> Iterator[Fault]:
+def _port_faults(net: Network, node: Node, port: Port, where: str) -> Iterator[Fault]:
     if port.name and (fault := name_fault(port.name, "port")):
         yield f"{where}.port", fault
-    taken = {vrf.name: f"a VRF of {node.name}" for vrf in node.vrfs}
-    if node.role == "bridge":
-        taken[node.name] = "the bridge itself"
-    if port.name in taken:
-        yield f"{where}.port", f"{port.name!r} is {taken[port.name]}, an interface too: name the port otherwise"
-    if port.vrf is not None and (fault := vrf_fault(node, port.vrf)):
+    vrf, bridge = port.name in net.vrfs[node.name], node.role == "bridge" and port.name == node.name
+    if vrf or bridge:
+        taken = f"a VRF of {node.name}" if vrf else "the bridge itself"
+        yield f"{where}.port", f"{port.name!r} is {taken}, an interface too: name the port otherwise"
+    if port.vrf is not None and (fault := vrf_fault(net, node, port.vrf)):
         yield f"{where}.vrf", fault
     if port.mtu_bytes is not None and not LEAST_MTU_BYTES <= port.mtu_bytes <= MOST_MTU_BYTES:
         yield f"{where}.mtu", f"an MTU of {port.mtu_bytes} is not possible: give {LEAST_MTU_BYTES} to {MOST_MTU_BYTES}"
@@ -67,9 +66,9 @@ def _port_faults(node: Node, port: Port, where: str) -> Iterator[Fault]:
             yield f"{where}.ip", fault
 
 
-def vrf_fault(node: Node, vrf: str) -> str:
+def vrf_fault(net: Network, node: Node, vrf: str) -> str:
     """Why ``vrf`` cannot be named at ``node``; empty when it can."""
-    known = [each.name for each in node.vrfs]
+    known = net.vrfs[node.name]
     if vrf in known:
         return ""
     if node.role != "pe":

@@ -129,7 +129,7 @@ def _path_faults(net: Network, lsp: Lsp, path: str) -> Iterator[Fault]:
 
 def _end_faults(net: Network, lsp: Lsp, where: str) -> Iterator[Fault]:
     end = net.nodes[lsp.ends[1]]
-    if lsp.vrf and (fault := vrf_fault(end, lsp.vrf)):
+    if lsp.vrf and (fault := vrf_fault(net, end, lsp.vrf)):
         yield f"{where}.vrf", fault
     elif lsp.vrf:
         yield from _start_faults(net, lsp, f"{where}.path")

@@ -79,7 +79,7 @@ def _hop_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iter
     elif route.via and not route.port and not may_reach(net, node, route.via):
         text = f"the next hop {route.via} is in no subnet of {node.name}'s ports{has(net, node)}"
         yield f"{path}.via", f"{text}: give one that is, or name the port too"
-    if route.vrf is not None and (fault := vrf_fault(node, route.vrf)):
+    if route.vrf is not None and (fault := vrf_fault(net, node, route.vrf)):
         yield f"{path}.vrf", fault
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-from ..model import Lab, Link, Node, Port
+from ..model import Lab, Link, Node, Port, Vrf
 
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
@@ -54,6 +54,20 @@ class Network:
     """Addresses between which tunnels run."""
     beneath: frozenset[int]
     """Segments that no labels take, because a tunnel between the same nodes runs through them."""
+
+    @cached_property
+    def vrfs(self) -> Mapping[str, Mapping[str, Vrf]]:
+        """By node and name."""
+        return {name: {vrf.name: vrf for vrf in node.vrfs} for name, node in self.nodes.items()}
+
+    @cached_property
+    def members(self) -> Mapping[tuple[str, str | None], Sequence[Port]]:
+        """Ports by node and VRF, None for those of the main table."""
+        found: dict[tuple[str, str | None], list[Port]] = defaultdict(list)
+        for ports in self.ports.values():
+            for port in ports:
+                found[port.node, port.vrf].append(port)
+        return found
 
     def role(self, node: str) -> str:
         return self.nodes[node].role

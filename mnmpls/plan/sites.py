@@ -16,7 +16,7 @@ Local = Mapping[str, NextHop]
 
 def local(net: Network, node: Node, vrf: str | None) -> tuple[Local, Local]:
     """What ``node`` has behind its ports in ``vrf``: subnets at the ports, subnets behind CEs."""
-    ports = [port for port in net.ports[node.name] if port.vrf == vrf]
+    ports = net.members.get((node.name, vrf), ())
     connected = {
         subnet: NextHop("", port.name)
         for port in reversed(ports)
