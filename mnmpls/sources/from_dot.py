@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import product
 
 import yaml
@@ -145,9 +146,14 @@ def _parsed(path: str, text: str) -> Tree[Token]:
     if text.count("{") > from_yaml.MOST_ENTRIES or _depth(text) > _MOST_BRACES:
         raise LabError([Problem("", f"braces in braces: more than {_MOST_BRACES} levels", path)])
     try:
-        return Lark(_GRAMMAR, parser="lalr", propagate_positions=True).parse(text)
+        return _parser().parse(text)
     except UnexpectedInput as error:
         raise LabError([_problem(path, text, error)]) from error
+
+
+@cache
+def _parser() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr")
 
 
 def _depth(text: str) -> int:

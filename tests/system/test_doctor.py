@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mnmpls.doctor import machine
 from mnmpls.guests import uml
 from mnmpls.guests.host import FEATURES
 from tests.system.hiding import HIDES
@@ -100,6 +101,13 @@ def test_what_the_kernel_refuses_is_told_with_its_line(seen: dict[str, Seen], hi
     said = seen[hidden]["applied"]
     assert re.match(REFUSED[hidden], said), said
     assert "\n  what to do: " in said and "Traceback" not in said and "Errno" not in said
+
+
+def test_a_guest_is_booted_within_its_time() -> None:
+    """What it is, and how long it took; one that takes longer is ended, and said to be too slow."""
+    boots, told = machine.boot("uml", 60)
+    assert boots and re.fullmatch(r"boots Linux 6\.\S+ in \d+\.\d s", told)
+    assert machine.boot("uml", 0.3) == (False, "had not booted after 0.3 s")
 
 
 def _named(said: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mnmpls.cli import main
 from mnmpls.errors import LabError
@@ -134,6 +135,23 @@ def test_problems_have_their_line(tmp_path: Path, text: str, problems: list[str]
     for problem in problems:
         head = f"{path}:{problem}" if problem[0].isdigit() else f"{path}: {problem}"
         assert any(line.startswith(head) for line in said), said
+
+
+PIECES = [*'{}[]"=;,-><:/*&#\\ \n\0é1ap', "'", "--", "->", "node", "graph", "/*", "//", "{{", "role=p", "a=head", "&x"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 30), st.sampled_from(PIECES)), max_size=4))
+def test_damaged_files(tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[float, int, str]]) -> None:
+    """Whatever is cut out of a DOT file or put into it: it is a lab, or a LabError with a place in the file."""
+    text = (ROOT / "topos" / "l3vpn.dot").read_text()
+    for where, cut, piece in damage:
+        at = int(where * len(text))
+        text = text[:at] + piece + text[at + cut :]
+    try:
+        complete(read(tmp_path_factory.getbasetemp(), text, ".dot"))
+    except LabError as error:
+        assert all("lab.dot" in problem.place for problem in error.problems)
 
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
