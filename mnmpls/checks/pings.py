@@ -156,6 +156,8 @@ class _Run:
         if found is None:
             return False
         attempt, found = found >> 32, found & 0xFFFFFFFF
+        if found >= len(self.sightings) or attempt >= len(self.sightings[found].sent_s):
+            return False  # damaged on its way: a raw socket gets it before the checksum is looked at
         sighting, start = self.sightings[found], (data[0] & 15) * 4 if version == 4 else 0
         kind = kind_of(version, data[start], data[start + 1])
         if kind == "request":

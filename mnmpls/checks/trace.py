@@ -282,7 +282,7 @@ class _Compared:
             if taken and one.out_port != hop.out_port
         )
         alike = (one[at] for one in predicted if at < len(one) and _key(one[at]) == _key(hop))
-        if hop.operation == "drop" and (known := next(alike, hop).reason):
+        if hop.operation == "drop" and (known := next((one.reason for one in alike), "")):
             hop = replace(hop, reason=hop.reason.replace(f"nothing left {hop.node}", known))
         popped = len(hop.labels_in) > len(hop.labels_out)
         return replace(hop, vrf=self._vrf(hop) if popped else "", others=tuple(others))

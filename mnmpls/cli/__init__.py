@@ -26,6 +26,7 @@ ROOMS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    _fill_closed_streams()
     options = parse(sys.argv[1:] if argv is None else argv)
     try:
         with _limit(getattr(options, "timeout", 0)):
@@ -43,6 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a file that is not ours: the machine's own words are the message
         print(f"mnmpls: {error.filename or options.verb}: {error.strerror or error}", file=sys.stderr)
         return 1
+
+
+def _fill_closed_streams() -> None:
+    """A standard stream that was closed before we started would be the next thing opened: a lab's name, a namespace."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _run(options: argparse.Namespace) -> int:

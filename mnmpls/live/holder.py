@@ -140,5 +140,7 @@ def _be_holder(lab: Lab, name: str, listener: socket.socket, options: Options, t
         status = 0
     except MnmplsError as error:
         say(registry.problem(error))
+    except OSError as error:  # too many open files, no memory: nothing was left of the lab
+        say(registry.problem(MnmplsError(f"the lab did not come up: {error.strerror or error}")))
     finally:
         os._exit(status)

@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterable
+from itertools import permutations
 from typing import Any
 from weakref import WeakSet
 
@@ -113,6 +114,25 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             info(host.name + " ")
             host.configDefault(**({} if host.defaultIntf() else {"ip": None, "mac": None}))
         info("\n")
+
+    def staticArp(self) -> None:  # noqa: N802
+        """``mn --arp``: as stock between other people's nodes. Ours go on asking for addresses: two VPNs may have the
+        same one, and a bridge has none."""
+        stock_nodes = [host for host in self.hosts if not hasattr(host, "role")]
+        for src, dst in permutations(stock_nodes, 2):
+            src.setARP(ip=dst.IP(), mac=dst.MAC())
+
+    def configureControlNetwork(self) -> None:  # noqa: N802
+        """``mn --innamespace``: only controllers need one."""
+        if self.controllers:
+            super().configureControlNetwork()
+
+    def addNAT(self, name: str = "nat0", connect: Any = True, **params: Any) -> Any:  # noqa: N802
+        """As stock. Raises LabError where there is no switch to connect it to."""
+        if connect is True and not self.switches:
+            text = "there is no switch that it could be connected to: leave --nat out"
+            raise LabError([Problem(name, text)])
+        return super().addNAT(name, connect, **params)
 
     def start(self) -> None:
         if self.switches or self.controllers:

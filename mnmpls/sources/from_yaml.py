@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import yaml
 
 from ..errors import LabError, Problem
@@ -50,11 +48,12 @@ def _why(text: str, error: yaml.MarkedYAMLError, first: int) -> str:
 def text_of(path: str) -> str:
     """What is in the file. Raises LabError for one that is too long, no text, or not to be read."""
     try:
-        raw = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read(LARGEST_FILE_BYTES + 1)  # it may be a device that never ends
     except OSError as error:
         raise LabError([Problem("", f"cannot read the lab file: {error.strerror}", path)]) from error
     if len(raw) > LARGEST_FILE_BYTES:
-        text = f"{len(raw)} bytes are more than a lab file may have ({LARGEST_FILE_BYTES})"
+        text = f"a lab file may have {LARGEST_FILE_BYTES} bytes; this one has more"
         raise LabError([Problem("", text, path)])
     try:
         return raw.decode()

@@ -35,6 +35,10 @@ class Running:
         with self.namespaces[node].entered():
             subprocess.run(["ip", *words], check=True)
 
+    def tc(self, node: str, *words: str) -> None:
+        with self.namespaces[node].entered():
+            subprocess.run(["tc", *words], check=True)
+
     def mac(self, node: str, port: str) -> str:
         with self.namespaces[node].entered():
             return subprocess.run(

@@ -279,6 +279,22 @@ def test_a_wire_that_is_too_wide_is_named(running: Running) -> None:
     }
 
 
+def test_damaged_packets_are_lost_ones(running: Running) -> None:
+    """One bit of each packet is flipped on a wire, of many in the number by which a probe is known: told as a loss."""
+    running.tc("p", "qdisc", "add", "dev", "p-pe2-eth", "root", "netem", "corrupt", "100%")
+    try:
+        assert not check(running.lab, running.records, running.namespaces).ok
+    finally:
+        running.tc("p", "qdisc", "del", "dev", "p-pe2-eth", "root")
+
+
+def test_what_a_router_said_is_told_once(running: Running) -> None:
+    """The ICMP error about a probe stands behind the hop that dropped it, one time."""
+    running.ip("pe1", "route", "del", "88.2.1.0/24", "table", "10")
+    text = running.trace("c1h1", "c1h3").text()
+    assert "pe1   drop: nothing left pe1" in text and ") (" not in text
+
+
 def test_the_time_limit_is_kept_and_told(running: Running) -> None:
     """With no time for everything some of each kind is checked, and how much is told."""
     report = check(running.lab, running.records, running.namespaces, limit_s=0)

@@ -151,3 +151,23 @@ def test_stock_host_among_ours() -> None:
         assert made.pingAll() > 0.0
     finally:
         made.stop()
+
+
+def test_static_arp_leaves_labs_alone(net: Mininet) -> None:
+    """``mn --arp`` and ``net.staticArp()``: no node of a lab gets entries that would be another VPN's or none."""
+    net.staticArp()
+    assert "PERMANENT" not in net["a"].cmd("ip neigh show")
+    assert net.pingAll() == 0.0
+
+
+def test_options_of_mn_that_want_switches(net: Mininet) -> None:
+    """``--innamespace`` builds a lab as ever, ``--nat`` says what it misses."""
+    with pytest.raises(LabError, match="nat0: there is no switch"):
+        net.addNAT()
+    assert "nat0" not in net
+    made = Mininet(inNamespace=True)
+    try:
+        made.addHost("a", cls=LabHost)
+        made.start()
+    finally:
+        made.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,6 +137,33 @@ def test_a_lab_that_does_not_work_is_said_to(file: Path, name: str) -> None:
     assert done.returncode == 1 and "is up, but not as intended after 1 s" in done.stderr
     assert name in running()
     good("down", name)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_up_with_closed_streams(file: Path, name: str, closed: str) -> None:
+    """As some daemons start programs: what the lab holds never gets the number of a standard stream."""
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", *MNMPLS, "up", str(file)]
+    assert subprocess.run(words, env=ENVIRONMENT, timeout=LIMIT_S, check=False).returncode == 0
+    good("check", name)
+    good("down", name)
+
+
+def test_up_without_room_for_its_files(file: Path, name: str) -> None:
+    """Wherever the holder runs into it, it is told, and no lab is left."""
+    for most in range(12, 64):
+        words = ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *MNMPLS, "up", str(file)]
+        done = subprocess.run(words, env=ENVIRONMENT, timeout=LIMIT_S, check=False, capture_output=True, text=True)
+        if not done.returncode:
+            break
+        assert re.search(r"Too many open files|as many files open as it may", done.stderr), (most, done)
+    good("down", name)
+    assert gone(name)
+
+
+def test_a_time_that_is_none(file: Path) -> None:
+    """The answer says what can be given."""
+    done = mnmpls("up", file, "--wait", "soon")
+    assert done.returncode == 2 and "'soon' is no number of seconds from 0 to 1000000" in done.stderr
 
 
 def test_a_name_is_given_once(lab: str, file: Path) -> None:

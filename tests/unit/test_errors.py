@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from mnmpls.errors import LabError
 from mnmpls.model import Lab, Link, Node, Port, Vrf
 from mnmpls.plan import complete, l3vpn, records
-from mnmpls.sources import load
+from mnmpls.sources import from_yaml, load
 from tests.unit.labs import LABS
 
 CASES = sorted((Path(__file__).parent / "errors").glob("*.yml"))
@@ -54,6 +54,12 @@ def test_file_that_may_not_be_read(tmp_path: Path) -> None:
             load(str(path))
     finally:
         os.seteuid(before)
+
+
+def test_file_without_an_end() -> None:
+    """No more is read than a lab file may have."""
+    with pytest.raises(LabError, match=r"^/dev/zero: a lab file may have 8388608 bytes; this one has more$"):
+        from_yaml.read("/dev/zero")
 
 
 def test_the_readmes_problems_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
