@@ -100,15 +100,12 @@ def with_labels(lab: Lab) -> Lab:
     numbers = alloc.labels(alloc.FIRST_LABEL, {label for found in taken.values() for label in found})
     done = []
     for i, lsp in enumerate(lab.lsps):
-        way = steps(net, lsp)
-        if _is_open(lsp) and wires_with_labels(lsp, len(way)):
-            common = 0
-            labels = []
-            for nodes in receivers(lsp, way):
-                own = ranges.common(nodes, f"lsps[{i}]")
-                common = common or (next(numbers) if own is None else 0)
-                labels.append(common if own is None else own)
-            lsp = replace(lsp, labels=tuple(labels))
+        if _is_open(lsp):
+            arrivals = list(receivers(lsp, steps(net, lsp)))
+            own = [ranges.common(nodes, f"lsps[{i}]") for nodes in arrivals]
+            rest = [node for nodes, label in zip(arrivals, own, strict=True) if label is None for node in nodes]
+            common = next(number for number in numbers if ranges.use(number, rest)) if rest else 0
+            lsp = replace(lsp, labels=tuple(common if label is None else label for label in own))
         done.append(lsp)
     return replace(lab, lsps=tuple(done))
 

@@ -58,13 +58,19 @@ class Ranges:
         alone = having[0] if len(having) == 1 else ""
         first = self._next[alone] if alone else max(self._ranges[name].start for name in having)
         for label in range(first, min(self._ranges[name].stop for name in having)):
-            if not any(label in self._taken.get(name, ()) for name in nodes):
-                for name in nodes:
-                    self._taken.setdefault(name, set()).add(label)
+            if self.use(label, nodes):
                 if alone:
                     self._next[alone] = label + 1
                 return label
         raise self._empty(having, f"nodes.{alone}.label_range" if alone else path)
+
+    def use(self, label: int, nodes: Sequence[str]) -> bool:
+        """Takes ``label`` at all of ``nodes``, if it is free there."""
+        if any(label in self._taken.get(name, ()) for name in nodes):
+            return False
+        for name in nodes:
+            self._taken.setdefault(name, set()).add(label)
+        return True
 
     def _empty(self, names: Sequence[str], path: str) -> LabError:
         has = {name: f"{self._ranges[name].start}-{self._ranges[name].stop - 1}" for name in names}

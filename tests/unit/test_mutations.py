@@ -33,11 +33,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SOUND = b"""
 name: whole
 platform_labels: 5000
+ttl: pipe
 nodes:
   pe1: {role: pe, loopback: 10.0.0.1/32, vrfs: {red: {table: 77, rd: 65000:1, rt: 65000:1, export: 1.2.3.4:5}}}
   pe2: {role: pe, vrfs: [red, blue], sysctls: {net.ipv4.ip_forward: 1}}
   p: {role: p, loopback: [10.0.0.9/32, "2001:db8::9/128"], routes: [{dst: default, via: 10.1.0.1, labels: [900]}]}
-  p2: {role: p, loopback: none}
+  p2: {role: p, loopback: none, label_range: 200-299, routes: [{label: 900, port: lo}, {label: 901, via: 10.4.0.2}]}
   ce: {role: ce, routes: [{dst: 10.7.0.0/16, via: 10.3.0.2, port: ce-pe1-eth}]}
   h: {role: host, gateway: none, exec: [ping -c 1 10.3.0.1, "sh -c 'true | true'"]}
   h2: host
@@ -47,7 +48,7 @@ links:
   - [pe1: [10.1.0.1/30, "2001:db8:1::1/64"], p: [10.1.0.2/30, "2001:db8:1::2/64"]]
   - [p, pe2]
   - [pe1, p2]
-  - [p2, pe2]
+  - [p2: 10.4.0.1/30, pe2: 10.4.0.2/30]
   - {a: {node: pe1, port: red-1, vrf: red, ip: 10.3.0.2/30, mac: 02:00:00:00:00:01, mtu: 9000}, b: {ce: 10.3.0.1/30}}
   - {a: ce, b: b, mtu: 1400, type: veth}
   - [b, b2]
@@ -55,6 +56,8 @@ links:
   - [h2, pe2: {vrf: red}]
 lsps:
   - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
+  - {path: [pe1, p2, pe2], labels: [102], fec: 10.7.0.0/16, pop: php, ttl: 9}
+  - {ingress: pe2, egress: pe1, pop: explicit-null}
 """
 CASES = sorted((Path(__file__).parent / "errors").glob("*.yml"))
 WRONG = [path.read_bytes() for path in CASES]
