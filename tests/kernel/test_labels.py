@@ -185,7 +185,7 @@ def test_equal_paths_share_the_flows(paths: Running) -> None:
 CARRIED = """
 ttl: %s
 nodes:
-  pe1: {role: pe, vrfs: [red], label_range: 1000-1009}
+  pe1: {role: pe, vrfs: [red], label_range: 1000-1009, sysctls: {net.mpls.default_ttl: 100}}
   p1: p
   p2: {role: p, label_range: 2000-2009}
   pe2: {role: pe, vrfs: [red], label_range: 3000-3009}
@@ -206,8 +206,9 @@ lsps:
 @pytest.mark.parametrize("ttl", ["uniform", "pipe"])
 def test_vpns_go_by_the_paths_between_their_routers(tmp_path: Path, ttl: str) -> None:
     """A path to a PE's loopback carries the VPN label beneath its own, that of explicit null included, and labels are
-    from the range of the router at which they come in. As a pipe the VPN's label hides every router of the core."""
-    first, after = {"uniform": (63, 62), "pipe": (255, 62)}[ttl]
+    from the range of the router at which they come in. As a pipe the core's routers are hidden, and labels begin with
+    net.mpls.default_ttl."""
+    first, after = {"uniform": (63, 62), "pipe": (100, 62)}[ttl]
     with running_lab(lab_of(tmp_path, CARRIED % (ttl, "egress"))) as lab:
         assert stacks(lab, "h1", "h2") == [
             ("h1", (), 64),
@@ -312,3 +313,30 @@ def test_a_router_in_the_middle_shares_the_flows_too(tmp_path: Path) -> None:
         assert [hop.label_ttls for hop in short.request if hop.labels_out] == [(2,), (1,)]
         ways = predictions(lab.lab, lab.records, "a", "10.9.1.1")
         assert {one[-1].reason for one in ways} == {"the TTL of label 111 ran out"}
+
+
+INTO_VRFS = """
+nodes:
+  pe1: {role: pe, vrfs: [red]}
+  p: p
+  pe2: {role: pe, vrfs: [red]}
+  h1: host
+  h2: host
+links:
+  - [pe1, p]
+  - [p, pe2]
+  - [h1: 10.1.0.2/24, pe1: {ip: 10.1.0.1/24, vrf: red}]
+  - [h2: 10.2.0.2/24, pe2: {ip: 10.2.0.1/24, vrf: red}]
+lsps:
+  - {path: [pe1, p, pe2], vrf: red, ttl: pipe}
+  - {ingress: pe2, egress: pe1, vrf: red, ttl: 40}
+"""
+
+
+def test_paths_into_a_vrf_with_planned_labels_as_pipes(tmp_path: Path) -> None:
+    """One label from end to end, without a VPN label beneath it; the core's router does not count."""
+    with running_lab(lab_of(tmp_path, INTO_VRFS)) as lab:
+        assert stacks(lab, "h1", "h2")[1:] == [("pe1", ((16, 255),), 63), ("p", ((16, 254),), 63), ("pe2", (), 62)]
+        assert stacks(lab, "h2", "h1")[1:] == [("pe2", ((17, 40),), 63), ("p", ((17, 39),), 63), ("pe1", (), 62)]
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok, report.text()
