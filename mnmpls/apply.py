@@ -10,7 +10,7 @@ from typing import Any
 from .errors import KernelRefused
 from .kernel import Namespace
 from .refusals import refusal
-from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, Tunnel, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, VrfDevice
 
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""
@@ -21,6 +21,7 @@ _ORDER: tuple[type[Record], ...] = (
     VrfDevice,
     Member,  # Enslaving flushes the port's IPv6 addresses: before them.
     Port,
+    Qdisc,
     Sysctl,  # After every device is there and its MTU allows IPv6, before addresses (disable_ipv6) and labels.
     Address,
     Route,
@@ -106,7 +107,7 @@ def _replaced_whole(record: Record) -> bool:
 def subject(record: Record) -> Hashable:
     """What a record is about: two records about the same thing cannot both be true."""
     match record:
-        case Sysctl(name) | VrfDevice(name) | Bridge(name) | Tunnel(name) | Member(name) | Port(name):
+        case Sysctl(name) | VrfDevice(name) | Bridge(name) | Tunnel(name) | Member(name) | Port(name) | Qdisc(name):
             return type(record), name
         case Route(table, dst, _, _, metric):
             return table, dst, metric

@@ -15,6 +15,7 @@ from .state import (
     Member,
     NextHop,
     Port,
+    Qdisc,
     Record,
     Route,
     Sysctl,
@@ -45,6 +46,8 @@ def command(record: Record) -> list[str]:
             return ["ip", "link", "set", "dev", port, "master", master]
         case Port(name, up, mtu_bytes):
             return ["ip", "link", "set", "dev", name, "mtu", str(mtu_bytes), _state(up)]
+        case Qdisc(port):
+            return ["tc", "qdisc", "add", "dev", port, "root", "netem", *_netem(record)]
         case Address(port, cidr):
             # Without duplicate address detection, which would keep the address from use for a second.
             return ["ip", "address", "add", cidr, "dev", port, *(["nodad"] if ":" in cidr else [])]
@@ -53,6 +56,15 @@ def command(record: Record) -> list[str]:
         case LabelRoute(label, hops, ttl):
             mode = ["ttl-propagate", TTL_MODES[ttl]] if ttl else []
             return ["ip", "-f", "mpls", "route", "add", str(label), *mode, *_hops(hops, _label_hop)]
+
+
+def _netem(record: Qdisc) -> list[str]:
+    words = ["limit", str(record.queue_packets)]
+    if record.delay_us or record.jitter_us:
+        words += ["delay", f"{record.delay_us}us", *([f"{record.jitter_us}us"] if record.jitter_us else [])]
+    words += ["loss", f"{record.loss_ppm / 10_000:g}%"] if record.loss_ppm else []
+    words += ["rate", f"{record.rate_kbit}kbit"] if record.rate_kbit else []
+    return [*words, "(and more)"] if record.is_more else words
 
 
 def _tunnel(record: Tunnel) -> list[str]:

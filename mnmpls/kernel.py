@@ -17,7 +17,7 @@ from .messages import RTPROT_MNMPLS, Interface
 from .messages_devices import device_records
 from .netlink import Message, Refused, Socket, attributes
 from .refusals import missing_interface, refusal, refused
-from .state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, Tunnel, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, VrfDevice
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
 
@@ -128,6 +128,9 @@ class Namespace:
         interfaces = self._interfaces()
         names = {interface.number: interface.name for interface in interfaces}
         found: set[Record] = set(device_records(interfaces))
+        for body in self._netlink.dump(messages_devices.qdisc_dump()):
+            if each := messages_devices.qdisc(body, names):
+                found.add(each)
         not_ours = {messages_devices.own_address(record) for record in found if isinstance(record, Tunnel)}
         for body in self._netlink.dump(messages.address_dump()):
             if (record := messages.address(body, names)) and record not in not_ours:
@@ -180,6 +183,8 @@ class Namespace:
     def _messages(self, record: Record) -> list[Message]:
         index = self._index
         match record:  # Those of which there are many come first.
+            case Qdisc(port):
+                return [messages_devices.qdisc_new(record, index(port))]
             case Address():
                 return [messages.address_new(record, index)]
             case Route():
@@ -250,6 +255,8 @@ class Namespace:
                 return [messages.link_delete(self._index(name))]
             case Member(port):
                 return [messages.link_set(self._index(port), master=0)]
+            case Qdisc(port):
+                return [messages_devices.qdisc_delete(self._index(port))]
             case Address():
                 return [messages.address_delete(record, self._index)]
             case Route():

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .messages import Interface, spanning_tree, spelled, vrf_table
-from .netlink import attribute, attributes
-from .state import FALLBACK_DEVICES, Address, Bridge, Member, Port, Record, Tunnel, VrfDevice
+from .netlink import NLM_F_CREATE, NLM_F_REPLACE, Message, attribute, attributes, text
+from .state import FALLBACK_DEVICES, Address, Bridge, Member, Port, Qdisc, Record, Tunnel, VrfDevice
 
 _GRE_KEY = struct.pack(">H", 0x2000)
 _NO_FLAGS = bytes(2)
@@ -50,6 +51,61 @@ _KINDS = {
 }
 _VXLAN6 = _Numbers(local=17, remote=16, ttl=5)
 TUNNEL_KINDS = frozenset(_KINDS)
+
+
+RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
+TC_H_ROOT = 0xFFFFFFFF
+TCA_KIND, TCA_OPTIONS = 1, 2
+_TC = struct.Struct("=BxxxiIII")
+_NETEM = struct.Struct("=IIIIII")
+_NETEM_RATE, _NETEM_RATE64, _NETEM_LATENCY64, _NETEM_JITTER64 = 6, 8, 10, 11
+_TIMES = _NETEM_LATENCY64, _NETEM_JITTER64
+_NETEM_OTHERS = {1: 12, 3: 8, 4: 8, 7: 4}
+"""Correlations, reordering, corruption and ECN marks, with the sizes of their structures: off."""
+_ALWAYS = 2**32 - 1
+"""A loss of 100 % (include/uapi/linux/pkt_sched.h, tc_netem_qopt)."""
+
+
+def qdisc_new(record: Qdisc, index: int) -> Message:
+    """In the place of what is at the port. A tick of the kernel's is 64 ns (PSCHED_SHIFT), and the 64-bit times win."""
+    ticks = (record.delay_us * 1000 >> 6, record.jitter_us * 1000 >> 6)
+    loss = (record.loss_ppm * _ALWAYS + 500_000) // 1_000_000
+    options = _NETEM.pack(min(ticks[0], _ALWAYS), record.queue_packets, loss, 0, 0, min(ticks[1], _ALWAYS))
+    options += attribute(_NETEM_LATENCY64, struct.pack("=q", record.delay_us * 1000))
+    options += attribute(_NETEM_JITTER64, struct.pack("=q", record.jitter_us * 1000))
+    # What is not given, a netem that is there already would keep (net/sched/sch_netem.c, netem_change).
+    options += b"".join(attribute(at, bytes(size)) for at, size in _NETEM_OTHERS.items())
+    rate = record.rate_kbit * 125
+    options += attribute(_NETEM_RATE, struct.pack("=IiIi", min(rate, _ALWAYS), 0, 0, 0))
+    options += attribute(_NETEM_RATE64, struct.pack("=Q", rate)) if rate > _ALWAYS else b""
+    body = _TC.pack(0, index, 0, TC_H_ROOT, 0) + text(TCA_KIND, "netem") + attribute(TCA_OPTIONS, options)
+    return Message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body)
+
+
+def qdisc_delete(index: int) -> Message:
+    return Message(RTM_DELQDISC, 0, _TC.pack(0, index, 0, TC_H_ROOT, 0))
+
+
+def qdisc_dump() -> Message:
+    return Message(RTM_GETQDISC, 0, _TC.pack(0, 0, 0, 0, 0))
+
+
+def qdisc(body: bytes, names: Mapping[int, str]) -> Qdisc | None:
+    """None for what is no netem at a port's root."""
+    _, index, _, parent, _ = _TC.unpack_from(body)
+    found = attributes(body[_TC.size :])
+    if parent != TC_H_ROOT or found.get(TCA_KIND) != b"netem\0" or index not in names:
+        return None
+    options = found[TCA_OPTIONS]
+    _, queue, loss, gap, duplicate, _ = _NETEM.unpack_from(options)
+    more = attributes(options[_NETEM.size :])
+    rate = more.get(_NETEM_RATE64) or more.get(_NETEM_RATE, b"")[:4]
+    delay, jitter = (int.from_bytes(more.get(at, b""), sys.byteorder) + 500 for at in _TIMES)
+    others = any(any(data) for at, data in more.items() if at not in (_NETEM_RATE, _NETEM_RATE64, *_TIMES))
+    ppm = (loss * 1_000_000 + _ALWAYS // 2) // _ALWAYS
+    kbit = int.from_bytes(rate, sys.byteorder) // 125
+    is_more = bool(gap or duplicate or others)
+    return Qdisc(names[index], kbit, delay // 1000, jitter // 1000, ppm, queue, is_more)
 
 
 def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:

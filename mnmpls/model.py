@@ -65,6 +65,17 @@ class StaticRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Impairment:
+    """What a port does to the packets that it sends; None: nothing, and as for the queue 1000 packets."""
+
+    rate_kbit: int | None = None
+    delay_us: int | None = None
+    jitter_us: int | None = None
+    loss_ppm: int | None = None
+    queue_packets: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """One end of a link. Open: ``name``, ``addresses`` (``None``: plan them; ``()``: none wanted), ``mtu_bytes``."""
 
@@ -74,6 +85,7 @@ class Port:
     vrf: str | None = None
     mtu_bytes: int | None = None
     mac: str | None = None
+    impairment: Impairment = Impairment()
 
 
 @dataclass(frozen=True, slots=True)

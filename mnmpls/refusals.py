@@ -14,6 +14,7 @@ from .state import (
     Member,
     NextHop,
     Port,
+    Qdisc,
     Record,
     Route,
     Sysctl,
@@ -129,6 +130,12 @@ def _port(record: object, code: int, said: str) -> tuple[str, str] | None:
     return None
 
 
+def _qdisc(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code in (errno.ENOENT, errno.EOPNOTSUPP):
+        return "this kernel cannot delay or lose packets (netem)", f"load the module: `modprobe sch_netem`, {GUEST}"
+    return None
+
+
 def _address(record: object, code: int, said: str) -> tuple[str, str] | None:
     if code == errno.EACCES and isinstance(record, Address) and ":" in record.cidr:
         key = f"net.ipv6.conf.{record.port}.disable_ipv6"
@@ -197,6 +204,7 @@ _BY_RECORD = {
     Tunnel: _tunnel,
     Member: _member,
     Port: _port,
+    Qdisc: _qdisc,
     Address: _address,
     Route: _route,
     LabelRoute: _label_route,

@@ -103,6 +103,24 @@ class Port:
     mtu_bytes: int = 1500
 
 
+QUEUE_PACKETS = 1000
+"""How many packets wait in a netem when nobody says it."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Qdisc:
+    """What a port does to the packets that it sends (netem, tc-netem(8)); 0: nothing of the kind. ``is_more``: it does
+    something beyond, which no lab asks for."""
+
+    port: str
+    rate_kbit: int = 0
+    delay_us: int = 0
+    jitter_us: int = 0
+    loss_ppm: int = 0
+    queue_packets: int = QUEUE_PACKETS
+    is_more: bool = False
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Address:
     """``cidr`` as the kernel prints it: host address and prefix length, IPv6 compressed."""
@@ -148,7 +166,7 @@ class LabelRoute:
     ttl: str = ""
 
 
-Record = Sysctl | VrfDevice | Bridge | Tunnel | Member | Port | Address | Route | LabelRoute
+Record = Sysctl | VrfDevice | Bridge | Tunnel | Member | Port | Qdisc | Address | Route | LabelRoute
 
 
 def sysctl_parts(key: str) -> tuple[str, ...]:

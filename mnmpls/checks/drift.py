@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..apply import difference, subject
-from ..state import Address, Bridge, LabelRoute, Member, Port, Record, Route, Sysctl, VrfDevice
+from ..state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, VrfDevice
 from ..wording import vrf_names, words
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _needs(record: Record, device: Port | VrfDevice | Bridge) -> bool:
     match record:
         case Member(port, master):
             return device.name in (port, master)
-        case Address(port):
+        case Address(port) | Qdisc(port) | Tunnel(port):
             return device.name == port
         case Sysctl(key):
             return f".{device.name}." in key

@@ -13,6 +13,7 @@ from ..state import (
     Member,
     NextHop,
     Port,
+    Qdisc,
     Record,
     Route,
     Sysctl,
@@ -64,6 +65,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return "a new namespace's loopback is down, and then its own addresses do not answer"
         case Port(_, up):
             return "the wires' ends: " + ("up" if up else "down")
+        case Qdisc():
+            return "what this wire does to packets that are sent by it"
         case Sysctl():
             return _sysctl(atlas, node, record)
         case Address("lo"):

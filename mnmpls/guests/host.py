@@ -20,6 +20,7 @@ from mnmpls.state import (
     LabelRoute,
     NextHop,
     Port,
+    Qdisc,
     Record,
     Route,
     Sysctl,
@@ -83,6 +84,7 @@ FEATURES: dict[str, Feature] = {
         "MPLS encapsulation", (Route(254, "192.0.2.0/24", (NextHop("", "lo", (16,)),)),),
         ("mpls_iptunnel", "mpls_gso"), ("MPLS_IPTUNNEL", "NET_MPLS_GSO"), after=("mpls",),
     ),
+    "netem": Feature("delay and loss of packets", (Qdisc("lo", delay_us=1),), ("sch_netem",), ("NET_SCH_NETEM",)),
     "gre": _tunnel("GRE tunnels", "gre", "NET_IPGRE"),
     "gretap": _tunnel("GRE tunnels for Ethernet", "gretap", "NET_IPGRE"),
     "ip6gre": _tunnel("GRE tunnels over IPv6", "ip6gre", "IPV6_GRE"),
@@ -94,7 +96,7 @@ FEATURES: dict[str, Feature] = {
 """Every feature; what others cannot be without comes before them."""
 
 ALWAYS = frozenset({"netns", "pidns", "veth"})
-BASICS = frozenset({*ALWAYS, "settings", "ipv6", "bridge", "vrf", "mpls", "mpls-encap", *TUNNEL_MODULES})
+BASICS = frozenset({*ALWAYS, "settings", "ipv6", "bridge", "vrf", "mpls", "mpls-encap", "netem", *TUNNEL_MODULES})
 """What an L3VPN may need, of ordinary links and of tunnels; every guest kernel has it."""
 
 
@@ -109,6 +111,8 @@ def needs(record: Record) -> frozenset[str]:
             return frozenset({"vrf"})
         case Bridge():
             return frozenset({"bridge"})
+        case Qdisc():
+            return frozenset({"netem"})
         case Tunnel(kind=kind):
             return frozenset({kind})
         case LabelRoute():

@@ -24,6 +24,7 @@ from ..model import Lab, Lsp, StaticRoute, Vrf
 from ..plan import complete, records
 from ..plan.origins import located
 from ..sources import from_data
+from ..sources.impairments import IMPAIRMENTS
 from ..sources.to_data import lsp_data, route_data, vrf_data
 from ..state import Port as PortState
 from ..state import Record, Route
@@ -49,7 +50,7 @@ def lab_name(topo: Any) -> str:
 
 
 AT_NODES = ("loopback", "vrfs", "main", "routes", "sysctls", "gateway", "label_range")
-AT_PORTS = ("ip", "vrf", "mtu")
+AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
 _End = tuple[str, str, Mapping[str, Any]]
 _Told = tuple[Mapping[str, Any], _End, _End]
@@ -276,6 +277,7 @@ def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     first, ip = own.pop(node, None), params.get("ip")
     vrf = params.get("vrf") if in_vrf else None
     return {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu"),
+            **{key: params[key] for key in IMPAIRMENTS if key in params},
             **_mistyped(params, AT_PORTS)}  # fmt: skip
 
 

@@ -9,14 +9,13 @@ from mininet.link import Intf, Link
 from ..errors import LabError, Problem
 from ..kernel import wire
 from ..model import LINK_TYPES
+from ..sources.impairments import IMPAIRMENTS
 from .graph import SETTINGS, configure, namespace_of, segment, settle
-
-SHAPING = frozenset({"bw", "delay", "jitter", "loss", "max_queue_size"})
-"""What stock Mininet's TCLink takes."""
 
 
 class LabIntf(Intf):  # type: ignore[misc]
-    """A port of a node. ``ip`` (a CIDR, a list, or ``"none"``), ``vrf`` and ``mtu`` are its part of the lab."""
+    """A port of a node. ``ip`` (a CIDR, a list, or ``"none"``), ``vrf`` and ``mtu`` are its part of the lab, and so is
+    what TCLink takes: ``bw`` (Mbit/s), ``delay``, ``jitter``, ``loss`` (per cent) and ``max_queue_size``."""
 
     def config(self, **params: Any) -> dict[str, Any]:
         """Nothing yet: the node applies everything at once when it starts."""
@@ -93,11 +92,13 @@ class MPLSLink(Link):  # type: ignore[misc]
             raise LabError([Problem(f"{node1}-{node2}", "Topo.addLink has a key of its own: call GRE's gre_key")])
         if type != "veth" and not all(hasattr(node, "role") for node in (node1, node2)):
             raise LabError([Problem(f"{node1}-{node2}", f"a {type} tunnel needs nodes of ours at both ends")])
-        shaped = sorted(set(params) & SHAPING)
-        if shaped:
-            text = f"{', '.join(shaped)}: links of a lab are not shaped; leave it out, or give cls=TCLink"
+        shaped = sorted(set(params) & set(IMPAIRMENTS))
+        if shaped and not all(hasattr(node, "role") for node in (node1, node2)):
+            text = f"{', '.join(shaped)}: only nodes of ours have shaped links; leave it out, or give cls=TCLink"
             raise LabError([Problem(f"{node1}-{node2}", text)])
         self.told = {"type": type, **{key: params.pop(given) for given, key in SETTINGS.items() if given in params}}
+        shape = {key: params.pop(key) for key in shaped}
+        params.update({end: {**shape, **(params.get(end) or {})} for end in ("params1", "params2")} if shape else {})
         params.update(cls1=_port_class(node1), cls2=_port_class(node2), fast=True)
         params.pop("intf", None)
         super().__init__(node1, node2, **params)

@@ -11,6 +11,7 @@ from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..plan import complete
 from ..processes import require_exec_allowed
 from ..sources import load
+from ..sources.impairments import impairment_data
 from ..sources.to_data import link_data, targets_data
 from .graph import SETTINGS
 from .links import MPLSLink
@@ -62,5 +63,6 @@ def _node_params(node: Node) -> dict[str, Any]:
 
 
 def _port_params(port: Port) -> dict[str, Any]:
-    given = {"ip": list(port.addresses or ()) or "none", "vrf": port.vrf, "mtu": port.mtu_bytes}
+    given = {"ip": list(port.addresses or ()) or "none", "vrf": port.vrf, "mtu": port.mtu_bytes,
+             **impairment_data(port.impairment)}  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}

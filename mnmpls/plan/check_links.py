@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ..errors import nearest
-from ..model import Lab, Link, Node, Port
+from ..model import Impairment, Lab, Link, Node, Port
 from .graph import Network
 from .spelling import MAC, cidr, name_fault
 
@@ -57,6 +57,7 @@ def _port_faults(net: Network, node: Node, port: Port, where: str) -> Iterator[F
         yield f"{where}.vrf", fault
     if port.mtu_bytes is not None and not LEAST_MTU_BYTES <= port.mtu_bytes <= MOST_MTU_BYTES:
         yield f"{where}.mtu", f"an MTU of {port.mtu_bytes} is not possible: give {LEAST_MTU_BYTES} to {MOST_MTU_BYTES}"
+    yield from _impairment_faults(port.impairment, where)
     if port.mac is not None and (not MAC.fullmatch(port.mac) or int(port.mac[:2], 16) & 1):
         yield f"{where}.mac", f"{port.mac!r} is not a MAC address of one interface, such as 02:00:00:00:00:01"
     if node.role == "bridge" and port.addresses:
@@ -64,6 +65,26 @@ def _port_faults(net: Network, node: Node, port: Port, where: str) -> Iterator[F
     for text in port.addresses or ():
         if fault := _cidr_fault(text):
             yield f"{where}.ip", fault
+
+
+_IMPAIRMENTS = {
+    "rate_kbit": ("bw", 1, 2**32 - 1, "0.001 to 4294967 Mbit/s"),
+    "delay_us": ("delay", 0, 2**31, "at most 2147s"),
+    "jitter_us": ("jitter", 0, 2**31, "at most 2147s"),
+    "loss_ppm": ("loss", 0, 1_000_000, "0 to 100 per cent"),
+    "queue_packets": ("max_queue_size", 1, 2**32 - 1, "1 packet or more"),
+}
+
+
+def _impairment_faults(given: Impairment, where: str) -> Iterator[Fault]:
+    for field, (key, least, most, range_) in _IMPAIRMENTS.items():
+        value = getattr(given, field)
+        if value is not None and not least <= value <= most:
+            yield f"{where}.{key}", f"this {key} is not possible: give {range_}"
+    if given.jitter_us and not given.delay_us:
+        yield f"{where}.jitter", "jitter is what a delay varies by: give a delay too"
+    elif given.jitter_us and given.delay_us and given.jitter_us > given.delay_us:
+        yield f"{where}.jitter", "a delay cannot vary by more than itself: give less jitter, or more delay"
 
 
 def vrf_fault(net: Network, node: Node, vrf: str) -> str:

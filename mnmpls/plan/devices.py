@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import NO_LOOPBACK, Lab, Lsp, Node, StaticRoute
-from ..state import UNREACHABLE_METRIC, Address, Bridge, Member, Port, Record, Route, Sysctl, VrfDevice
+from ..model import NO_LOOPBACK, Impairment, Lab, Lsp, Node, StaticRoute
+from ..state import (
+    QUEUE_PACKETS,
+    UNREACHABLE_METRIC,
+    Address,
+    Bridge,
+    Member,
+    Port,
+    Qdisc,
+    Record,
+    Route,
+    Sysctl,
+    VrfDevice,
+)
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES, PLATFORM_LABELS
 from .graph import ROUTERS, Network
 from .ttl import PIPE
@@ -28,12 +40,25 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         if not link.is_wire:
             yield tunnel(link, port)
         yield Port(port.name, True, port.mtu_bytes or MTU_BYTES)
+        if port.impairment != Impairment():
+            yield _qdisc(port.name, port.impairment)
         master = node.name if node.role == "bridge" else port.vrf
         if master:
             yield Member(port.name, master)
         yield from (Address(port.name, cidr) for cidr in port.addresses or ())
     settings = dict(_sysctls(net, node, lab)) | dict(node.sysctls)
     yield from (Sysctl(key, value) for key, value in settings.items())
+
+
+def _qdisc(port: str, given: Impairment) -> Qdisc:
+    return Qdisc(
+        port,
+        given.rate_kbit or 0,
+        given.delay_us or 0,
+        given.jitter_us or 0,
+        given.loss_ppm or 0,
+        given.queue_packets or QUEUE_PACKETS,
+    )
 
 
 def _vrf(name: str, table: int) -> Iterator[Record]:

@@ -8,7 +8,20 @@ from ipaddress import ip_network
 
 from ..errors import KernelRefused, Problem
 from ..model import Lab, Lsp
-from ..state import Address, Bridge, LabelRoute, Member, NextHop, Port, Route, Sysctl, Tunnel, VrfDevice, sysctl_parts
+from ..state import (
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Qdisc,
+    Route,
+    Sysctl,
+    Tunnel,
+    VrfDevice,
+    sysctl_parts,
+)
 from .graph import Network, network
 from .lsps import receivers, steps
 from .routes import destination
@@ -34,7 +47,7 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return f"nodes.{node}.vrfs.{name}"
         case Bridge():
             return f"nodes.{node}"
-        case Tunnel(port):
+        case Tunnel(port) | Qdisc(port):
             return _end(lab, node, port)
         case Member(port):
             return _end(lab, node, port, ".vrf")

@@ -18,10 +18,13 @@ lsps:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import yaml
 
 from ..errors import Problem
 from ..model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from .impairments import impairment, merged
 from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, VRF
 from .reading import Entries, Notes, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
@@ -152,6 +155,8 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
             notes.fault(where, node, f"a link has two ends, and {side} is missing: write {{a: NODE, b: NODE}}")
     mtu = number(notes, f"{where}.mtu", has.get("mtu"))
     ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
+    shared = impairment(notes, where, has)
+    ends = [replace(end, impairment=merged(end.impairment, shared)) for end in ends]
     limit = has.get("encaplimit")
     return Link(
         ends[0],
@@ -194,6 +199,7 @@ def _port(notes: Notes, where: str, node: str, has: Entries, mtu: int | None) ->
         _vrf_of_port(notes, f"{where}.vrf", has.get("vrf")),
         mtu if own is None else own,
         text(notes, f"{where}.mac", has.get("mac")) or None,
+        impairment(notes, where, has),
     )
 
 

@@ -92,6 +92,14 @@ ROUTE: Keys = {
     "ttl": _key(TTL_OR_NUMBER, "uniform, pipe, or the TTL that pushed labels begin with"),
 }
 
+IMPAIRED: Keys = {
+    "bw": _key(TEXT, "Mbit/s that a port sends at most (netem)"),
+    "delay": _key(TEXT, "for every packet sent, such as 10ms"),
+    "jitter": _key(TEXT, "by how much the delay varies, such as 2ms"),
+    "loss": _key(TEXT, "of the packets sent, in per cent"),
+    "max_queue_size": _key({"type": "integer", "minimum": 1, "maximum": 2**32 - 1}, "packets that may wait; else 1000"),
+}
+
 LINK: Keys = {
     "a": _key(END, "one end"),
     "b": _key(END, "the other end"),
@@ -105,6 +113,7 @@ LINK: Keys = {
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"const": "none"}]},
         "tunnel encapsulation limit of an ip6gre tunnel (RFC 2473); left out: none",
     ),
+    **IMPAIRED,
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU of both ends in bytes"),
 }
 
@@ -114,6 +123,7 @@ PORT: Keys = {
     "vrf": _key(TEXT, "VRF of the node that this port is in"),
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU in bytes; left out: 1500"),
     "mac": _key(TEXT, "MAC address, such as 02:00:00:00:00:01"),
+    **IMPAIRED,
 }
 
 LSP: Keys = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..errors import LabError
 from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
+from .impairments import impairment_data
 
 Data = dict[str, object]
 
@@ -91,6 +92,7 @@ def _end(port: Port) -> Data:
     return {
         "node": port.node,
         **_given(port=port.name or None, ip=addresses, vrf=port.vrf, mtu=port.mtu_bytes, mac=port.mac),
+        **_given(**impairment_data(port.impairment)),
     }
 
 

@@ -15,6 +15,7 @@ from mnmpls.state import (
     Member,
     NextHop,
     Port,
+    Qdisc,
     Record,
     Route,
     Sysctl,
@@ -129,6 +130,26 @@ def _tunnel(name: str, record: Tunnel, *changes: str) -> Case:
     return Case(f"tunnel-{name}", record, f"ip link del {record.name}", anew)
 
 
+def _qdisc(name: str, record: Qdisc, *changes: str) -> Case:
+    each = ("tc qdisc replace dev spare root netem delay 99ms", "tc qdisc replace dev spare root pfifo", *changes)
+    return Case(f"qdisc-{name}", record, "tc qdisc del dev spare root", each)
+
+
+_QDISCS = (
+    _qdisc("delay", Qdisc("spare", delay_us=10_000), "tc qdisc replace dev spare root netem limit 1000 delay 10.001ms"),
+    _qdisc("jitter", Qdisc("spare", delay_us=10_000_000, jitter_us=1)),
+    _qdisc("loss", Qdisc("spare", loss_ppm=1), "tc qdisc replace dev spare root netem limit 1000 loss 0.0002%"),
+    _qdisc("all-lost", Qdisc("spare", loss_ppm=1_000_000)),
+    _qdisc("rate", Qdisc("spare", rate_kbit=1, queue_packets=7)),
+    _qdisc("fast", Qdisc("spare", rate_kbit=100_000_000)),
+    _qdisc("all", Qdisc("spare", 10_000, 20_000, 2_000, 123_456, 50)),
+    _qdisc(
+        "more", Qdisc("spare", delay_us=5000),
+        "tc qdisc replace dev spare root netem limit 1000 delay 5ms duplicate 1%",
+        "tc qdisc replace dev spare root netem limit 1000 delay 5ms corrupt 1%",
+    ),
+)  # fmt: skip
+
 _V4, _V6 = ("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")
 _TUNNELS = (
     _tunnel("gre", Tunnel("t1", "gre", *_V4), "gre local 10.0.0.1 remote 10.0.0.3", "gretap local 10.0.0.1 key 3"),
@@ -228,4 +249,4 @@ _LABELS = (
     _label("multipath-mixed", _hop("10.0.0.2"), _hop("fd00::2", 111, 112, 113)),
 )
 
-CASES = (*_SYSCTLS, *_DEVICES, *_TUNNELS, *_ADDRESSES, *_ROUTES, *_LABELS)
+CASES = (*_SYSCTLS, *_DEVICES, *_QDISCS, *_TUNNELS, *_ADDRESSES, *_ROUTES, *_LABELS)

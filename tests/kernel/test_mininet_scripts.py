@@ -8,12 +8,14 @@ from collections.abc import Iterator
 import pytest
 from mininet.link import Link
 from mininet.log import setLogLevel
+from mininet.node import Host
 from mininet.util import dumpNetConnections, dumpNodeConnections
 
 from mnmpls.errors import LabError
 from mnmpls.mn.links import MPLSLink
 from mnmpls.mn.net import Mininet
 from mnmpls.mn.nodes import CEHost, LabHost
+from mnmpls.state import Qdisc
 
 pytestmark = pytest.mark.kernel
 
@@ -119,10 +121,15 @@ def test_wrong_link_on_a_running_net_is_taken_back(net: Mininet) -> None:
     assert net.pingAll() == 0.0
 
 
-def test_link_that_wants_shaping_is_refused(net: Mininet) -> None:
-    """bw and the like are not left out silently."""
-    with pytest.raises(LabError, match=r"a-b: bw, delay: links of a lab are not shaped"):
-        net.addLink("a", "b", bw=10, delay="5ms")
+def test_link_with_what_tclink_takes(net: Mininet) -> None:
+    """bw, delay, jitter, loss and max_queue_size do at both ends what they do with TCLink; at one end's own they do it
+    there; a link to somebody else's node is refused, not left as it is."""
+    net.addLink("a", "b", bw=10, delay="5ms", jitter=None, loss=1, max_queue_size=50, params2={"delay": "7ms"})
+    seen = [each for node in "ab" for each in net[node].namespace.observe() if isinstance(each, Qdisc)]
+    assert seen == [Qdisc("a-eth1", 10_000, 5000, 0, 10_000, 50), Qdisc("b-eth1", 10_000, 7000, 0, 10_000, 50)]
+    net.addHost("stock", cls=Host)
+    with pytest.raises(LabError, match="a-stock: bw: only nodes of ours"):
+        net.addLink("a", "stock", bw=10)
 
 
 def test_stock_link_class_between_our_nodes(net: Mininet) -> None:

@@ -142,3 +142,30 @@ def test_tunnels_over_a_network_of_several_hops() -> None:
         assert [hop.node for hop in running.trace("h2", "h3").request] == ["h2", "pe2", "pe1", "pe3", "h3"]
         loopback = running.lab.node("pe2").loopbacks[0].split("/")[0]
         assert [hop.node for hop in running.trace("pe1", loopback).request] == ["pe1", "p", "pe2"]
+
+
+def test_impaired_links_delay_and_lose_packets() -> None:
+    """What is sent by a port with a delay takes that long, by one with a loss of all is gone; tunnels and wires alike,
+    each end for itself or both by the link."""
+    nodes = {"a": "host", "r": "ce", "b": "host"}
+    links: list[object] = [
+        {"a": {"a": "10.1.0.1/24"}, "b": {"r": "10.1.0.2/24"}, "delay": "40ms", "name": "w"},
+        {"a": {"node": "a", "ip": "10.2.0.1/24"}, "b": {"node": "r", "ip": "10.2.0.2/24", "loss": "100%"}},
+        {"a": {"node": "a", "ip": "10.3.0.1/24"}, "b": {"node": "r", "ip": "10.3.0.2/24"}, "type": "gre", "over": "w",
+         "delay": "30ms"},
+        {"a": {"r": "10.4.0.1/24"}, "b": {"node": "b", "ip": "10.4.0.2/24"}, "bw": 8, "max_queue_size": 9},
+    ]  # fmt: skip
+
+    def ping(target: str) -> float:
+        """The round trip in ms, -1 for none."""
+        with running.namespaces["a"].entered():
+            command = ["ping", "-c", "2", "-i", "0.2", "-W", "1", target]
+            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return float(said.rpartition("= ")[2].split("/")[0]) if "rtt" in said else -1
+
+    with running_lab(from_data({"nodes": nodes, "links": links})) as running:
+        assert 80 <= ping("10.1.0.2") < 140
+        assert ping("10.2.0.2") == -1
+        assert 140 <= ping("10.3.0.2") < 220
+        for node, records in running.records.items():
+            assert apply(records, running.namespaces[node], node) == Difference()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mnmpls.model import POPS, ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from mnmpls.model import POPS, ROLES, Impairment, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
 
 _NAMES = ["a", "b-1", "pe1", "node", "ip", "mac", "none", "null", "~", "0x1", "1_0", "no"]
 NAME = st.sampled_from(_NAMES)
@@ -41,7 +41,10 @@ NODE = st.builds(
     WORDS,
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
-PORT = st.builds(Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD))
+IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)
+PORT = st.builds(
+    Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD), IMPAIRMENT
+)
 LINK = st.builds(Link, PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS, *[st.none() | NUMBER] * 4)
 LSP = st.builds(
     Lsp, WORDS, NUMBERS, _maybe(WORD), _maybe(NAME), _maybe(NAME), WORDS, st.sampled_from(POPS) | WORD, _maybe(WORD)

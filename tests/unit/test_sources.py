@@ -114,9 +114,11 @@ MAIN_ = {"rt": "65000:4", "import": ["65000:5"], "export": "65000:6"}
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "routes": [ROUTE_],
          "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
          "label_range": "100-199"}  # fmt: skip
-END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01"}
+IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
+END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
+        **IMPAIRED_}  # fmt: skip
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over": ["10.0.0.1", "10.0.0.2"],
-         "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none"}  # fmt: skip
+         "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", **IMPAIRED_}  # fmt: skip
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
 FULL = {"name": "full", "platform_labels": 100, "ttl": "pipe", "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_],
