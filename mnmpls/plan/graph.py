@@ -81,14 +81,11 @@ class Network:
 
     def is_core(self, port: Port) -> bool:
         """Whether labels travel here: a router's port outside VRFs that hears another such port."""
+        if not is_router_port(self.nodes, port):  # which a bridge's is not, and so in no segment
+            return False
         index = self.segment_of[port.node, port.name]
-        return (
-            index not in self.beneath
-            and is_router_port(self.nodes, port)
-            and any(
-                other.node != port.node and is_router_port(self.nodes, other) for other in self.segments[index].ports
-            )
-        )
+        others = (other for other in self.segments[index].ports if other.node != port.node)
+        return index not in self.beneath and any(is_router_port(self.nodes, other) for other in others)
 
 
 def is_router_port(nodes: Mapping[str, Node], port: Port) -> bool:

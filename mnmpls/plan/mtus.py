@@ -33,7 +33,7 @@ def sized(lab: Lab) -> Lab:
 
 def _core_ports(lab: Lab, net: Network) -> frozenset[tuple[str, str]]:
     """Where labels travel: routers' ports, and those of the bridges between them."""
-    found = {(port.node, port.name) for ports in net.ports.values() for port in ports if _is_labelled(net, port)}
+    found = {(port.node, port.name) for ports in net.ports.values() for port in ports if net.is_core(port)}
     bridged = [link for link in lab.links if any(net.role(port.node) == "bridge" for port in link.ports)]
     while True:
         bridges = {node for node, _ in found if net.role(node) == "bridge"}
@@ -47,10 +47,6 @@ def _core_ports(lab: Lab, net: Network) -> frozenset[tuple[str, str]]:
         if more <= found:
             return frozenset(found)
         found |= more
-
-
-def _is_labelled(net: Network, port: Port) -> bool:
-    return net.role(port.node) != "bridge" and net.is_core(port)
 
 
 def most_labels(lab: Lab) -> int:
