@@ -91,7 +91,8 @@ def _no_labels_there(net: Network, node: Node, route: StaticRoute) -> str:
         return ""
     if port.vrf is not None:
         return f"labels do not travel in a VRF, and {port.name} is in {port.vrf}: only between p and pe outside of VRFs"
-    others = net.segments[net.segment_of[port.node, port.name]].ports
+    index = net.segment_of.get((port.node, port.name))  # a bridge's port is in none
+    others = net.segments[index].ports if index is not None else ()
     beyond = [f"{each.node} is a {net.role(each.node)}" for each in others if each.node not in (node.name, "")]
     there = [f"{node.name} is a {node.role}"] if node.role not in ROUTERS else beyond[:3] or ["nobody is there"]
     return f"labels do not travel over {port.name}, because {', '.join(there)}: only p and pe take them"
