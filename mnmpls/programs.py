@@ -23,7 +23,7 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "iperf": "iperf",
     "ping": "iputils-ping",
-    "vtysh": "frr",
+    "zebra": "frr",
     "dot": "graphviz",
     "xterm": "xterm",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 from .. import programs
@@ -44,13 +45,19 @@ def _features(wanted: frozenset[str]) -> Iterator[Item]:
     for name, feature in host.FEATURES.items():
         needed = name in wanted
         if name in lacking:
-            yield Item("kernel", feature.spoken, State.MISSING, lacking[name], needed, name)
+            yield Item("kernel", feature.spoken, State.MISSING, _own_words(lacking[name]), needed, name)
         elif missing := next((each for each in feature.after if each in lacking), ""):
             yield Item("kernel", feature.spoken, State.UNKNOWN, f"needs {host.FEATURES[missing].spoken}", needed, name)
         elif lacking.keys() & {"netns", "settings"}:
             yield Item("kernel", feature.spoken, State.UNKNOWN, "could not be tried", needed, name)
         else:
             yield Item("kernel", feature.spoken, State.THERE, "", needed, name)
+
+
+def _own_words(reason: str) -> str:
+    """The kernel's, where it said something: that the feature is missing is told already."""
+    said = re.search(r"\(the kernel says: (.*)\)", reason)
+    return said[1] if said else reason
 
 
 def _programs(lab: Lab | None) -> Iterator[Item]:
@@ -101,6 +108,6 @@ def _labs() -> Iterator[Item]:
 
 
 def _bugs(planned: Mapping[str, frozenset[Record]] | None) -> Iterator[Item]:
-    versions = {"kernel": os.uname().release, "FRR": machine.program("vtysh")[1], "iproute2": machine.program("ip")[1]}
+    versions = {"kernel": os.uname().release, "FRR": machine.program("zebra")[1], "iproute2": machine.program("ip")[1]}
     for bug in bugs.concerning(versions, planned):
         yield Item("known bugs", bug.title(), State.UNKNOWN, f"{bug.text}. {bug.advice} ({bug.source})")

@@ -16,6 +16,8 @@ from .report import Item, State
 
 _VERSION_S = 5.0
 _LEAST_MIB = 100
+_FRR = "/usr/lib/frr:/usr/libexec/frr"
+"""Its daemons are on nobody's PATH."""
 
 VERSIONS = {
     "setpriv": ("--version",),
@@ -26,7 +28,7 @@ VERSIONS = {
     "tcpdump": ("--version",),
     "iperf": ("--version",),
     "ping": ("-V",),
-    "vtysh": ("--version",),
+    "zebra": ("--version",),
     "dot": ("-V",),
     "xterm": ("-version",),
 }
@@ -62,7 +64,7 @@ def _os_release() -> dict[str, str]:
 
 def program(name: str) -> tuple[str, str]:
     """Where it is, empty for nowhere, and what it says of its version."""
-    path = shutil.which(name) or ""
+    path = shutil.which(name) or (shutil.which(name, path=_FRR) if name == "zebra" else "") or ""
     if path and name == "mn":  # it would take in all of Mininet first
         return path, _installed("mininet")
     if not path or name not in VERSIONS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..guests.host import FEATURES, Feature
 from ..programs import PACKAGES
@@ -17,52 +17,57 @@ RIGHTS: Mapping[str, str] = {
 """What is no matter of the kernel's build."""
 
 
-def _load(feature: Feature) -> str:
-    return f"modprobe {' '.join(feature.modules)}" if feature.modules else "reboot into it"
+Features = Sequence[Feature]
 
 
-def _options(feature: Feature) -> str:
-    return " ".join(f"CONFIG_{option}=y" for option in feature.options)
+def _load(features: Features) -> str:
+    """``modprobe`` loads one module, with -a any number."""
+    modules = dict.fromkeys(module for each in features for module in each.modules)
+    return f"modprobe {'-a ' if len(modules) > 1 else ''}{' '.join(modules)}" if modules else "reboot into it"
 
 
-def _debian(feature: Feature) -> str:
+def _options(features: Features) -> str:
+    return " ".join(dict.fromkeys(f"CONFIG_{option}=y" for each in features for option in each.options))
+
+
+def _debian(features: Features) -> str:
     return (
         "Debian's own kernels have it, the cloud ones too: apt-get install linux-image-$(dpkg --print-architecture), "
-        f"start that, {_load(feature)}"
+        f"start that, {_load(features)}"
     )
 
 
-def _ubuntu(feature: Feature) -> str:
+def _ubuntu(features: Features) -> str:
     """FRRouting/frr#4309; ipspace/netlab#1209 on the -kvm images."""
     return (
-        f"apt-get install linux-modules-extra-$(uname -r), {_load(feature)}; the -kvm kernels of cloud images have no "
+        f"apt-get install linux-modules-extra-$(uname -r), {_load(features)}; the -kvm kernels of cloud images have no "
         "such package: apt-get install linux-image-generic, and start that"
     )
 
 
-def _fedora(feature: Feature) -> str:
+def _fedora(features: Features) -> str:
     return (
-        f"dnf install kernel-modules-extra-$(uname -r), {_load(feature)}; what is listed in "
+        f"dnf install kernel-modules-extra-$(uname -r), {_load(features)}; what is listed in "
         "/etc/modprobe.d/*-blacklist.conf is loaded only by name"
     )
 
 
-def _wsl2(feature: Feature) -> str:
+def _wsl2(features: Features) -> str:
     """microsoft/WSL#5404 and #6850."""
     return (
-        f"its kernel lacks it: build github.com/microsoft/WSL2-Linux-Kernel with {_options(feature)} and name it in "
+        f"its kernel lacks it: build github.com/microsoft/WSL2-Linux-Kernel with {_options(features)} and name it in "
         "%UserProfile%\\.wslconfig under [wsl2], kernel=...; or use a guest kernel"
     )
 
 
-def _container(feature: Feature) -> str:
+def _container(features: Features) -> str:
     return (
-        f"a container has its host's kernel: on the host {_load(feature)}, and start the container with --privileged; "
+        f"a container has its host's kernel: on the host {_load(features)}, and start the container with --privileged; "
         "a UML guest needs neither"
     )
 
 
-REMEDIES: Mapping[str, Callable[[Feature], str]] = {
+REMEDIES: Mapping[str, Callable[[Features], str]] = {
     "Debian": _debian,
     "Ubuntu": _ubuntu,
     "Fedora": _fedora,
@@ -75,14 +80,20 @@ _FEDORA = {"iputils-ping": "iputils", "iproute2": "iproute"}
 """Where Fedora's name for a package is another."""
 
 
-def remedy(key: str, system: str) -> str:
-    """For a feature of the kernel, a program, memory or space, by its name."""
-    if key in RIGHTS:
-        container = key in FEATURES and system == "container"
-        return "start the container with --privileged" if container else RIGHTS[key]
-    if key not in FEATURES:
-        package = PACKAGES.get(key, key)
+def remedy(keys: Sequence[str], system: str) -> str:
+    """For features of the kernel or for programs, by their names, all of one ``kind``; or for one of another kind."""
+    kind = kind_of(keys[0])
+    if kind == "kernel":
+        return REMEDIES[system]([FEATURES[key] for key in keys])
+    if kind == "programs":
+        packages = dict.fromkeys(PACKAGES.get(key, key) for key in keys)
         if system == "Fedora":
-            return f"dnf install {_FEDORA.get(package, package)}"
-        return f"apt-get install {package}" + (" (or what that system has instead)" if system == "container" else "")
-    return REMEDIES[system](FEATURES[key])
+            return f"dnf install {' '.join(_FEDORA.get(each, each) for each in packages)}"
+        return f"apt-get install {' '.join(packages)}" + (" (Debian, Ubuntu)" if system == "container" else "")
+    container = kind in FEATURES and system == "container"
+    return "start the container with --privileged" if container else RIGHTS[kind]
+
+
+def kind_of(key: str) -> str:
+    """What can be had together is of one kind: parts of a kernel, and programs. All else is a kind of its own."""
+    return key if key in RIGHTS else "kernel" if key in FEATURES else "programs"

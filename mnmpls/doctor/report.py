@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
+from itertools import groupby
 from textwrap import wrap
 
-from .remedies import REMEDIES, remedy
+from .remedies import REMEDIES, kind_of, remedy
 
 
 class State(str, Enum):
@@ -45,6 +46,11 @@ class Item:
         """What has to be done something about; what only follows from another one is not."""
         return self.needed and self.state is State.MISSING
 
+    @property
+    def follows(self) -> bool:
+        """A part of the kernel that could not be tried for another one's sake."""
+        return self.needed and self.state is State.UNKNOWN and kind_of(self.key) == "kernel"
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -73,7 +79,7 @@ class Diagnosis:
             "ok": not self.missing,
             "items": [asdict(item) for item in self.items],
             "missing": {
-                item.key: {system: remedy(item.key, system) for system in REMEDIES} for item in self.missing
+                item.key: {system: remedy([item.key], system) for system in REMEDIES} for item in self.missing
             },
         }
 
@@ -96,14 +102,19 @@ class Diagnosis:
         if not self.missing:
             yield "All that is needed is here."
             return
-        yield f"missing: {', '.join(item.name for item in self.missing)}"
+        yield from _wrapped("missing: ", ", ".join(item.name for item in self.missing), 2)
         systems = [self.system] if self.system else list(REMEDIES)
-        for item in self.missing:
+        for kind, group in groupby(sorted(self.missing, key=_kind), _kind):
+            keys = [item.key for item in group] + [item.key for item in self.items if item.follows and kind == "kernel"]
             for system in systems:
-                yield from _wrapped(f"  {item.name} ({system}): ", remedy(item.key, system), 6)
+                yield from _wrapped(f"  {system}: ", remedy(keys, system), 6)
         guests = [item.name for item in self.items if item.topic == "guests" and item.state is State.THERE]
         if guests and any(item.topic == "kernel" for item in self.missing):
             yield f"  or leave it: `mnmpls up` and `mn` run the lab in a guest kernel that has it ({', '.join(guests)})"
+
+
+def _kind(item: Item) -> str:
+    return kind_of(item.key)
 
 
 def _wrapped(before: str, text: str, indent: int = 0) -> list[str]:

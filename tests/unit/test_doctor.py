@@ -24,29 +24,46 @@ UML = Item("guests", "UML", State.THERE, "installed")
 def test_missing_and_needed_decide_the_status() -> None:
     """What the lab does without, and what only follows from something else, is no reason for status 3."""
     assert Diagnosis("x", "Debian", "", (BRIDGE, ENCAP, UML)).exit_code == 0
-    found = Diagnosis("x", "Ubuntu", "Linux 6.8", (VRF, BRIDGE, ENCAP, UML))
+    found = Diagnosis("x", "Ubuntu", "Linux 6.8", (VRF, BRIDGE, UML))
     assert (found.exit_code, found.missing) == (3, (VRF,))
     told = found.text()
-    assert "✗ VRF devices" in told and "· bridges" in told and "? MPLS encapsulation" in told
+    assert "✗ VRF devices" in told and "· bridges" in told
     assert "missing: VRF devices\n" in told
-    assert "VRF devices (Ubuntu): apt-get install linux-modules-extra-$(uname -r), modprobe vrf" in told
-    assert "(Debian)" not in told and "guest kernel that has it (UML)" in told
+    assert "  Ubuntu: apt-get install linux-modules-extra-$(uname -r), modprobe vrf;" in told
+    assert "Debian" not in told and "guest kernel that has it (UML)" in told
+
+
+def test_what_follows_from_something_missing_is_had_with_it() -> None:
+    """It is no finding of its own, but its modules are named."""
+    mpls = Item("kernel", "MPLS", State.MISSING, "", True, "mpls")
+    told = Diagnosis("x", "Debian", "", (mpls, ENCAP)).text()
+    assert "? MPLS encapsulation" in told and "missing: MPLS\n" in told
+    assert "modprobe -a mpls_router mpls_iptunnel mpls_gso" in " ".join(told.split())
+
+
+def test_what_can_be_had_together_is_told_together() -> None:
+    """One line for all modules, one for all programs; the rest stands alone."""
+    keys = ("vrf", "mpls", "setpriv", "unshare", "iperf", "netns")
+    told = Diagnosis("", "Fedora", "", tuple(Item("", key, State.MISSING, "", True, key) for key in keys)).text()
+    assert "  Fedora: dnf install kernel-modules-extra-$(uname -r), modprobe -a vrf mpls_router;" in told
+    assert "  Fedora: dnf install util-linux iperf" in told.splitlines()
+    assert "  Fedora: run it with sudo;" in told and told.count("  Fedora: ") == 3
 
 
 def test_an_unknown_system_gets_every_remedy() -> None:
     """Somebody's own distribution is like one of these."""
     told = Diagnosis("", "", "", (VRF,)).text()
-    assert all(f"VRF devices ({system}): " in told for system in REMEDIES)
+    assert all(f"\n  {system}: " in told for system in REMEDIES)
 
 
 @pytest.mark.parametrize("system", REMEDIES)
 def test_each_missing_thing_has_a_remedy_on_each_system(system: str) -> None:
     """Of a module its name, of a program its package, and a word for the rest; WSL2 is told the kernel's options."""
     for name, feature in FEATURES.items():
-        text = remedy(name, system)
+        text = remedy([name], system)
         assert name in RIGHTS or all(module in text for module in feature.modules) or system == "WSL2"
         assert name in RIGHTS or system != "WSL2" or all(f"CONFIG_{each}=y" in text for each in feature.options)
-    assert all(remedy(name, system).split()[:2] in (["apt-get", "install"], ["dnf", "install"]) for name in PACKAGES)
+    assert all(remedy([name], system).split()[:2] in (["apt-get", "install"], ["dnf", "install"]) for name in PACKAGES)
 
 
 def multipath() -> dict[str, frozenset[Record]]:
