@@ -8,15 +8,17 @@ its nodes, so that our classes need nothing from the Mininet object around them.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property, lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from mininet.node import Switch
 from mininet.topo import Topo
 
+from .. import programs
 from ..apply import Difference, apply
 from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
@@ -31,12 +33,36 @@ from ..state import Record, Route
 
 
 @dataclass(frozen=True, eq=False)
-class Planned:
-    """A connected lab: its completed definition, the records of each node, and its live nodes by name."""
+class Plan:
+    """A completed lab and the records of each node."""
 
     lab: Lab
     records: Mapping[str, frozenset[Record]]
+
+    @cached_property
+    def addresses(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """By node and port."""
+        found: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in self.records}
+        for link in self.lab.links:
+            for port in link.ports:
+                found[port.node][port.name] = port.addresses or ()
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A connected lab: what was planned for it, and its live nodes by name."""
+
+    plan: Plan
     nodes: Mapping[str, Any]
+
+    @property
+    def lab(self) -> Lab:
+        return self.plan.lab
+
+    @property
+    def records(self) -> Mapping[str, frozenset[Record]]:
+        return self.plan.records
 
     @property
     def namespaces(self) -> dict[str, Any]:
@@ -62,7 +88,8 @@ SETTINGS = {key: key for key in ("name", "over", "vni", "ttl", "encaplimit")} | 
 _LAST = float("inf")
 
 _plans: WeakKeyDictionary[Any, Planned] = WeakKeyDictionary()
-_fits: WeakSet[Planned] = WeakSet()  # plans that this kernel can carry out
+_fits: WeakSet[Plan] = WeakSet()  # those that this kernel can carry out
+_latest: dict[str, Plan] = {}  # one, under the text of what was planned: a Topo's lab is that of its nodes later
 _running: WeakSet[Any] = WeakSet()  # nodes that were configured and not terminated
 
 
@@ -75,20 +102,41 @@ def plan_around(node: Any) -> Planned:
     """The lab that ``node`` is part of, planned. Raises LabError with everything that is wrong with it."""
     if node not in _plans:
         found = sorted(_connected(node), key=lambda each: (getattr(each, "born", _LAST), each.name))
-        lab = complete(lab_from_nodes(found))
-        planned = Planned(lab, records(lab), {each.name: each for each in found})
+        planned = Planned(_plan(_data_of_nodes(found)), {each.name: each for each in found})
         for each in found:
             _plans[each] = planned
     return _plans[node]
 
 
+def prepare(topo: Topo) -> None:
+    """Plan the lab of a Topo that was not built yet, and find the kernel that it needs. Raises LabError with everything
+    that is wrong with it."""
+    plan = _plan(_data_of_topo(topo))
+    programs.require(plan.lab)
+    if plan.records:
+        _ensure_fits(plan)
+
+
+def _plan(data: Mapping[str, Any]) -> Plan:
+    said = repr(data)
+    if said not in _latest:
+        lab = complete(from_data(data))
+        _latest.clear()
+        _latest[said] = Plan(lab, records(lab))
+    return _latest[said]
+
+
+def _ensure_fits(plan: Plan) -> None:
+    if plan not in _fits:
+        ensure_kernel(plan.records, plan.lab.name)
+        _fits.add(plan)
+
+
 def configure(node: Any) -> Difference:
     """Plan the lab around ``node`` and make the node match its share. Returns what had to be done."""
     planned = plan_around(node)
-    if planned not in _fits:
-        ensure_kernel(planned.records)
-        _fits.add(planned)
-    _adopt(node, planned.lab)
+    _ensure_fits(planned.plan)
+    _adopt(node, planned.plan)
     node.configured = True
     _running.add(node)
     down = frozenset(intf.name for intf in node.intfList() if not getattr(intf, "up", True))
@@ -153,11 +201,10 @@ def lab_of(node: Any) -> Lab:
     return plan_around(node).lab
 
 
-def lab_from_nodes(nodes: Iterable[Any]) -> Lab:
-    """A Lab, with what is open left open, of live Mininet nodes and the links between them."""
-    nodes = list(nodes)
+def _data_of_nodes(nodes: Sequence[Any]) -> Mapping[str, Any]:
+    """Live Mininet nodes and the links between them in a lab file's form, with what is open left open."""
     links = {id(intf.link): intf.link for node in nodes for intf in node.intfList() if intf.link}
-    return _lab(
+    return _data(
         [_live_node(node) for node in nodes],
         [(getattr(link, "told", {}), _live_end(link.intf1), _live_end(link.intf2)) for link in links.values()],
     )
@@ -183,12 +230,21 @@ def _live_end(intf: Any) -> _End:
 
 
 def lab_from_topo(topo: Topo) -> Lab:
-    """The same of a Topo that was not built yet; other people's node classes are left out."""
-    infos = {name: topo.nodeInfo(name) for name in topo.nodes()}
+    """The Lab of a Topo, with what is open left open."""
+    return from_data(_data_of_topo(topo))
+
+
+def _data_of_topo(topo: Topo) -> Mapping[str, Any]:
+    """As of the nodes that will be made of it, and in their order; other people's classes are left out."""
+    infos = {name: topo.nodeInfo(name) for name in (*topo.hosts(), *topo.switches())}
     ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
-    names = {name for name, _, _ in ours}
-    links = [info for _, _, info in topo.links(sort=True, withInfo=True)]
-    return _lab(ours, [_topo_link(info) for info in links if {info["node1"], info["node2"]} <= names])
+    rank = {name: i for i, (name, _, _) in enumerate(ours)}
+    found = (info for _, _, info in topo.links(sort=True, withInfo=True) if {info["node1"], info["node2"]} <= set(rank))
+
+    def first_end(info: Mapping[str, Any]) -> tuple[int, int]:
+        return min((rank[info[f"node{n}"]], info[f"port{n}"]) for n in (1, 2))
+
+    return _data(ours, map(_topo_link, sorted(found, key=first_end)))
 
 
 def _topo_link(info: Mapping[str, Any]) -> _Told:
@@ -201,23 +257,21 @@ def _topo_link(info: Mapping[str, Any]) -> _Told:
     return {key: info[given] for given, key in settings.items() if given in info}, end(1), end(2)
 
 
-def _lab(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_Told]) -> Lab:
+def _data(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_Told]) -> Mapping[str, Any]:
     """Parameters say what a lab file says, so that its reader reads them: one set of rules, and of mistakes."""
     nodes = list(nodes)
     vrfs = {name: tuple(_vrfs(params.get("vrfs"))) for name, role, params in nodes if role == "pe"}
     tables = [params["platform_labels"] for _, _, params in nodes if "platform_labels" in params]
     own = {name: params["ip"] for name, _, params in nodes if _is_chosen(params.get("ip"))}
     lsps = [each for _, _, params in nodes for each in _many(params.get("lsps"))]
-    return from_data(
-        {
-            "name": "mininet",
-            "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
-            "ttl": next((params["ttl"] for _, _, params in nodes if params.get("ttl")), None),
-            "nodes": {name: _node(role, params) for name, role, params in nodes},
-            "links": [{**told, **_ends(a, b, vrfs, own)} for told, a, b in links],
-            "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],
-        }
-    )
+    return {
+        "name": "mininet",
+        "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
+        "ttl": next((params["ttl"] for _, _, params in nodes if params.get("ttl")), None),
+        "nodes": {name: _node(role, params) for name, role, params in nodes},
+        "links": [{**told, **_ends(a, b, vrfs, own)} for told, a, b in links],
+        "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],
+    }
 
 
 def _is_chosen(ip: object) -> bool:
@@ -247,9 +301,14 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _mistyped(params: Mapping[str, Any], ours: Collection[str]) -> Mapping[str, Any]:
+def _mistyped(params: Mapping[str, Any], ours: tuple[str, ...]) -> Mapping[str, Any]:
     """Parameters that nearly are one of ours, for the reader to tell; all others are Mininet's own business."""
-    return {key: None for key in params if key not in ours and get_close_matches(key, ours, 1, 0.65)}
+    return {key: None for key in params if _is_nearly(key, ours)}
+
+
+@lru_cache(maxsize=4096)
+def _is_nearly(key: str, ours: tuple[str, ...]) -> bool:
+    return key not in ours and bool(get_close_matches(key, ours, 1, 0.65))
 
 
 def _vrfs(given: Any) -> Any:
@@ -310,9 +369,9 @@ def segment(intf: Any) -> Iterator[Any]:
         waiting += new
 
 
-def _adopt(node: Any, lab: Lab) -> None:
+def _adopt(node: Any, plan: Plan) -> None:
     """Let Mininet's own objects know the addresses that were planned (``IP()``, ``dump``, the CLI)."""
-    planned = {port.name: port for port in lab.ports(node.name)}
+    planned = plan.addresses[node.name]
     for intf in node.intfList():
-        addresses = intf.planned = planned[intf.name].addresses if intf.name in planned else ()
+        addresses = intf.planned = planned.get(intf.name, ())
         intf.ip, intf.prefixLen = addresses[0].split("/") if addresses else (None, None)

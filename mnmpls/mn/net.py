@@ -16,12 +16,12 @@ from mininet.term import makeTerms
 
 from ..checks import reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
-from ..kernel_choice import ensure_kernel_for, ensure_root
+from ..kernel_choice import ensure_root
 from ..live.serving import stop_serving
 from ..phases import mark
 from ..processes import run_lines
 from . import iperf
-from .graph import Planned, lab_from_topo, let_go, plan_around, settle
+from .graph import Planned, let_go, plan_around, prepare, settle
 from .links import MPLSLink
 from .nodes import PROCESSES
 from .offer import offer
@@ -53,7 +53,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def build(self) -> None:
         """As stock; before a node exists, find the kernel that the Topo's lab needs."""
         if self.topo:
-            ensure_kernel_for(lab_from_topo(self.topo))
+            prepare(self.topo)
         mark("Python and Mininet started, lab planned")
         super().build()
         for host in self.hosts:

@@ -39,8 +39,11 @@ def hop(net: Network, node: Node, route: StaticRoute) -> NextHop:
 
 def _metric(net: Network, node: Node, dst: str) -> int | None:
     """Before the route that an address brings along, which for IPv4 a route of ours just replaces."""
-    own = (str(cidr.network) for port in net.ports[node.name] for cidr in interfaces(port))
-    return IPV6_CONNECTED_METRIC - 1 if ":" in dst and dst in own else None
+    if ":" not in dst:
+        return None
+    prefix = interface(dst).network
+    own = any(cidr.network == prefix for port in net.ports[node.name] for cidr in interfaces(port))
+    return IPV6_CONNECTED_METRIC - 1 if own else None
 
 
 def _label_hop(net: Network, node: Node, route: StaticRoute) -> NextHop:

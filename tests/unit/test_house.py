@@ -44,7 +44,7 @@ BELOW = {
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "doctor": VOCABULARY | {"guests", "live", "programs"},
-    "mn": VOCABULARY | BELOW_RUNTIMES | {"wording", "registry", "live", "vrf"},
+    "mn": VOCABULARY | BELOW_RUNTIMES | {"wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY | BELOW_RUNTIMES | {"kernels", "registry", "node", "netns", "live", "export", "doctor"},
     "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
