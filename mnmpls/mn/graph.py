@@ -288,17 +288,22 @@ def _gateway(params: Mapping[str, Any]) -> str:
 
 
 def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {
+    routes = [route_data(each) if isinstance(each, StaticRoute) else each for each in _many(params.get("routes"))]
+    told = {
         "role": role,
         "loopback": params.get("loopback"),
         "vrfs": _vrfs(params.get("vrfs")),
         "main": params.get("main"),
-        "routes": [route_data(each) if isinstance(each, StaticRoute) else each for each in _many(params.get("routes"))],
+        "routes": routes or None,
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,
         "label_range": params.get("label_range") or None,
-        **_mistyped(params, AT_NODES),
     }
+    return {**_given(told), **_mistyped(params, AT_NODES)}
+
+
+def _given(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def _mistyped(params: Mapping[str, Any], ours: tuple[str, ...]) -> Mapping[str, Any]:
@@ -335,9 +340,9 @@ def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     node, name, params = end
     first, ip = own.pop(node, None), params.get("ip")
     vrf = params.get("vrf") if in_vrf else None
-    return {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu"),
-            **{key: params[key] for key in IMPAIRMENTS if key in params},
-            **_mistyped(params, AT_PORTS)}  # fmt: skip
+    told = {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu")}
+    impaired = {key: params[key] for key in IMPAIRMENTS if key in params}
+    return {**_given(told), **impaired, **_mistyped(params, AT_PORTS)}
 
 
 def _many(given: Any) -> tuple[Any, ...]:

@@ -109,10 +109,11 @@ def _cidr_fault(text: str) -> str:
         return f"{text} lacks its prefix length: write {text}/{length}, or how long it is"
     if address.ip.is_multicast or address.ip.is_unspecified:
         return f"{text} is not the address of one interface"
-    ends = (address.network.network_address, address.network.broadcast_address)
-    if address.version == 4 and address.network.prefixlen < 31 and address.ip in ends:
-        kind = "the subnet's own address" if address.ip == ends[0] else "the subnet's broadcast address"
-        return f"{text} is {kind}: give one of {ends[0] + 1} to {ends[1] - 1}"
+    if address.version == 4 and address.network.prefixlen < 31:
+        ends = (address.network.network_address, address.network.broadcast_address)
+        if address.ip in ends:
+            kind = "the subnet's own address" if address.ip == ends[0] else "the subnet's broadcast address"
+            return f"{text} is {kind}: give one of {ends[0] + 1} to {ends[1] - 1}"
     return ""
 
 

@@ -3,16 +3,20 @@ built once per plan, so that everything after them is linear in what it yields."
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from ..model import Lab, Link, Node, Port, Vrf
 
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
+
+_CIDR = re.compile("([0-9.]+|[0-9A-Fa-f:]+)/([0-9]{1,3})")
 
 Interface = IPv4Interface | IPv6Interface
 Edge = tuple[Port, Port]
@@ -242,21 +246,43 @@ def ways(net: Network, starts: Sequence[Port]) -> dict[int, Edge]:
 
 @lru_cache(maxsize=65536)
 def interface(cidr: str) -> Interface:
-    """``cidr`` as an address with its prefix length; raises ValueError."""
-    return ip_interface(cidr)
+    """``cidr`` as an address with its prefix length; raises ValueError. Made of numbers: from its text ipaddress would
+    read it twice, once for the network."""
+    parts = _CIDR.fullmatch(cidr)
+    if not parts:
+        return ip_interface(cidr)
+    if ":" in parts[1]:
+        return IPv6Interface((int.from_bytes(_packed(AF_INET6, parts[1]), "big"), int(parts[2])))
+    return IPv4Interface((int.from_bytes(_packed(AF_INET, parts[1]), "big"), int(parts[2])))
+
+
+def _packed(family: int, address: str) -> bytes:
+    try:
+        return inet_pton(family, address)
+    except OSError as error:
+        raise ValueError(f"{address!r} is no address") from error
 
 
 @lru_cache(maxsize=65536)
 def canonical(cidr: str) -> str:
     """``cidr`` as the kernel spells it."""
-    return str(interface(cidr))
+    address = interface(cidr)
+    text = inet_ntop(AF_INET if address.version == 4 else AF_INET6, address.packed)
+    # ipaddress takes its time, but has the last word on IPv4 in IPv6 and on scopes.
+    plain = "%" not in cidr and (address.version == 4 or "." not in text)
+    return f"{text}/{address.network.prefixlen}" if plain else str(address)
+
+
+@lru_cache(maxsize=65536)
+def prefix_of(cidr: str) -> str:
+    """The subnet that ``cidr`` is in."""
+    return str(interface(cidr).network)
 
 
 @lru_cache(maxsize=65536)
 def subnet_of(cidr: str) -> str:
-    """The subnet that ``cidr`` is in, empty for a link-local one."""
-    subnet = interface(cidr).network
-    return "" if subnet.is_link_local else str(subnet)
+    """The same, empty for a link-local one."""
+    return "" if interface(cidr).network.is_link_local else prefix_of(cidr)
 
 
 def interfaces(port: Port) -> list[Interface]:

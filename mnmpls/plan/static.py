@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..model import Node, StaticRoute
 from ..state import IPV6_CONNECTED_METRIC, MAIN_TABLE, NextHop
 from . import ttl
-from .graph import Network, interface, interfaces
+from .graph import Network, interface, interfaces, prefix_of
 from .routes import Routes, destination
 
 
@@ -28,7 +28,7 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
 
 def prefix(route: StaticRoute) -> str:
     """Where a route that is not of a label leads to, as a record spells it."""
-    return str(interface(destination(route)).network)
+    return prefix_of(destination(route))
 
 
 def hop(net: Network, node: Node, route: StaticRoute) -> NextHop:

@@ -12,7 +12,7 @@ from ..model import Lab
 from . import from_tree
 from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
 
-_PLAIN_TYPES = {str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
+_PLAIN_TYPES = {int: "int", float: "float", bool: "bool", type(None): "null"}
 
 
 def from_data(data: object) -> Lab:
@@ -22,11 +22,13 @@ def from_data(data: object) -> Lab:
 
 
 def _tree(where: str, data: object, depth: int) -> yaml.Node:
+    if type(data) is str:  # nearly all are
+        return yaml.ScalarNode(f"{PLAIN}str", data)
     if isinstance(data, int) and data.bit_length() > 13_000:  # Python refuses to write out 4300 digits
         raise LabError([Problem(where, f"no number of a lab has {data.bit_length()} bits")])
     kind = _PLAIN_TYPES.get(type(data))
     if kind:
-        return yaml.ScalarNode(f"{PLAIN}{kind}", data if isinstance(data, str) else json.dumps(data))
+        return yaml.ScalarNode(f"{PLAIN}{kind}", json.dumps(data))
     if depth >= DEEPEST:
         raise LabError([Problem("", TOO_DEEP)])
     if isinstance(data, Mapping):
