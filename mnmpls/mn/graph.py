@@ -239,7 +239,8 @@ def _data_of_topo(topo: Topo) -> Mapping[str, Any]:
     infos = {name: topo.nodeInfo(name) for name in (*topo.hosts(), *topo.switches())}
     ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
     rank = {name: i for i, (name, _, _) in enumerate(ours)}
-    found = (info for _, _, info in topo.links(sort=True, withInfo=True) if {info["node1"], info["node2"]} <= rank.keys())
+    every = (info for _, _, info in topo.links(sort=True, withInfo=True))
+    found = (info for info in every if {info["node1"], info["node2"]} <= rank.keys())
 
     def first_end(info: Mapping[str, Any]) -> tuple[int, int]:
         return min((rank[info[f"node{n}"]], info[f"port{n}"]) for n in (1, 2))
