@@ -31,7 +31,7 @@ links:
   - [pe2, p]
   - [pe1: {vrf: red}, ce1]
   - [pe2: {vrf: red}, ce2]
-  - [ce1, lan]
+  - {a: ce1, b: lan, delay: 1ms}
   - [h1: ["10.9.0.1/24", "fd09::1/64"], h2: ["10.9.0.2/24", "fd09::2/64"]]
   - {a: h1, b: h2, type: gre, over: [10.9.0.1, 10.9.0.2]}
   - {a: h1, b: h2, type: ip6gre, over: ["fd09::1", "fd09::2"]}
@@ -130,13 +130,14 @@ HIDES: dict[str, Callable[[], Hidden]] = {
     "gre": lambda: module("ip_gre"),
     "ip6gre": lambda: module("ip6_gre"),
     "vxlan": lambda: module("vxlan"),
+    "netem": lambda: module("sch_netem"),
     "setpriv": lambda: program("setpriv"),
     "unshare": lambda: program("unshare"),
     "tcpdump": lambda: program("tcpdump"),
 }
 """By the key that the doctor has for it, up to a comma."""
 
-REFUSED = ("bridge", "vrf", "mpls", "mpls-encap", "veth", "gre", "vxlan", "settings", "netns")
+REFUSED = ("bridge", "vrf", "mpls", "mpls-encap", "veth", "gre", "vxlan", "netem", "settings", "netns")
 """Of these the kernel's own refusal is looked at, too."""
 
 
