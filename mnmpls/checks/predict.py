@@ -66,12 +66,7 @@ def predictions(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, ds
 
 def ways(world: World, of: Call) -> tuple[tuple[Hop, ...], ...]:
     """The same for many calls in one world."""
-    packet = _Packet(of.src, "", (), of.address, of.vrf, ttl=_first_ttl(world.views[of.src], of.address))
-    return tuple(islice(_ways(world, packet, MAX_HOPS), MAX_WAYS))
-
-
-def _first_ttl(view: View, dst: str) -> int:
-    return int(view.sysctls.get("net.ipv4.ip_default_ttl", "64")) if ":" not in dst else 64
+    return tuple(islice(_ways(world, _Packet(of.src, "", (), of.address, of.vrf), MAX_HOPS), MAX_WAYS))
 
 
 def vrf_at(view: View, hop: Hop) -> str:
@@ -82,8 +77,8 @@ def vrf_at(view: View, hop: Hop) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
-    """``ttl`` is the IP header's. ``popped`` tells that the node has taken the last label off itself, and with it a
-    hop off the TTL."""
+    """``ttl`` is the IP header's, once the packet has left its first node. ``popped`` tells that the node has taken the
+    last label off itself, and with it a hop off the TTL."""
 
     node: str
     in_port: str
@@ -91,7 +86,7 @@ class _Packet:
     dst: str
     origin: str = ""
     label_ttls: tuple[int, ...] = ()
-    ttl: int = 64
+    ttl: int = 0
     popped: bool = False
 
 
@@ -233,5 +228,12 @@ def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]
         if hop.port in view.vrfs and not hop.via and hop.port != vrf:
             yield from _route(view, packet, view.vrfs[hop.port], hop.port)
         else:
-            label_ttls = (_pushed(view, hop, packet.ttl),) * len(hop.labels)
-            yield _Step(hop.labels, hop, vrf, label_ttls=label_ttls, ttl=packet.ttl)
+            ttl = packet.ttl if packet.in_port else _first_ttl(view, hop.port, packet.dst)
+            label_ttls = (_pushed(view, hop, ttl),) * len(hop.labels)
+            yield _Step(hop.labels, hop, vrf, label_ttls=label_ttls, ttl=ttl)
+
+
+def _first_ttl(view: View, port: str, dst: str) -> int:
+    """The TTL with which a node sends: IPv4's is the namespace's, IPv6's the port's."""
+    key = f"net.ipv6.conf.{port}.hop_limit" if ":" in dst else "net.ipv4.ip_default_ttl"
+    return int(view.sysctls.get(key, "64"))

@@ -248,7 +248,7 @@ nodes:
   p: {role: p, loopback: "fd00:ff::2/128"}
   z: {role: pe, loopback: "fd00:ff::3/128", vrfs: [red]}
   b: {role: pe, loopback: "fd00:ff::4/128", vrfs: [red]}
-  g: host
+  g: {role: host, sysctls: {net.ipv4.ip_default_ttl: 40, net.ipv6.conf.g-a-eth.hop_limit: 50}}
   h: host
   x: host
   y: host
@@ -272,8 +272,8 @@ def test_ipv4_over_an_ipv6_core(tmp_path: Path) -> None:
     """MPLS goes over next hops of IPv6 only, and carries IPv4 and IPv6, in VRFs and outside; explicit null is 0 for the
     one and 2 for the other, and the router before the last pops for either."""
     with running_lab(lab_of(tmp_path, SIXES)) as lab:
-        assert stacks(lab, "g", "10.8.0.2")[1:] == [("a", ((100, 63),), 63), ("p", ((0, 62),), 63), ("z", (), 60)]
-        assert stacks(lab, "g", "fd08::2")[1:] == [("a", ((102, 63),), 63), ("p", ((2, 62),), 63), ("z", (), 60)]
+        assert stacks(lab, "g", "10.8.0.2")[1:] == [("a", ((100, 39),), 39), ("p", ((0, 38),), 39), ("z", (), 36)]
+        assert stacks(lab, "g", "fd08::2")[1:] == [("a", ((102, 49),), 49), ("p", ((2, 48),), 49), ("z", (), 46)]
         assert stacks(lab, "h", "10.7.0.2")[1:] == [("z", ((101, 63),), 63), ("p", (), 62), ("a", (), 61)]
         assert stacks(lab, "h", "fd07::2")[1:] == [("z", ((103, 63),), 63), ("p", (), 62), ("a", (), 61)]
         assert stacks(lab, "x", "y")[1:] == [("z", ((17, 63), (1001, 63)), 63), ("p", ((1001, 63),), 63), ("b", (), 62)]
