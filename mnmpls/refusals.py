@@ -70,6 +70,8 @@ def _no_record(what: str, code: int) -> tuple[str, str] | None:
         return "this user may have no more of them", f"raise the sysctl user.max_{which}_namespaces (namespaces(7))"
     if code == errno.EROFS and "namespace" in what:
         return "/proc/sys is mounted read-only", _WRITABLE
+    if code == errno.ENOENT and "namespace" in what:
+        return "No such file: the lab has ended, or its name is another", "`mnmpls list` shows the labs that run"
     if code == errno.EOPNOTSUPP and what.startswith("wire "):
         return "this kernel has no veth pairs", f"load the module: `modprobe veth`, {GUEST}"
     return None
@@ -84,7 +86,8 @@ def _any_record(code: int, said: str) -> tuple[str, str]:
         return "a name in it is longer than the kernel takes", "an interface name has 1 to 15 bytes"
     if code == errno.ENETDOWN:
         return "its interface is down", "set the port up first"
-    return said or os.strerror(code), ""
+    why = said or f"the kernel refuses it without a reason ({os.strerror(code)})"
+    return why, "`dmesg` may say more; `mnmpls doctor` shows what this kernel can do"
 
 
 def _vrf(record: object, code: int, said: str) -> tuple[str, str] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
 from mnmpls.refusals import refused
-from mnmpls.state import Bridge, LabelRoute, NextHop, Record, Route, VrfDevice
+from mnmpls.state import Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
 from mnmpls.wording import words
 
 _HOP = NextHop("10.0.0.2", "a", (100,))
@@ -25,6 +26,21 @@ LACKING: list[tuple[Record, int, str, str]] = [
     (Route(254, "10.0.0.0/8", (_HOP,)), errno.ENOBUFS, "", "more memory"),
     (VrfDevice("red", 10), errno.EPERM, "", "sudo"),
 ]
+
+
+EVERY: list[object] = [
+    *dict.fromkeys(record for record, *_ in LACKING), Member("a", "b"), Port("a"), Address("a", "::1/64"),
+    Sysctl("net.ipv4.ip_forward", "1"), "a new network namespace", "wire a - b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", EVERY, ids=str)
+def test_no_refusal_is_a_bare_error_number(record: object) -> None:
+    """Whatever the number, there is a sentence and something to do."""
+    for code in errno.errorcode:
+        error = refused(record, code, "")
+        assert error.why and error.why != os.strerror(code), (code, error.why)
+        assert error.remedy
 
 
 @pytest.mark.parametrize(("record", "code", "said", "text"), LACKING, ids=[text for *_, text in LACKING])
