@@ -10,13 +10,14 @@ from typing import Any
 from .errors import KernelRefused
 from .kernel import Namespace
 from .refusals import refusal
-from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, UdpPort, VrfDevice
 
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""
 
 _ORDER: tuple[type[Record], ...] = (
     Bridge,
+    UdpPort,
     Tunnel,
     VrfDevice,
     Member,  # Enslaving flushes the port's IPv6 addresses: before them.
@@ -113,6 +114,8 @@ def subject(record: Record) -> Hashable:
             return table, dst, metric
         case LabelRoute(label):
             return label
+        case UdpPort(port, version):
+            return type(record), port, version
         case Address():
             return record
 

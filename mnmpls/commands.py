@@ -20,6 +20,7 @@ from .state import (
     Route,
     Sysctl,
     Tunnel,
+    UdpPort,
     VrfDevice,
     sysctl_parts,
 )
@@ -42,6 +43,8 @@ def command(record: Record) -> list[str]:
             return ["ip", "link", "add", "name", name, _state(up), "type", "bridge", "stp_state", "0"]
         case Tunnel(name, kind):
             return ["ip", "link", "add", "name", name, "type", kind, *_tunnel(record)]
+        case UdpPort(port, version, protocol):
+            return ["ip", *(["-6"] if version == 6 else []), "fou", "add", "port", str(port), "ipproto", str(protocol)]
         case Member(port, master):
             return ["ip", "link", "set", "dev", port, "master", master]
         case Port(name, up, mtu_bytes):
@@ -73,7 +76,9 @@ def _tunnel(record: Tunnel) -> list[str]:
         words = ["id", str(record.key), *words, "dstport", "4789", *([] if ":" in record.local else ["df", "set"])]
     elif record.key is not None:
         words += ["key", str(record.key)]
-    if record.kind in ("sit", "ip6tnl"):
+    if record.udp_port:
+        words = ["mode", "mplsip", *words, "encap", "fou", "encap-sport", "auto", "encap-dport", str(record.udp_port)]
+    elif record.kind in ("sit", "ip6tnl", "ipip"):
         words = ["mode", "any", *words]
     if ":" in record.local and record.kind != "vxlan":
         words += ["encaplimit", "none" if record.encap_limit is None else str(record.encap_limit)]

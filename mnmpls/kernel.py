@@ -6,18 +6,18 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeVar
 
-from . import messages, messages_devices, netspace
+from . import fou, messages, messages_devices, netspace
 from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
 from .messages_devices import device_records
-from .netlink import Message, Refused, Socket, attributes
+from .netlink import NETLINK_GENERIC, NLM_F_ACK, Message, Refused, Socket, attributes
 from .refusals import missing_interface, refusal, refused
-from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, VrfDevice
+from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, UdpPort, VrfDevice
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
 
@@ -37,6 +37,11 @@ _NOT_AS_KNOWN = frozenset((errno.ENODEV, errno.EEXIST, errno.EBUSY))
 
 _LO = Interface(1, "lo", False, 65536, 0, "", {})
 """All that there is in a new namespace (include/net/net_namespace.h, LOOPBACK_IFINDEX)."""
+
+_APART = frozenset((Sysctl, UdpPort))
+"""Kinds of records that are not rtnetlink's."""
+
+_FOU_LOADED = "/sys/module/fou"
 
 _Asked = TypeVar("_Asked")
 
@@ -131,6 +136,8 @@ class Namespace:
         for body in self._netlink.dump(messages_devices.qdisc_dump()):
             if each := messages_devices.qdisc(body, names):
                 found.add(each)
+        if any(isinstance(each, Tunnel) and each.udp_port for each in found) or os.path.exists(_FOU_LOADED):
+            found.update(self._udp_ports())
         not_ours = {messages_devices.own_address(record) for record in found if isinstance(record, Tunnel)}
         for body in self._netlink.dump(messages.address_dump()):
             if (record := messages.address(body, names)) and record not in not_ours:
@@ -174,9 +181,11 @@ class Namespace:
         """Makes the records true, one after the other, replacing what they contradict. Raises KernelRefused for the
         first that is refused; some of those behind it may have been written."""
         self._fresh = None
-        for are_sysctls, run in groupby(records, lambda record: isinstance(record, Sysctl)):
-            if are_sysctls:
+        for kind, run in groupby(records, lambda record: type(record) if type(record) in _APART else None):
+            if kind is Sysctl:
                 self._write_sysctls([record for record in run if isinstance(record, Sysctl)])
+            elif kind is UdpPort:
+                self._change_udp_ports([record for record in run if isinstance(record, UdpPort)], wanted=True)
             else:
                 self._carry_out(list(run), self._messages)
 
@@ -201,8 +210,8 @@ class Namespace:
                 return [messages.link_set(index(port), master=index(master))]
             case Port(name, up, mtu_bytes):
                 return [messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)]
-            case Sysctl():
-                return []  # It is a file.
+            case Sysctl() | UdpPort():
+                return []  # They are not rtnetlink's.
 
     def _device_messages(self, record: VrfDevice | Bridge, kind: str, data: bytes) -> list[Message]:
         """A device in the way that is ours by name and kind is put right; a VRF's table cannot be: it is made anew."""
@@ -246,7 +255,9 @@ class Namespace:
         """Makes the records untrue, one after the other; what is gone already is no error. Raises KernelRefused."""
         self._fresh = None
         self._interfaces()
-        self._carry_out(records, self._removals, _GONE)
+        self._change_udp_ports([record for record in records if isinstance(record, UdpPort)], wanted=False)
+        rest = [record for record in records if not isinstance(record, UdpPort)]
+        self._carry_out(rest, self._removals, _GONE)
         self._interfaces()
 
     def _removals(self, record: Record) -> list[Message]:
@@ -263,6 +274,8 @@ class Namespace:
                 return [messages.route_delete(record)] * _legs(record)
             case LabelRoute():
                 return [messages.label_delete(record)]
+            case UdpPort():
+                return []
             case Port() | Sysctl():
                 raise refusal(record, "it can be changed, but not removed", "")
 
@@ -274,6 +287,32 @@ class Namespace:
             with netspace.entered(self._fd):
                 self._socket = Socket()
         return self._socket
+
+    def _with_udp(self, ask: Callable[[Socket, int], _Asked]) -> _Asked:
+        """Through a socket of its own: labs with MPLS in UDP are rare. Raises Refused."""
+        if not os.path.exists(_FOU_LOADED):
+            _load_fou()
+        with netspace.entered(self._fd):
+            one = Socket(NETLINK_GENERIC)
+        try:
+            return ask(one, fou.family(one.dump(fou.family_asked(), NLM_F_ACK)))
+        finally:
+            one.close()
+
+    def _udp_ports(self) -> frozenset[UdpPort]:
+        return self._with_udp(lambda one, number: frozenset(fou.ports(one.dump(fou.ports_asked(number)))))
+
+    def _change_udp_ports(self, records: Sequence[UdpPort], wanted: bool) -> None:
+        """What is there already, or is gone, stays so. Raises KernelRefused."""
+        for record in records:
+            change = fou.port_new if wanted else fou.port_delete
+            try:
+                if (record in self._udp_ports()) != wanted:
+                    refusals = self._with_udp(lambda one, number: one.write([change(number, record)]))  # noqa: B023
+                    if refusals:
+                        raise refusals[0]
+            except Refused as error:
+                raise refused(record, error.code, error.said) from error
 
     def _index(self, name: str) -> int:
         """Raises Refused (ENODEV) that names the interface."""
@@ -388,6 +427,13 @@ def _legs(record: Record) -> int:
     if isinstance(record, Route) and ":" in record.dst and any(not hop.via for hop in record.hops):
         return len(record.hops)
     return 1
+
+
+def _load_fou() -> None:
+    """No netlink request loads this module; being asked for an interface of its name, the kernel does so for who may
+    load modules (net/core/dev_ioctl.c, dev_load)."""
+    with suppress(OSError):  # there is no such interface
+        socket.if_nametoindex("fou")
 
 
 def _refusal(record: object, error: Refused) -> KernelRefused:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .messages import Interface, spanning_tree, spelled, vrf_table
 from .netlink import NLM_F_CREATE, NLM_F_REPLACE, Message, attribute, attributes, text
-from .state import FALLBACK_DEVICES, Address, Bridge, Member, Port, Qdisc, Record, Tunnel, VrfDevice
+from .state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Member, Port, Qdisc, Record, Tunnel, VrfDevice
 
 _GRE_KEY = struct.pack(">H", 0x2000)
 _NO_FLAGS = bytes(2)
@@ -19,6 +19,8 @@ _NO_ENCAP_LIMIT = 1
 """IP6_TNL_F_IGN_ENCAP_LIMIT (include/uapi/linux/ip6_tunnel.h)."""
 _VXLAN_PORT = struct.pack(">H", 4789)
 """RFC 7348 5; the kernel's own default is another, older than that."""
+_FOU = 1
+"""TUNNEL_ENCAP_FOU; a source port of 0 is chosen for each flow."""
 _ON, _ANY = b"\1", b"\0"
 
 
@@ -34,6 +36,8 @@ class _Numbers:
     encap_limit: int = 0
     flags: int = 0
     key: bool = False
+    encap: int = 0
+    """The first of four: type, flags, source port, destination port."""
 
 
 _GRE = _Numbers(local=6, remote=7, ttl=8, pmtudisc=10, key=True)
@@ -47,6 +51,7 @@ _KINDS = {
     "ip6gretap": _IP6GRE,
     "sit": _Numbers(local=2, remote=3, ttl=4, protocol=9, pmtudisc=10),
     "ip6tnl": _Numbers(local=2, remote=3, ttl=4, encap_limit=6, flags=8, protocol=9),
+    "ipip": _Numbers(local=2, remote=3, ttl=4, protocol=9, pmtudisc=10, encap=15),
     "vxlan": _Numbers(local=4, remote=2, ttl=5),
 }
 _VXLAN6 = _Numbers(local=17, remote=16, ttl=5)
@@ -145,7 +150,11 @@ def tunnel_data(record: Tunnel) -> bytes:
     if at.pmtudisc:
         data += attribute(at.pmtudisc, _ON)
     if at.protocol:
-        data += attribute(at.protocol, _ANY)
+        data += attribute(at.protocol, bytes([MPLS_IN_IP]) if record.udp_port else _ANY)
+    if at.encap:
+        kind, to = struct.pack("=H", _FOU if record.udp_port else 0), struct.pack(">H", record.udp_port)
+        data += attribute(at.encap, kind) + attribute(at.encap + 1, bytes(2))
+        data += attribute(at.encap + 2, bytes(2)) + attribute(at.encap + 3, to)
     if at.encap_limit:
         none = record.encap_limit is None
         data += attribute(at.encap_limit, bytes([record.encap_limit or 0]))
@@ -171,6 +180,7 @@ def tunnel(device: Interface) -> Tunnel | None:
         _key(device.kind, data),
         data[at.ttl][0],
         _limit(at, data),
+        int.from_bytes(data.get(at.encap + 3, b"") if at.encap else b"", "big"),
     )
     return found if data.items() >= attributes(tunnel_data(found)).items() else _otherwise(found)
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+NETLINK_GENERIC = 16
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200
@@ -81,8 +82,8 @@ def attributes(data: bytes) -> dict[int, bytes]:
 class Socket:
     """An rtnetlink socket of the namespace that the calling thread is in when it is made."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = 0
@@ -114,11 +115,12 @@ class Socket:
                 if answered >= first and (error := _error(flags, body)):
                     yield answered - first, error
 
-    def dump(self, message: Message) -> list[bytes]:
-        """The bodies of all answers; asked anew when the kernel says that its table changed meanwhile."""
+    def dump(self, message: Message, flags: int = NLM_F_DUMP) -> list[bytes]:
+        """The bodies of all answers; asked anew when the kernel says that its table changed meanwhile. Raises
+        Refused. ``flags`` NLM_F_ACK ask for one thing instead of all."""
         with self._one_at_a_time:
             for _ in range(_DUMP_TRIES):
-                self._send(message, NLM_F_DUMP)
+                self._send(message, flags)
                 answers = list(self._answers())
                 if not any(flags & NLM_F_DUMP_INTR for flags, _ in answers):
                     break

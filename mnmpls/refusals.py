@@ -19,6 +19,7 @@ from .state import (
     Route,
     Sysctl,
     Tunnel,
+    UdpPort,
     VrfDevice,
 )
 from .wording import words
@@ -106,8 +107,16 @@ def _bridge(record: object, code: int, said: str) -> tuple[str, str] | None:
     return None
 
 
+_NO_FOU = (
+    "this kernel cannot carry MPLS in UDP (FOU)",
+    "load the module: `modprobe fou`; or run in a guest that has it: MNMPLS_KERNEL=qemu",
+)
+
+
 def _tunnel(record: object, code: int, said: str) -> tuple[str, str] | None:
     assert isinstance(record, Tunnel)
+    if record.udp_port and code in (errno.EINVAL, errno.EOPNOTSUPP):
+        return _NO_FOU
     if code == errno.EOPNOTSUPP:
         module = TUNNEL_MODULES[record.kind]
         return f"this kernel has no {record.kind} tunnels", f"load the module: `modprobe {module}`, {GUEST}"
@@ -116,6 +125,14 @@ def _tunnel(record: object, code: int, said: str) -> tuple[str, str] | None:
             "an interface of that name, or another tunnel with these addresses and this key, is there already",
             "give one of the tunnels a key (vni for vxlan) or other addresses; `ip -d link` shows them",
         )
+    return None
+
+
+def _udp_port(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code in (errno.ENOENT, errno.EOPNOTSUPP):
+        return _NO_FOU
+    if code == errno.EADDRINUSE:
+        return "a program of this node has that UDP port", "end it; `ss -lunp` in the node shows which it is"
     return None
 
 
@@ -205,6 +222,7 @@ _BY_RECORD = {
     VrfDevice: _vrf,
     Bridge: _bridge,
     Tunnel: _tunnel,
+    UdpPort: _udp_port,
     Member: _member,
     Port: _port,
     Qdisc: _qdisc,

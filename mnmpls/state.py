@@ -67,7 +67,21 @@ class Tunnel:
     key: int | None = None
     ttl: int = 0
     encap_limit: int | None = None
+    udp_port: int = 0
+    """Where packets are put into UDP, to which port (the source port is a hash of theirs); 0: they are not."""
 
+
+@dataclass(frozen=True, order=True, slots=True)
+class UdpPort:
+    """What arrives at a UDP port, over one IP version, is taken out and handled as a packet of an IP protocol."""
+
+    port: int
+    version: int
+    protocol: int
+
+
+MPLS_IN_IP = 137
+"""The IP protocol number (RFC 4023 3)."""
 
 TUNNEL_MODULES = {
     "gre": "ip_gre",
@@ -77,6 +91,7 @@ TUNNEL_MODULES = {
     "sit": "sit",
     "ip6tnl": "ip6_tunnel",
     "vxlan": "vxlan",
+    "ipip": "ipip",
 }
 """The kinds of tunnels, and the kernel module that has each."""
 
@@ -166,7 +181,7 @@ class LabelRoute:
     ttl: str = ""
 
 
-Record = Sysctl | VrfDevice | Bridge | Tunnel | Member | Port | Qdisc | Address | Route | LabelRoute
+Record = Sysctl | VrfDevice | Bridge | Tunnel | UdpPort | Member | Port | Qdisc | Address | Route | LabelRoute
 
 
 def sysctl_parts(key: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from ..apply import difference
 from ..commands import command
 from ..messages import RTPROT_MNMPLS
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
-from ..state import TUNNEL_MODULES, Address, Bridge, LabelRoute, Record, Route, Sysctl, Tunnel, VrfDevice
+from ..state import TUNNEL_MODULES, Address, Bridge, LabelRoute, Record, Route, Sysctl, Tunnel, UdpPort, VrfDevice
 from .atlas import Atlas, atlas
 from .reasons import ROLES, reason
 
@@ -57,6 +57,8 @@ def _modules(records: Records) -> Iterator[str]:
         yield "vrf"
     tunnels = sorted({each.kind for each in every if isinstance(each, Tunnel)})
     yield from dict.fromkeys(TUNNEL_MODULES[kind] for kind in tunnels)
+    if any(isinstance(each, UdpPort) for each in every):
+        yield "fou"
     if any(isinstance(each, LabelRoute) or (isinstance(each, Sysctl) and ".mpls." in each.key) for each in every):
         yield "mpls_router"
     if any(isinstance(each, Route) and any(hop.labels for hop in each.hops) for each in every):

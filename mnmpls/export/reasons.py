@@ -18,6 +18,7 @@ from ..state import (
     Route,
     Sysctl,
     Tunnel,
+    UdpPort,
     VrfDevice,
     sysctl_parts,
 )
@@ -58,6 +59,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return "the LAN itself: a bridge, without spanning tree"
         case Tunnel(_, _, local, remote):
             return f"a tunnel: what is sent by it goes to {remote} in packets from {local}"
+        case UdpPort(port):
+            return f"what arrives in UDP at port {port} is taken out of it (RFC 7510)"
         case Member(_, master):
             vrf = any(each.name == master for each in atlas.node(node).vrfs)
             return f"what comes in here is looked up in {master}'s table" if vrf else "the ports of the LAN"

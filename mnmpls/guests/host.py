@@ -14,6 +14,7 @@ from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
 from mnmpls.refusals import refused
 from mnmpls.state import (
+    MPLS_IN_IP,
     TUNNEL_MODULES,
     Address,
     Bridge,
@@ -25,6 +26,7 @@ from mnmpls.state import (
     Route,
     Sysctl,
     Tunnel,
+    UdpPort,
     VrfDevice,
 )
 
@@ -92,11 +94,16 @@ FEATURES: dict[str, Feature] = {
     "sit": _tunnel("tunnels for MPLS in IPv4", "sit", "IPV6_SIT"),
     "ip6tnl": _tunnel("tunnels for MPLS in IPv6", "ip6tnl", "IPV6_TUNNEL"),
     "vxlan": _tunnel("VXLAN", "vxlan", "VXLAN"),
+    "fou": Feature(
+        "tunnels for MPLS in UDP", (
+            UdpPort(6635, 4, MPLS_IN_IP), Tunnel("trial-fou", "ipip", "192.0.2.1", "192.0.2.2", udp_port=6635)
+        ), ("fou", "ipip"), ("NET_FOU", "NET_FOU_IP_TUNNELS", "NET_IPIP"),
+    ),
 }  # fmt: skip
 """Every feature; what others cannot be without comes before them."""
 
 ALWAYS = frozenset({"netns", "pidns", "veth"})
-BASICS = frozenset({*ALWAYS, "settings", "ipv6", "bridge", "vrf", "mpls", "mpls-encap", "netem", *TUNNEL_MODULES})
+BASICS = frozenset(FEATURES) - {"fou"}
 """What an L3VPN may need, of ordinary links and of tunnels; every guest kernel has it."""
 
 
@@ -113,8 +120,10 @@ def needs(record: Record) -> frozenset[str]:
             return frozenset({"bridge"})
         case Qdisc():
             return frozenset({"netem"})
-        case Tunnel(kind=kind):
-            return frozenset({kind})
+        case UdpPort():
+            return frozenset({"fou"})
+        case Tunnel(kind=kind, udp_port=port):
+            return frozenset({"fou" if port else kind})
         case LabelRoute():
             return frozenset({"mpls"})
         case Sysctl(key):

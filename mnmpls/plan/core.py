@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from ..model import NO_LOOPBACK, Node
+from ..model import NO_LOOPBACK, Node, Port
 from ..state import MAIN_TABLE
 from .graph import Edge, Edges, Network, interface, search, subnets
 from .routes import Routes, labelled, merged, towards, version
@@ -29,14 +29,20 @@ def transport(
     for node in transit:
         hops = merged(labelled(way, pushed) for way, pushed in outgoing(edges[node], egress, into))
         routes.add_label(node, into(node, egress), hops)
-    for node in on_path:
+    mute = {node for node in on_path if any(_is_mute(net, *edge, egress) for edge in edges[node])}
+    for node in (node for node in on_path if node not in mute):
         ways = outgoing(edges[node], egress, into)
         for loopback in loopbacks(net.nodes[egress]):
             if net.is_end(loopback):
                 continue  # the way of tunnels, which must not lead through one
             hops = merged(towards(way, version(loopback), pushed) for way, pushed in ways)
             routes.add(node, MAIN_TABLE, [loopback], hops)
-    return on_path
+    return [node for node in on_path if node not in mute]
+
+
+def _is_mute(net: Network, here: Port, there: Port, egress: str) -> bool:
+    """Whether a packet would leave without a label where only labels get through."""
+    return there.node == egress and not net.takes_ip(here)
 
 
 def outgoing(edges: Sequence[Edge], egress: str, into: Into) -> Ways:
@@ -68,6 +74,7 @@ def plain(net: Network, routes: Routes, known: Mapping[str, Iterable[str]]) -> N
     """Routes without labels to every loopback and core wire, in a core that is small enough. ``known`` tells per
     loopback's node who has an LSP there and so a route already."""
     small = len(net.core) <= IGP_ROUTERS
+    core = net.core if all(map(net.takes_ip, _ports(net))) else _without_labels(net)
     for target in net.core:
         every = loopbacks(net.nodes[target])
         outer = [loopback for loopback in every if net.is_end(loopback)]
@@ -76,14 +83,26 @@ def plain(net: Network, routes: Routes, known: Mapping[str, Iterable[str]]) -> N
         if small and len(outer) < len(every):
             have_it = set(known.get(target, ()))
             inner = [loopback for loopback in every if loopback not in outer]
-            _routes_to(routes, search(net.core, [target]), inner, have_it)
+            _routes_to(routes, search(core, [target]), inner, have_it)
     for segment in net.segments:
         members = {port.node for port in segment.ports}
         if members <= net.core.keys() and not any(port.vrf for port in segment.ports):
             if any(net.is_end(cidr) for port in segment.ports for cidr in port.addresses or ()):
                 _carry(net, routes, sorted(members), subnets(segment))
             elif small:
-                _routes_to(routes, search(net.core, sorted(members)), subnets(segment))
+                _routes_to(routes, search(core, sorted(members)), subnets(segment))
+
+
+def _ports(net: Network) -> Iterator[Port]:
+    return (here for edges in net.core.values() for here, _ in edges)
+
+
+def _without_labels(net: Network) -> Edges:
+    """The ways of packets without labels: wires that carry tunnels in the place of those that take labels only."""
+    return {
+        name: tuple(dict.fromkeys([*(edge for edge in edges if net.takes_ip(edge[0])), *net.wired.get(name, ())]))
+        for name, edges in net.core.items()
+    }
 
 
 def _routes_to(routes: Routes, edges: Edges, prefixes: Sequence[str], but: Container[str] = ()) -> None:

@@ -21,7 +21,7 @@ from ..state import (
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES, PLATFORM_LABELS
 from .graph import ROUTERS, Network
 from .ttl import PIPE
-from .tunnels import tunnel
+from .tunnels import receiver, tunnel
 
 
 def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
@@ -39,6 +39,8 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         link = net.links[node.name, port.name]
         if not link.is_wire:
             yield tunnel(link, port)
+            if udp := receiver(link):
+                yield udp
         yield Port(port.name, True, port.mtu_bytes or MTU_BYTES)
         if port.impairment != Impairment():
             yield _qdisc(port.name, port.impairment)

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from ..model import Lab, Link, Node, Port, Vrf
+from ..model import LABELS_ONLY, Lab, Link, Node, Port, Vrf
 
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
@@ -78,6 +78,10 @@ class Network:
 
     def is_tunnel(self, port: Port) -> bool:
         return not self.links[port.node, port.name].is_wire
+
+    def takes_ip(self, port: Port) -> bool:
+        """Whether packets without labels get through."""
+        return self.links[port.node, port.name].type not in LABELS_ONLY
 
     def is_end(self, cidr: str) -> bool:
         """Whether tunnels run from and to this address."""

@@ -19,6 +19,7 @@ from ..state import (
     Route,
     Sysctl,
     Tunnel,
+    UdpPort,
     VrfDevice,
     sysctl_parts,
 )
@@ -45,6 +46,8 @@ def origin(lab: Lab, node: str, record: object) -> str:
     match record:
         case VrfDevice(name):
             return f"nodes.{node}.vrfs.{name}"
+        case UdpPort():
+            return next((f"links[{i}]" for i, each in enumerate(lab.links) if each.type == "mpls-udp"), f"nodes.{node}")
         case Bridge():
             return f"nodes.{node}"
         case Tunnel(port) | Qdisc(port):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
-from ..state import Tunnel
+from ..state import MPLS_IN_IP, Tunnel, UdpPort
 from .check_links import link_text
 from .graph import interface, via
 
@@ -17,12 +17,16 @@ KINDS: dict[str, dict[int, str]] = {
     "gretap": {4: "gretap", 6: "ip6gretap"},
     "vxlan": {4: "vxlan", 6: "vxlan"},
     "mpls-ip": {4: "sit", 6: "ip6tnl"},
+    "mpls-udp": {4: "ipip"},
 }
 """Link type -> the kernel's kind of device by the IP version that it runs over. Of the devices that take MPLS in IP,
 these are the two that take unlabelled IP packets of both versions as well."""
 
+MPLS_UDP_PORT = 6635
+"""RFC 7510 3."""
+
 OUTER_BYTES = {4: 20, 6: 40}
-INNER_BYTES = {"gre": 4, "ip6gre": 4, "gretap": 4 + 14, "vxlan": 8 + 8 + 14, "mpls-ip": 0}
+INNER_BYTES = {"gre": 4, "ip6gre": 4, "gretap": 4 + 14, "vxlan": 8 + 8 + 14, "mpls-ip": 0, "mpls-udp": 8}
 """GRE's header (RFC 2784) and, for VXLAN, UDP's and its own (RFC 7348 5); Ethernet's inside."""
 KEY_BYTES, ENCAP_LIMIT_BYTES = 4, 8
 
@@ -87,7 +91,13 @@ def tunnel(link: Link, port: Port) -> Tunnel:
     local, remote = link.over if port == link.a else link.over[::-1]
     kind = KINDS[link.type][version_of(link)]
     key = link.vni if link.type == "vxlan" else link.key
-    return Tunnel(port.name, kind, local, remote, key, link.ttl or 0, link.encap_limit)
+    udp_port = MPLS_UDP_PORT if link.type == "mpls-udp" else 0
+    return Tunnel(port.name, kind, local, remote, key, link.ttl or 0, link.encap_limit, udp_port)
+
+
+def receiver(link: Link) -> UdpPort | None:
+    """What takes a tunnel's packets out of UDP."""
+    return UdpPort(MPLS_UDP_PORT, version_of(link), MPLS_IN_IP) if link.type == "mpls-udp" else None
 
 
 def version_of(link: Link) -> int:

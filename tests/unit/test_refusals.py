@@ -8,13 +8,33 @@ import os
 import pytest
 
 from mnmpls.refusals import refused
-from mnmpls.state import Address, Bridge, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from mnmpls.state import (
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Qdisc,
+    Record,
+    Route,
+    Sysctl,
+    Tunnel,
+    UdpPort,
+    VrfDevice,
+)
 from mnmpls.wording import words
 
 _HOP = NextHop("10.0.0.2", "a", (100,))
 LACKING: list[tuple[Record, int, str, str]] = [
     (VrfDevice("red", 10), errno.EOPNOTSUPP, "Unknown device type", "modprobe vrf"),
     (Bridge("br0"), errno.EOPNOTSUPP, "Unknown device type", "modprobe bridge"),
+    (Tunnel("t", "ip6gre", "fd00::1", "fd00::2"), errno.EOPNOTSUPP, "Unknown device type", "modprobe ip6_gre"),
+    (Tunnel("t", "gre", "10.0.0.1", "10.0.0.2"), errno.EEXIST, "", "give one of the tunnels a key"),
+    (Tunnel("t", "ipip", "10.0.0.1", "10.0.0.2", udp_port=6635), errno.EINVAL, "", "MNMPLS_KERNEL=qemu"),
+    (UdpPort(6635, 4, 137), errno.ENOENT, "", "MNMPLS_KERNEL=qemu"),
+    (UdpPort(6635, 4, 137), errno.EADDRINUSE, "", "ss -lunp"),
+    (Qdisc("eth0", loss_ppm=1), errno.ENOENT, "Specified qdisc kind is unknown", "modprobe sch_netem"),
     (LabelRoute(100, (_HOP,)), errno.EOPNOTSUPP, "", "modprobe mpls_router"),
     (LabelRoute(100, (_HOP,)), errno.EINVAL, "MPLS only supports the main route table", "live in the main table only"),
     (

@@ -1,0 +1,70 @@
+"""MPLS in UDP (RFC 7510), on the one guest kernel that has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnmpls import guests
+from mnmpls.errors import MissingFeature
+from mnmpls.guests import host
+from mnmpls.plan import complete, records
+from mnmpls.sources import load
+
+pytestmark = pytest.mark.system
+
+PROJECT = Path(__file__).resolve().parents[2]
+LIMIT_S = 300
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """The lab in QEMU, booted once."""
+    script = str(PROJECT / "tests/system/mpls_udp.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "mnmpls", "guest", "run", "--kernel", "qemu", "--", sys.executable, script],
+        cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, timeout=LIMIT_S,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_auto_takes_the_guest_that_has_it() -> None:
+    """A lab with MPLS in UDP needs what UML has not: where this machine's own kernel has it neither, it is QEMU."""
+    wanted = host.features(records(complete(load(str(PROJECT / "topos/mpls_udp.yml")))))
+    assert "fou" in wanted
+    with pytest.raises(MissingFeature, match="the UML guest has no tunnels for MPLS in UDP"):
+        guests.choose_guest("uml", wanted)
+    assert guests.choose_guest("auto", wanted).guests == ("qemu",)
+
+
+def test_the_whole_stack_of_headers_is_on_the_wire(seen: dict[str, Any]) -> None:
+    """IP, UDP to port 6635 from a port that the kernel chooses, the label, the customer's packet; both ways."""
+    assert {(stack[1], stack[-2]) for stack in seen["stacks"]} == {
+        ("ipv4 10.128.0.2 > 10.128.100.2", "ipv4 192.168.1.1 > 192.168.2.1"),
+        ("ipv4 10.128.100.2 > 10.128.0.2", "ipv4 192.168.2.1 > 192.168.1.1"),
+    }
+    for stack in seen["stacks"]:
+        assert (stack[0], stack[2], stack[3].split()[0], len(stack)) == ("ethernet", "udp 6635", "mpls", 6)
+    assert seen["sources"] and all(port >= 32768 for port in seen["sources"])
+
+
+def test_what_fits_is_what_was_computed(seen: dict[str, Any]) -> None:
+    """1500 bytes less 20 of IP and 8 of UDP, of which a label takes four; four bytes more do not pass."""
+    assert seen["mtu"] == 1472
+    assert seen["fits"] == [0, 1]
+
+
+def test_all_is_as_planned(seen: dict[str, Any]) -> None:
+    """The check finds nothing, a second apply writes nothing, typed commands make the records, and what is spoiled by
+    hand is missed and put right."""
+    assert seen["ok"], seen["report"]
+    assert (seen["again"], seen["by_hand"]) == ([], [])
