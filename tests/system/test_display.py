@@ -75,7 +75,7 @@ for _ in range(40):
     line.sendall(data)
     got.update(line.recv(len(data), socket.MSG_WAITALL))
 line.shutdown(socket.SHUT_WR)
-print(line.recv(1), got.digest() == sent.digest())
+print(f"{line.recv(1)} {got.digest() == sent.digest()}")  # as one: several write here
 """
 
 
