@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from ..model import NO_LOOPBACK, Lab
 from .check_links import link_text
@@ -13,10 +14,10 @@ from .spelling import cidr
 
 Fault = tuple[str, str]
 Subnet = tuple[int, int]
+"""Of one IP version; as numbers, because writing an address out takes its time."""
 
 
-@dataclass(frozen=True)
-class _Given:
+class _Given(NamedTuple):
     """An address as somebody gave it: where, what the text about it begins with, and to whom."""
 
     where: str
@@ -25,6 +26,7 @@ class _Given:
     vrf: str | None
     segment: int | None
     address: Interface
+    subnet: Subnet
 
     def fault(self, text: str) -> Fault:
         return self.where if self.segment is None else f"{self.where}.ip", self.said + text
@@ -32,7 +34,7 @@ class _Given:
 
 def address_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Addresses and subnets given twice, and neighbours that share no subnet. Link-local ones are each link's own."""
-    given = [each for each in (*_at_loopbacks(lab), *_at_ports(lab, net)) if not each.address.is_link_local]
+    given = [*_at_loopbacks(lab), *_at_ports(lab, net)]
     yield from _twice_in_a_table(lab, net, given)
     yield from _subnet_twice(lab, given)
     members: dict[int, list[_Given]] = defaultdict(list)
@@ -48,12 +50,12 @@ def address_faults(lab: Lab, net: Network) -> Iterator[Fault]:
 def _at_loopbacks(lab: Lab) -> Iterator[_Given]:
     for node in lab.nodes:
         for text in node.loopbacks:
-            if text != NO_LOOPBACK and (address := cidr(text)):
-                yield _Given(f"nodes.{node.name}.loopback", "", node.name, None, None, address)
+            if text != NO_LOOPBACK and (read := _read(text)):
+                yield _Given(f"nodes.{node.name}.loopback", "", node.name, None, None, *read)
         for vrf in node.vrfs:
             for text in vrf.loopbacks:
-                if address := cidr(text):
-                    yield _Given(f"nodes.{node.name}.vrfs.{vrf.name}.loopback", "", node.name, vrf.name, None, address)
+                if read := _read(text):
+                    yield _Given(f"nodes.{node.name}.vrfs.{vrf.name}.loopback", "", node.name, vrf.name, None, *read)
 
 
 def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:
@@ -63,8 +65,17 @@ def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:
             if port.addresses and id(port) in segment_at:
                 said, segment = f"{link_text(link)}: ", segment_at[id(port)]
                 for text in port.addresses:
-                    if "/" in text and (address := cidr(text)):
-                        yield _Given(f"links[{i}].{side}", said, port.node, port.vrf, segment, address)
+                    if "/" in text and (read := _read(text)):
+                        yield _Given(f"links[{i}].{side}", said, port.node, port.vrf, segment, *read)
+
+
+@lru_cache(maxsize=65536)
+def _read(text: str) -> tuple[Interface, Subnet] | None:
+    """An address and its subnet; None for what is none, and for link-local ones."""
+    address = cidr(text)
+    if address is None or address.is_link_local:
+        return None
+    return address, (int(address.network.network_address), address.network.prefixlen)
 
 
 def _is_core(net: Network, given: _Given) -> bool:
@@ -98,7 +109,7 @@ def _subnet_twice(lab: Lab, given: Sequence[_Given]) -> Iterator[Fault]:
     seen: dict[tuple[str, str | None, int, Subnet], _Given] = {}
     for each in given:
         if each.segment is not None and each.address.network.num_addresses > 1:
-            first = seen.setdefault((each.node, each.vrf, each.address.version, _subnet(each)), each)
+            first = seen.setdefault((each.node, each.vrf, each.address.version, each.subnet), each)
             if first.segment != each.segment and first.address.ip != each.address.ip:
                 text = f"{each.node} is in {each.address.network} by another wire already, {lab.told(first.where)}"
                 yield each.fault(f"{text}: give each wire a subnet of its own")
@@ -114,22 +125,18 @@ def _twice_on_a_wire(lab: Lab, net: Network, entries: Sequence[_Given]) -> Itera
 
 def _strangers(entries: Sequence[_Given]) -> Iterator[Fault]:
     """Ports of one wire or LAN and one IP version that share no subnet with any other. Of two such, one is told."""
+    if len({each.subnet for each in entries}) < 2:
+        return
     users: Mapping[Subnet, set[str]] = defaultdict(set)
     subnets_of: dict[str, list[_Given]] = defaultdict(list)
     for each in entries:
-        users[_subnet(each)].add(each.where)
+        users[each.subnet].add(each.where)
         subnets_of[each.where].append(each)
     if len(subnets_of) < 2:
         return
-    lonely = [where for where, mine in subnets_of.items() if all(len(users[_subnet(each)]) == 1 for each in mine)]
+    lonely = [where for where, mine in subnets_of.items() if all(len(users[each.subnet]) == 1 for each in mine)]
     for where in lonely[1:] if len(lonely) == len(subnets_of) else lonely:
         yield subnets_of[where][0].fault(_stranger_text(where, subnets_of))
-
-
-def _subnet(given: _Given) -> Subnet:
-    """Of one IP version; as numbers, because writing an address out takes its time."""
-    network = given.address.network
-    return int(network.network_address), network.prefixlen
 
 
 def _stranger_text(where: str, subnets_of: Mapping[str, Sequence[_Given]]) -> str:

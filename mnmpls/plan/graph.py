@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from ..model import LABELS_ONLY, Lab, Link, Node, Port, Vrf
@@ -16,7 +16,8 @@ from ..model import LABELS_ONLY, Lab, Link, Node, Port, Vrf
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
 
-_CIDR = re.compile("([0-9.]+|[0-9A-Fa-f:]+)/([0-9]{1,3})")
+_PLAIN = re.compile("[0-9.]+|[0-9A-Fa-f:]+")
+_CIDR = re.compile(f"({_PLAIN.pattern})/([0-9]{{1,3}})")
 
 Interface = IPv4Interface | IPv6Interface
 Edge = tuple[Port, Port]
@@ -255,14 +256,21 @@ def interface(cidr: str) -> Interface:
     parts = _CIDR.fullmatch(cidr)
     if not parts:
         return ip_interface(cidr)
-    if ":" in parts[1]:
-        return IPv6Interface((int.from_bytes(_packed(AF_INET6, parts[1]), "big"), int(parts[2])))
-    return IPv4Interface((int.from_bytes(_packed(AF_INET, parts[1]), "big"), int(parts[2])))
+    make = IPv6Interface if ":" in parts[1] else IPv4Interface
+    return make((_number(parts[1]), int(parts[2])))
 
 
-def _packed(family: int, address: str) -> bytes:
+def check_address(text: str) -> None:
+    """Raises ValueError for what is not an address, or has a prefix length."""
+    if _PLAIN.fullmatch(text):
+        _number(text)
+    else:
+        ip_address(text)
+
+
+def _number(address: str) -> int:
     try:
-        return inet_pton(family, address)
+        return int.from_bytes(inet_pton(AF_INET6 if ":" in address else AF_INET, address), "big")
     except OSError as error:
         raise ValueError(f"{address!r} is no address") from error
 

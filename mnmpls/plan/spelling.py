@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 
 from ..state import FALLBACK_DEVICES
-from .graph import Interface, interface
+from .graph import Interface, check_address, interface
 from .names import NAME_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -43,7 +42,7 @@ def cidr(text: str) -> Interface | None:
 @lru_cache(maxsize=65536)
 def is_address(text: str) -> bool:
     try:
-        ip_address(text)
+        check_address(text)
     except ValueError:
         return False
     return True

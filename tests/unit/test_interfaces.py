@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import TypeVar
 
 import pytest
 
 from mnmpls.plan.graph import canonical, interface
+from mnmpls.plan.spelling import is_address
 
 T = TypeVar("T")
 
@@ -47,4 +48,5 @@ def test_addresses_are_what_ipaddress_makes_of_them(seed: int) -> None:
             if theirs is not None:
                 read += 1
                 assert interface(text).network == theirs.network and canonical(text) == str(theirs)
+            assert is_address(text) is (_or_none(ip_address, text) is not None), text
     assert read > 100
