@@ -17,7 +17,7 @@ from mnmpls.plan import complete, problems, records
 from mnmpls.plan.graph import network
 from mnmpls.plan.lsps import receivers, steps
 from mnmpls.sources import load
-from mnmpls.state import LabelRoute
+from mnmpls.state import LabelRoute, NextHop, Route
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("a", "b", "c", "d", "e")
@@ -90,3 +90,17 @@ def test_a_label_of_one_range_is_taken_beside_it_too() -> None:
     one = Lsp(("a", "q", "z"), fec=("10.9.0.0/16",), pop="php")
     done = complete(Lab("beside", nodes, links, (both, one)))
     assert [lsp.labels for lsp in done.lsps] == [(16,), (17,)]
+
+
+def test_paths_for_one_prefix_are_equal_ways() -> None:
+    """Two paths written out, each with its own labels and its own end, are two next hops of one route."""
+    nodes = tuple(Node(name, "p") for name in "apqz")
+    links = tuple(Link(Port(x), Port(y)) for x in "az" for y in "pq")
+    one = Lsp(("a", "p", "z"), (100, 101), fec=("10.9.0.0/16",))
+    other = Lsp(("a", "q", "z"), (200,), fec=("10.9.0.0/16",), pop="php", ttl="pipe")
+    found = records(complete(Lab("equal", nodes, links, (one, other))))
+    (hops,) = (each.hops for each in found["a"] if isinstance(each, Route) and each.dst == "10.9.0.0/16")
+    assert [(hop.port, hop.labels, hop.ttl) for hop in hops] == [("a-p-eth", (100,), -1), ("a-q-eth", (200,), 255)]
+    assert [each for each in found["q"] if isinstance(each, LabelRoute)] == [
+        LabelRoute(200, (NextHop("10.254.0.6", "q-z-eth"),), "pipe")
+    ]
