@@ -169,3 +169,17 @@ def test_impaired_links_delay_and_lose_packets() -> None:
         assert 140 <= ping("10.3.0.2") < 220
         for node, records in running.records.items():
             assert apply(records, running.namespaces[node], node) == Difference()
+
+
+def test_the_far_end_of_a_lan_keeps_its_carrier() -> None:
+    """Behind a bridge a port that goes down is not noticed by its neighbour; at the other end of a wire it is."""
+    nodes = {"a": "host", "b": "host", "lan": "bridge"}
+    links = [["a", "lan"], ["b", "lan"], {"a": {"a": {"port": "wire"}}, "b": {"b": {"port": "wire"}}}]
+    with running_lab(from_data({"nodes": nodes, "links": links})) as running:
+        for port in (running.lab.links[0].a.name, "wire"):
+            running.ip("a", "link", "set", port, "down")
+        with running.namespaces["b"].entered():
+            command = ["ip", "-br", "link", "show", "up"]
+            rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        states = {row.split("@")[0].split()[0]: row.split()[1] for row in rows}
+        assert (states[running.lab.links[1].a.name], states["wire"]) == ("UP", "LOWERLAYERDOWN")
