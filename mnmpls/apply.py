@@ -10,7 +10,21 @@ from typing import Any
 from .errors import KernelRefused
 from .kernel import Namespace
 from .refusals import refusal
-from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, UdpPort, VrfDevice
+from .state import (
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    Port,
+    Qdisc,
+    Record,
+    Route,
+    Rule,
+    Sysctl,
+    Tunnel,
+    UdpPort,
+    VrfDevice,
+)
 
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""
@@ -25,6 +39,7 @@ _ORDER: tuple[type[Record], ...] = (
     Qdisc,
     Sysctl,  # After every device is there and its MTU allows IPv6, before addresses (disable_ipv6) and labels.
     Address,
+    Rule,
     Route,
     LabelRoute,
 )
@@ -116,7 +131,7 @@ def subject(record: Record) -> Hashable:
             return label
         case UdpPort(port, version):
             return type(record), port, version
-        case Address():
+        case Address() | Rule():
             return record
 
 

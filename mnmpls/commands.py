@@ -18,6 +18,7 @@ from .state import (
     Qdisc,
     Record,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     UdpPort,
@@ -54,6 +55,8 @@ def command(record: Record) -> list[str]:
         case Address(port, cidr):
             # Without duplicate address detection, which would keep the address from use for a second.
             return ["ip", "address", "add", cidr, "dev", port, *(["nodad"] if ":" in cidr else [])]
+        case Rule():
+            return _rule(record)
         case Route():
             return _route(record)
         case LabelRoute(label, hops, ttl):
@@ -84,6 +87,14 @@ def _tunnel(record: Tunnel) -> list[str]:
         words += ["encaplimit", "none" if record.encap_limit is None else str(record.encap_limit)]
     # Without its ttl, iproute2 would choose one for tunnels over IPv6.
     return [*words, "ttl", str(record.ttl)] if record.ttl or ":" in record.local else words
+
+
+def _rule(record: Rule) -> list[str]:
+    words = ["ip", *(["-6"] if record.version == 6 else []), "rule", "add"]
+    words += ["from", record.src] if record.src else []
+    words += ["iif", record.iif] if record.iif else []
+    words += ["fwmark", str(record.fwmark)] if record.fwmark is not None else []
+    return [*words, "lookup", str(record.table), "priority", str(record.priority), *OURS]
 
 
 def _state(up: bool) -> str:

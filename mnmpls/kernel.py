@@ -6,18 +6,32 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeVar
 
-from . import fou, messages, messages_devices, netspace
+from . import fou, messages, messages_devices, messages_rules, netspace
 from .errors import KernelRefused
 from .messages import RTPROT_MNMPLS, Interface
 from .messages_devices import device_records
 from .netlink import NETLINK_GENERIC, NLM_F_ACK, Message, Refused, Socket, attributes
 from .refusals import missing_interface, refusal, refused
-from .state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, UdpPort, VrfDevice
+from .state import (
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    Port,
+    Qdisc,
+    Record,
+    Route,
+    Rule,
+    Sysctl,
+    Tunnel,
+    UdpPort,
+    VrfDevice,
+)
 
 __all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
 
@@ -142,6 +156,7 @@ class Namespace:
         for body in self._netlink.dump(messages.address_dump()):
             if (record := messages.address(body, names)) and record not in not_ours:
                 found.add(record)
+        found.update(filter(None, map(messages_rules.rule, self._netlink.dump(messages_rules.rule_dump()))))
         found.update(self._routes(names, RTPROT_MNMPLS))
         found.update(self._read_sysctls(sysctls))
         return frozenset(found)
@@ -210,6 +225,8 @@ class Namespace:
                 return [messages.link_set(index(port), master=index(master))]
             case Port(name, up, mtu_bytes):
                 return [messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)]
+            case Rule():
+                return [messages_rules.rule_new(record)]
             case Sysctl() | UdpPort():
                 return []  # They are not rtnetlink's.
 
@@ -271,9 +288,11 @@ class Namespace:
             case Address():
                 return [messages.address_delete(record, self._index)]
             case Route():
-                return [messages.route_delete(record)] * _legs(record)
+                return messages.route_deletes(record)
             case LabelRoute():
                 return [messages.label_delete(record)]
+            case Rule():
+                return [messages_rules.rule_delete(record)]
             case UdpPort():
                 return []
             case Port() | Sysctl():
@@ -291,7 +310,7 @@ class Namespace:
     def _with_udp(self, ask: Callable[[Socket, int], _Asked]) -> _Asked:
         """Through a socket of its own: labs with MPLS in UDP are rare. Raises Refused."""
         if not os.path.exists(_FOU_LOADED):
-            _load_fou()
+            netspace.load_fou()
         with netspace.entered(self._fd):
             one = Socket(NETLINK_GENERIC)
         try:
@@ -420,20 +439,6 @@ def _wire_messages(each: Wire) -> list[Message]:
     """Numbered by us at both ends or at neither: see veth_new."""
     numbered = each.a._ours_to_number and each.b._ours_to_number
     return [messages.veth_new(*(end._new_port(name, mac, each.mtu_bytes, numbered) for end, name, mac in each.ends()))]
-
-
-def _legs(record: Record) -> int:
-    """How often a removal is asked for: IPv6 hops without a gateway are routes of their own to the kernel."""
-    if isinstance(record, Route) and ":" in record.dst and any(not hop.via for hop in record.hops):
-        return len(record.hops)
-    return 1
-
-
-def _load_fou() -> None:
-    """No netlink request loads this module; being asked for an interface of its name, the kernel does so for who may
-    load modules (net/core/dev_ioctl.c, dev_load)."""
-    with suppress(OSError):  # there is no such interface
-        socket.if_nametoindex("fou")
 
 
 def _refusal(record: object, error: Refused) -> KernelRefused:

@@ -200,8 +200,10 @@ def route_new(record: Route, index: Index) -> Message:
     return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(record, scope) + hops)
 
 
-def route_delete(record: Route) -> Message:
-    return Message(RTM_DELROUTE, 0, _route(record, RT_SCOPE_NOWHERE))
+def route_deletes(record: Route) -> list[Message]:
+    """One for each route of the kernel's: IPv6 hops without a gateway are routes of their own to it."""
+    apart = ":" in record.dst and any(not hop.via for hop in record.hops)
+    return [Message(RTM_DELROUTE, 0, _route(record, RT_SCOPE_NOWHERE))] * (len(record.hops) if apart else 1)
 
 
 def _route(record: Route, scope: int) -> bytes:

@@ -58,7 +58,8 @@ class StaticRoute:
     """A route as the user gives it: for the prefix ``dst`` or, with ``dst`` empty, for packets that arrive with
     ``label``. ``via`` an address or empty, ``port`` an interface name or empty (found from ``via``), ``labels`` those
     that the packet leaves with instead, outermost first. ``vrf`` is where ``dst`` is looked up (None: the main table),
-    or where a packet goes without ``label``. ``ttl`` as in Lsp, or the TTL that pushed labels begin with."""
+    or where a packet goes without ``label``; ``table`` is in its place for a table that rules lead to. ``ttl`` as in
+    Lsp, or the TTL that pushed labels begin with."""
 
     dst: str = ""
     via: str = ""
@@ -67,6 +68,19 @@ class StaticRoute:
     vrf: str | None = None
     label: int | None = None
     ttl: str = ""
+    table: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """Which packets outside all VRFs are looked up in ``table`` before the main table: those from the prefix ``src``,
+    in by the port ``iif``, marked ``fwmark``, as far as these are given. Low ``priority`` comes first."""
+
+    table: int
+    priority: int
+    src: str = ""
+    iif: str = ""
+    fwmark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +157,7 @@ class Node:
     label_range: str = ""
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from .state import sysctl_parts
@@ -92,3 +93,10 @@ def _checked(result: int) -> None:
     if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def load_fou() -> None:
+    """No netlink request loads this module; being asked for an interface of its name, the kernel does so for who may
+    load modules (net/core/dev_ioctl.c, dev_load)."""
+    with suppress(OSError):  # there is no such interface
+        socket.if_nametoindex("fou")

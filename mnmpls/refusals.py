@@ -17,6 +17,7 @@ from .state import (
     Qdisc,
     Record,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     UdpPort,
@@ -163,6 +164,14 @@ def _address(record: object, code: int, said: str) -> tuple[str, str] | None:
     return None
 
 
+def _rule(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+        return "this kernel has no policy routing (CONFIG_IP_MULTIPLE_TABLES)", f"use another kernel, {GUEST}"
+    if code == errno.EEXIST:
+        return "somebody else's rule says the same already", "take that away (`ip rule`), or change the priority"
+    return None
+
+
 def _hop_trouble(hops: tuple[NextHop, ...], code: int, said: str) -> tuple[str, str] | None:
     gateways = ", ".join(hop.via for hop in hops if hop.via)
     if code in (errno.ENETUNREACH, errno.EHOSTUNREACH):
@@ -227,6 +236,7 @@ _BY_RECORD = {
     Port: _port,
     Qdisc: _qdisc,
     Address: _address,
+    Rule: _rule,
     Route: _route,
     LabelRoute: _label_route,
     Sysctl: _sysctl,

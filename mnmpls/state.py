@@ -158,6 +158,19 @@ class NextHop:
 
 
 @dataclass(frozen=True, order=True, slots=True)
+class Rule:
+    """A policy routing rule of ours (ip-rule(8)): packets of IP ``version`` that come from the prefix ``src``, in by
+    the port ``iif`` and with the mark ``fwmark``, as far as these are given, are looked up in ``table``."""
+
+    priority: int
+    version: int
+    table: int
+    src: str = ""
+    iif: str = ""
+    fwmark: int | None = None
+
+
+@dataclass(frozen=True, order=True, slots=True)
 class Route:
     """An IP route of ours. ``hops`` are sorted; empty for ``unreachable`` and ``blackhole``. ``metric`` is 0 for
     IPv4 and IPV6_METRIC for IPv6 unless given: the kernel's own spelling."""
@@ -181,7 +194,7 @@ class LabelRoute:
     ttl: str = ""
 
 
-Record = Sysctl | VrfDevice | Bridge | Tunnel | UdpPort | Member | Port | Qdisc | Address | Route | LabelRoute
+Record = Sysctl | VrfDevice | Bridge | Tunnel | UdpPort | Member | Port | Qdisc | Address | Rule | Route | LabelRoute
 
 
 def sysctl_parts(key: str) -> tuple[str, ...]:

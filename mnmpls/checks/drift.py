@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..apply import difference, subject
-from ..state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Sysctl, Tunnel, VrfDevice
+from ..state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Rule, Sysctl, Tunnel, VrfDevice
 from ..wording import vrf_names, words
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     LabelRoute: ("label route", "label routes"),
     Member: ("membership", "memberships"),
     Route: ("route", "routes"),
+    Rule: ("rule", "rules"),
     Sysctl: ("setting", "settings"),
 }
 _OTHER = ("record", "records")

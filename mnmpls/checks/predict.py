@@ -66,7 +66,8 @@ def predictions(lab: Lab, records: Mapping[str, frozenset[Record]], src: str, ds
 
 def ways(world: World, of: Call) -> tuple[tuple[Hop, ...], ...]:
     """The same for many calls in one world."""
-    return tuple(islice(_ways(world, _Packet(of.src, "", (), of.address, of.vrf), MAX_HOPS), MAX_WAYS))
+    packet = _Packet(of.src, "", (), of.address, of.vrf, source=world.source(of))
+    return tuple(islice(_ways(world, packet, MAX_HOPS), MAX_WAYS))
 
 
 def vrf_at(view: View, hop: Hop) -> str:
@@ -88,6 +89,7 @@ class _Packet:
     label_ttls: tuple[int, ...] = ()
     ttl: int = 0
     popped: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,9 @@ def _onwards(world: World, packet: _Packet, step: _Step, left: int) -> Iterator[
     else:
         hop = replace(hop, out_port=port, labels_out=step.labels, label_ttls=step.label_ttls, ttl=step.ttl)
         hops, (node, in_port) = _across(world, hop, wanted)
-        there = _Packet(node, in_port, step.labels, packet.dst, label_ttls=step.label_ttls, ttl=step.ttl)
+        there = _Packet(
+            node, in_port, step.labels, packet.dst, label_ttls=step.label_ttls, ttl=step.ttl, source=packet.source
+        )
         for rest in _ways(world, there, left - 1):
             yield hops + rest
 
@@ -219,7 +223,7 @@ def _route(view: View, packet: _Packet, table: int, vrf: str) -> Iterator[_Step]
             yield _Step(vrf=vrf, reason=f"the TTL {_RAN_OUT}")
             return
         packet = replace(packet, ttl=packet.ttl - 1, popped=True)
-    route = view.route(table, packet.dst)
+    route = view.route(table, packet.dst, packet.source if packet.in_port else "", packet.in_port)
     if route is None:
         yield _Step(vrf=vrf, reason=f"no route to {packet.dst}")
     elif not route.hops:

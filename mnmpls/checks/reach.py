@@ -95,16 +95,24 @@ class Intent:
     def _world(self) -> World:
         return World(self.vpns.lab, records(self.vpns.lab))
 
+    @cached_property
+    def _ruled(self) -> frozenset[str]:
+        """Nodes of sites with policy routing: one address may be several nodes' there, each with its own callers."""
+        ruled = (site.nodes for site in self.vpns.sites if any(self.vpns.nodes[name].rules for name in site.nodes))
+        return frozenset(name for nodes in ruled for name in nodes)
+
     def answer(self, src: str, text: str) -> str | None:
         """The end point that is to answer when ``src`` asks for this address."""
+        if src in self._ruled:
+            return self._routed(src, text)
         owner = self.vpns.owner(src, text)
         return self._routed(src, text) if owner is None and self.by_routes else owner
 
     def _routed(self, src: str, text: str) -> str | None:
         """The end point to which all ways lead, if its answers find back."""
         there = self._ends(Call(src, text))
-        back = self.vpns.address(src, 6 if ":" in text else 4)
-        if len(there) != 1 or back is None:
+        back = self._world.source(Call(src, text))
+        if len(there) != 1 or not back:
             return None
         (found,) = there
         return found if found and self._ends(Call(found, back)) == {src} else None

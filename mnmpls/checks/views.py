@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 
 from ..model import Lab
 from ..state import (
@@ -19,11 +19,12 @@ from ..state import (
     Port,
     Record,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     VrfDevice,
 )
-from .vpn import Vpns
+from .vpn import Call, Vpns
 
 _BITS = {4: 32, 6: 128}
 _CONNECTED_METRIC = {4: 0, 6: IPV6_CONNECTED_METRIC}
@@ -72,6 +73,11 @@ class View:
         """(address, port): two VRFs' ports may well have the same address."""
         return {(str(ip_interface(a.cidr).ip), a.port) for a in self._records if isinstance(a, Address)}
 
+    def own(self, port: str, neighbour: IPv4Address | IPv6Address) -> str:
+        """Its address in the neighbour's subnet at that port; empty for none."""
+        there = (ip_interface(a.cidr) for a in self._records if isinstance(a, Address) and a.port == port)
+        return next((str(one.ip) for one in sorted(there, key=str) if neighbour in one.network), "")
+
     def table_of(self, port: str) -> int:
         return self.vrfs.get(self.members.get(port, port), MAIN_TABLE)
 
@@ -98,10 +104,23 @@ class View:
             lengths.setdefault(dst.prefixlen, {}).setdefault(bits, route)
         return found
 
-    def route(self, table: int, dst: str) -> Route | None:
-        """The longest match in a VRF's table and, when that has none, in main."""
+    @cached_property
+    def _rules(self) -> list[Rule]:
+        return sorted(one for one in self._records if isinstance(one, Rule) and one.fwmark is None)
+
+    def _ruled(self, version: int, src: str, in_port: str) -> Iterator[int]:
+        """The tables that rules lead such a packet to; nothing in a lab marks any. ``src`` is empty for what is made
+        here, whose source is chosen after its route."""
+        for rule in self._rules:
+            fits = not rule.src or (src and ip_address(src) in ip_network(rule.src))
+            if rule.version == version and fits and rule.iif in ("", in_port):
+                yield rule.table
+
+    def route(self, table: int, dst: str, src: str = "", in_port: str = "") -> Route | None:
+        """The longest match in a VRF's table or, when that has none, in those of the rules, and in main."""
         address = ip_address(dst)
-        for one_table in dict.fromkeys((table, MAIN_TABLE)):
+        first = () if table == MAIN_TABLE else (table,)
+        for one_table in dict.fromkeys((*first, *self._ruled(address.version, src, in_port), MAIN_TABLE)):
             lengths = self._tables.get((one_table, address.version), {})
             for length in sorted(lengths, reverse=True):
                 if found := lengths[length].get(int(address) >> (_BITS[address.version] - length)):
@@ -119,6 +138,17 @@ class World:
         self.lab, self.records, self.vpns = lab, records, Vpns(lab)
         self.views = {name: View(name, found) for name, found in records.items()}
         self.peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
+
+    def source(self, of: Call) -> str:
+        """The address that a call comes from, empty if there is none. IPv4 takes that of the port which the packet
+        leaves by, in the gateway's subnet (net/ipv4/fib_semantics.c, fib_info_update_nhc_saddr)."""
+        version = 6 if ":" in of.address else 4
+        route = self.views[of.src].route(MAIN_TABLE, of.address) if version == 4 and not of.source else None
+        for hop in route.hops[:1] if route else ():
+            gateway = ip_address(hop.via or of.address)
+            if gateway.version == 4 and (found := self.views[of.src].own(hop.port, gateway)):
+                return found
+        return of.source or self.vpns.address(of.src, version) or ""
 
     def but(self, node: str, records: frozenset[Record]) -> World:
         """The same with other records at one node."""

@@ -18,6 +18,7 @@ from ..state import (
     Port,
     Record,
     Route,
+    Rule,
     Sysctl,
     VrfDevice,
 )
@@ -114,12 +115,20 @@ def _node(known: Atlas, node: str) -> Iterator[str]:
     head = ("destination", "pushes", "next hop", "port", "leads to")
     numbers = {each.table for each in records if isinstance(each, Route)}
     for number in sorted(numbers, key=lambda at: (at == MAIN_TABLE, at)):
-        title = f"  routes of {tables[number]}" if number in tables else "  routes"
+        other = "  routes" if number == MAIN_TABLE else f"  routes of table {number}"
+        title = f"  routes of {tables[number]}" if number in tables else other
         yield from _section(title, head, list(_routes(known, node, records, number)), "    ")
+    rules = [(str(each.priority), _selected(each), str(each.table)) for each in records if isinstance(each, Rule)]
+    yield from _section("  rules", ("priority", "packets", "table"), rules, "    ")
     head = ("label", "becomes", *head[2:])
     yield from _section("  labels", head, list(_labels(known, node, records)), "    ")
     settings = [(each.key, each.value) for each in records if isinstance(each, Sysctl)]
     yield from _section("  settings", ("sysctl", "value"), settings, "    ")
+
+
+def _selected(rule: Rule) -> str:
+    found = (("from", rule.src), ("in by", rule.iif), ("marked", "" if rule.fwmark is None else str(rule.fwmark)))
+    return f"IPv{rule.version} " + " ".join(f"{word} {value}" for word, value in found if value)
 
 
 def _ports(known: Atlas, node: str, records: Sequence[Record]) -> Iterator[Row]:

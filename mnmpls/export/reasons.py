@@ -16,6 +16,7 @@ from ..state import (
     Qdisc,
     Record,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     UdpPort,
@@ -80,6 +81,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             if any(each.name == port for each in atlas.node(node).vrfs):
                 return "the VRF's own address, whichever of its ports fails"
             return "a link's address brings its subnet's route along" + _in_vrf(atlas, node, port)
+        case Rule(_, _, table):
+            return f"these packets are looked up in table {table}, before the main table"
         case Route():
             return _route(atlas, node, record)
         case LabelRoute(label, hops, ttl):

@@ -75,7 +75,7 @@ def lab_name(topo: Any) -> str:
     return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
 
 
-AT_NODES = ("loopback", "vrfs", "main", "routes", "sysctls", "gateway", "label_range")
+AT_NODES = ("loopback", "vrfs", "main", "rules", "routes", "sysctls", "gateway", "label_range")
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
 _End = tuple[str, str, Mapping[str, Any]]
@@ -295,6 +295,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "loopback": params.get("loopback"),
         "vrfs": _vrfs(params.get("vrfs")),
         "main": params.get("main"),
+        "rules": params.get("rules"),
         "routes": routes or None,
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,

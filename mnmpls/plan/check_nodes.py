@@ -10,6 +10,7 @@ from ..model import NO_LOOPBACK, ROLES, Lab, Node, Vrf
 from .alloc import RESERVED_TABLES
 from .check_labels import range_fault
 from .check_routes import has, may_reach, route_faults
+from .check_rules import rule_faults
 from .graph import Network
 from .spelling import cidr, is_address, name_fault, pair_fault
 
@@ -38,6 +39,7 @@ def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 text = f"{key} is a setting of the whole machine; a node has its own only of those that begin with net."
                 yield f"{where}.sysctls.{key}", text
         yield from route_faults(lab, net, node, where)
+        yield from rule_faults(net, node, where)
         if node.label_range and (fault := range_fault(lab, node)):
             yield f"{where}.label_range", fault
         for i, line in enumerate(node.exec):

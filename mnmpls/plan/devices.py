@@ -15,11 +15,12 @@ from ..state import (
     Qdisc,
     Record,
     Route,
+    Rule,
     Sysctl,
     VrfDevice,
 )
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES, PLATFORM_LABELS
-from .graph import ROUTERS, Network
+from .graph import ROUTERS, Network, interface
 from .ttl import PIPE
 from .tunnels import receiver, tunnel
 
@@ -48,6 +49,11 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         if master:
             yield Member(port.name, master)
         yield from (Address(port.name, cidr) for cidr in port.addresses or ())
+    for rule in node.rules:
+        for version in (4, 6):
+            if not rule.src or version == interface(rule.src).version:
+                src = str(interface(rule.src)) if rule.src else ""
+                yield Rule(rule.priority, version, rule.table, src, rule.iif, rule.fwmark)
     settings = dict(_sysctls(net, node, lab)) | dict(node.sysctls)
     yield from (Sysctl(key, value) for key, value in settings.items())
 

@@ -75,8 +75,8 @@ def _of(net: Network, node: Node) -> Iterator[Instance]:
 
 
 def _static(net: Network, node: Node, vrf: str | None) -> Local:
-    given = (route for route in node.routes if route.vrf == vrf and route.dst and not route.labels)
-    return {static.prefix(route): static.hop(net, node, route) for route in given}
+    here = (route for route in node.routes if route.vrf == vrf and route.table is None)
+    return {static.prefix(route): static.hop(net, node, route) for route in here if route.dst and not route.labels}
 
 
 def flows(known: Mapping[Key, Instance]) -> Flows:

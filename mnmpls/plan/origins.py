@@ -17,6 +17,7 @@ from ..state import (
     Port,
     Qdisc,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     UdpPort,
@@ -62,6 +63,9 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return _end(lab, node, port, ".ip")
         case Sysctl(key):
             return _setting(lab, node, key)
+        case Rule(priority):
+            rules = enumerate(lab.node(node).rules)
+            return next((f"nodes.{node}.rules[{i}]" for i, one in rules if one.priority == priority), f"nodes.{node}")
         case Route(table, dst, hops):
             return _route(lab, node, table, dst, hops)
         case LabelRoute(label, hops):

@@ -17,7 +17,7 @@ def user_routes(net: Network, routes: Routes, node: Node) -> None:
         if route.label is not None:
             routes.add_label(node.name, route.label, (_label_hop(net, node, route),), ttl.popped(route.ttl))
             continue
-        table = MAIN_TABLE if route.vrf is None else tables[route.vrf]
+        table = route.table or (MAIN_TABLE if route.vrf is None else tables[route.vrf])
         dst = prefix(route)
         if (table, dst) in seen:
             routes.add(node.name, table, [dst], (hop(net, node, route),))

@@ -43,7 +43,7 @@ def _targets(lab: Lab) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
 def _completed(node: Node, targets: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], rds: Iterator[str]) -> Node:
     if not node.vrfs:
         return node
-    tables = alloc.free(alloc.TABLES, {vrf.table for vrf in node.vrfs if vrf.table} | alloc.RESERVED_TABLES)
+    tables = alloc.free(alloc.TABLES, _taken(node))
     used = {vrf.rd for vrf in node.vrfs if vrf.rd}
     done: list[Vrf] = []
     for vrf in node.vrfs:
@@ -53,6 +53,12 @@ def _completed(node: Node, targets: Mapping[str, tuple[tuple[str, ...], tuple[st
         table = vrf.table if vrf.table is not None else next(tables)
         done.append(replace(vrf, table=table, rd=rd, imports=imports, exports=exports))
     return replace(node, vrfs=tuple(done))
+
+
+def _taken(node: Node) -> set[int]:
+    """Tables: given ones, those that rules lead to, the kernel's own."""
+    rules = {rule.table for rule in node.rules}
+    return {vrf.table for vrf in node.vrfs if vrf.table} | rules | alloc.RESERVED_TABLES
 
 
 def vpn_of(lab: Lab) -> dict[str, str]:

@@ -23,9 +23,9 @@ from dataclasses import replace
 import yaml
 
 from ..errors import Problem
-from ..model import ROLES, Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from ..model import ROLES, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .impairments import impairment, merged
-from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, VRF
+from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .reading import Entries, Notes, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
@@ -82,6 +82,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         label_range=text(notes, f"{where}.label_range", has.get("label_range")),
         imports=imports,
         exports=exports,
+        rules=tuple(_rule(notes, path, entry) for path, entry in items(notes, f"{where}.rules", has.get("rules"))),
     )
 
 
@@ -129,6 +130,19 @@ def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:
         vrf=text(notes, f"{where}.vrf", has.get("vrf")) or None,
         label=number(notes, f"{where}.label", has.get("label")),
         ttl=text(notes, f"{where}.ttl", has.get("ttl")),
+        table=number(notes, f"{where}.table", has.get("table")),
+    )
+
+
+def _rule(notes: Notes, where: str, node: yaml.Node) -> PolicyRule:
+    has = mapping(notes, where, node, RULE)
+    needed(notes, where, node, has, table="where they are looked up", priority="1001 to 32765, lower is first")
+    return PolicyRule(
+        table=number(notes, f"{where}.table", has.get("table")) or 0,
+        priority=number(notes, f"{where}.priority", has.get("priority")) or 0,
+        src=text(notes, f"{where}.from", has.get("from")),
+        iif=text(notes, f"{where}.iif", has.get("iif")),
+        fwmark=number(notes, f"{where}.fwmark", has.get("fwmark")),
     )
 
 

@@ -18,6 +18,7 @@ LABEL: Shape = {"type": "integer", "minimum": 16, "maximum": 1048575}
 LABELS: Shape = {"type": ["integer", "array"], "items": LABEL, "minimum": 16, "maximum": 1048575}
 LEAVING: Shape = {"type": "integer", "minimum": 0, "maximum": 1048575, "not": {"const": 3}}
 STACK: Shape = {"type": ["integer", "array"], "items": LEAVING, "maxItems": 30, "minimum": 0, "maximum": 1048575}
+TABLE: Shape = {"type": "integer", "minimum": 1, "maximum": 2**32 - 1, "not": {"enum": [253, 254, 255]}}
 NODES: Shape = {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/node"}}
 VRFS: Shape = {
     "anyOf": [
@@ -60,6 +61,7 @@ NODE: Keys = {
         "{rt, import, export}: route targets of the main table, for routes to and from VRFs; only at a pe",
     ),
     "routes": _key(_list_of("route"), "static routes; they win over planned ones"),
+    "rules": _key(_list_of("rule"), "policy routing: which packets have tables of their own"),
     "sysctls": _key(SYSCTLS, "net.* settings of this node"),
     "gateway": _key(TEXT, "default gateway of a ce or host, or none; left out: planned"),
     "label_range": _key(
@@ -69,10 +71,7 @@ NODE: Keys = {
 }
 
 VRF: Keys = {
-    "table": _key(
-        {"type": "integer", "minimum": 1, "maximum": 2**32 - 1, "not": {"enum": [253, 254, 255]}},
-        "routing table, one VRF's alone on this node; left out: planned",
-    ),
+    "table": _key(TABLE, "routing table, one VRF's alone on this node; left out: planned"),
     "rd": _key(TEXT, "route distinguisher, such as 65000:1; left out: planned"),
     "rt": _key(TEXTS, "route targets imported and exported, such as 65000:1; left out: one per VRF name"),
     "import": _key(TEXTS, "route targets imported only"),
@@ -90,6 +89,15 @@ ROUTE: Keys = {
     "labels": _key(STACK, "labels to push, or instead of label, outermost first; 0 and 2 are explicit null"),
     "vrf": _key(TEXT, "VRF that dst is looked up in (left out: the main table), or that label is popped into"),
     "ttl": _key(TTL_OR_NUMBER, "uniform, pipe, or the TTL that pushed labels begin with"),
+    "table": _key(TABLE, "in the place of vrf: a table that rules lead to"),
+}
+
+RULE: Keys = {
+    "from": _key(TEXT, "prefix of the source; no address that a packet made here has yet to be given"),
+    "iif": _key(TEXT, "port that the packets come in by"),
+    "fwmark": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "their mark"),
+    "table": _key(TABLE, "where they are looked up: the table of routes of this node"),
+    "priority": _key({"type": "integer", "minimum": 1001, "maximum": 32765}, "lower is first; VRFs come before all"),
 }
 
 IMPAIRED: Keys = {

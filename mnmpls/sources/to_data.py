@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import LabError
-from ..model import Lab, Link, Lsp, Node, Port, StaticRoute, Vrf
+from ..model import Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
 
@@ -38,6 +38,7 @@ def _node(node: Node) -> Data:
             loopback=list(node.loopbacks),
             vrfs={vrf.name: vrf_data(vrf) for vrf in node.vrfs},
             main=targets_data(node),
+            rules=[rule_data(rule) for rule in node.rules],
             routes=[route_data(route) for route in node.routes],
             sysctls=dict(node.sysctls),
             gateway=node.gateway or None,
@@ -66,7 +67,13 @@ def route_data(route: StaticRoute) -> Data:
         labels=list(route.labels),
         vrf=route.vrf,
         ttl=_ttl(route.ttl),
+        table=route.table,
     )
+
+
+def rule_data(rule: PolicyRule) -> Data:
+    selected = _given(**{"from": rule.src or None}, iif=rule.iif or None, fwmark=rule.fwmark)
+    return {**selected, "table": rule.table, "priority": rule.priority}
 
 
 def link_data(link: Link) -> Data:

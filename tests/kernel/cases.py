@@ -18,6 +18,7 @@ from mnmpls.state import (
     Qdisc,
     Record,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     VrfDevice,
@@ -249,4 +250,22 @@ _LABELS = (
     _label("multipath-mixed", _hop("10.0.0.2"), _hop("fd00::2", 111, 112, 113)),
 )
 
-CASES = (*_SYSCTLS, *_DEVICES, *_QDISCS, *_TUNNELS, *_ADDRESSES, *_ROUTES, *_LABELS)
+def _rule(name: str, given: str, record: Rule) -> Case:
+    words = f"ip -{record.version} rule"
+    own = f"{given} lookup {record.table} priority {record.priority}"
+    change = f"{words} del {own} && {words} add {given} lookup 77 priority {record.priority} protocol 201"
+    return Case(f"rule{record.version}-{name}", record, f"{words} del {own}", (change,))
+
+
+_RULES = (
+    _rule("from", "from 10.9.0.0/16", Rule(1001, 4, 100, "10.9.0.0/16")),
+    _rule("from-host", "from 10.9.0.1/32", Rule(1001, 4, 70000, "10.9.0.1/32")),
+    _rule("in-port", "iif left.1", Rule(2000, 4, 100, "", "left.1")),
+    _rule("mark", "fwmark 7", Rule(32765, 4, 100, "", "", 7)),
+    _rule("all", "from 10.9.0.0/16 iif left.1 fwmark 4294967295", Rule(1001, 4, 9, "10.9.0.0/16", "left.1", 2**32 - 1)),
+    _rule("from", "from fd09::/32", Rule(1001, 6, 100, "fd09::/32")),
+    _rule("in-port", "iif left.1", Rule(1001, 6, 100, "", "left.1")),
+    _rule("all", "from fd09::1/128 iif spare fwmark 1", Rule(1001, 6, 9, "fd09::1/128", "spare", 1)),
+)
+
+CASES = (*_SYSCTLS, *_DEVICES, *_QDISCS, *_TUNNELS, *_ADDRESSES, *_RULES, *_ROUTES, *_LABELS)

@@ -16,7 +16,7 @@ from mnmpls.errors import LabError
 from mnmpls.model import Lab, Link, Node, Port
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import data, from_data, load, schema
-from mnmpls.sources.keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, VRF
+from mnmpls.sources.keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from tests.unit.labs import LABS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,12 +107,14 @@ def test_a_lab_with_faults_has_no_data() -> None:
         data(from_data({"nmae": "x", "nodes": {}}))
 
 
-ROUTE_ = {"dst": "10.9.0.0/16", "label": 17, "via": "10.1.0.2", "port": "up", "labels": [16], "vrf": "red", "ttl": 9}
+ROUTE_ = {"dst": "10.9.0.0/16", "label": 17, "via": "10.1.0.2", "port": "up", "labels": [16], "vrf": "red", "ttl": 9,
+          "table": 100}  # fmt: skip
 VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "export": ["65000:3"],
         "loopback": "10.0.0.2/32"}  # fmt: skip
 MAIN_ = {"rt": "65000:4", "import": ["65000:5"], "export": "65000:6"}
-NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "routes": [ROUTE_],
-         "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
+RULE_ = {"from": "10.1.0.0/16", "iif": "up", "fwmark": 7, "table": 100, "priority": 1001}
+NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "rules": [RULE_],
+         "routes": [ROUTE_], "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
          "label_range": "100-199"}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
@@ -127,9 +129,9 @@ FULL = {"name": "full", "platform_labels": 100, "ttl": "pipe", "nodes": {"pe": N
 
 @pytest.mark.parametrize(
     ("known", "entry"),
-    [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (LINK, LINK_), (("node", *PORT), END_),
-     (LSP, LSP_)],
-    ids=["lab", "node", "vrf", "main", "route", "link", "end", "lsp"],
+    [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (RULE, RULE_), (LINK, LINK_),
+     (("node", *PORT), END_), (LSP, LSP_)],
+    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp"],
 )
 def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
     """A lab with every key there is passes both; with one more key in any of its mappings it passes neither."""
