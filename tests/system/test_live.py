@@ -324,12 +324,12 @@ def test_check_and_drift_for_programs(lab: str) -> None:
 
 def test_capture_is_for_wireshark(lab: str, tmp_path: Path) -> None:
     """A file or a pipe with one port's packets, which tcpdump reads; an unknown port is an error that names it."""
-    words = [*MNMPLS, "capture", lab, "r", "r-h3-eth", "-c", "2"]
+    words = [*MNMPLS, "capture", lab, "r", "r-h3-eth", "-c", "8"]
     with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as capture:
         assert capture.stdout and capture.stdout.read(4)  # the head of the file: it listens
-        good("exec", lab, "h1", "--", "ping", "-c1", "10.2.2.1")
+        good("exec", lab, "h1", "--", "ping", "-c6", "-i0.1", "10.2.2.1")
         rest, said = capture.communicate(timeout=20)
-    assert b"2 packets" in said and b"\x0a\x01\x01\x01\x0a\x02\x02\x01" in rest  # 10.1.1.1 to 10.2.2.1
+    assert b"8 packets" in said and b"\x0a\x01\x01\x01\x0a\x02\x02\x01" in rest  # 10.1.1.1 to 10.2.2.1
     file = tmp_path / "r.pcap"
     good("capture", lab, "h1", "h1-eth", "-w", file, "--timeout", "1")
     assert subprocess.run(["tcpdump", "-nr", file], capture_output=True, check=False).returncode == 0
