@@ -12,6 +12,7 @@ from ..model import Lab
 from . import from_tree
 from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
 
+_TEXT, _LIST, _MAPPING = f"{PLAIN}str", f"{PLAIN}seq", f"{PLAIN}map"
 _PLAIN_TYPES = {int: "int", float: "float", bool: "bool", type(None): "null"}
 
 
@@ -23,7 +24,7 @@ def from_data(data: object) -> Lab:
 
 def _tree(where: str, data: object, depth: int) -> yaml.Node:
     if type(data) is str:  # nearly all are
-        return yaml.ScalarNode(f"{PLAIN}str", data)
+        return yaml.ScalarNode(_TEXT, data)
     if isinstance(data, int) and data.bit_length() > 13_000:  # Python refuses to write out 4300 digits
         raise LabError([Problem(where, f"no number of a lab has {data.bit_length()} bits")])
     kind = _PLAIN_TYPES.get(type(data))
@@ -31,13 +32,11 @@ def _tree(where: str, data: object, depth: int) -> yaml.Node:
         return yaml.ScalarNode(f"{PLAIN}{kind}", json.dumps(data))
     if depth >= DEEPEST:
         raise LabError([Problem("", TOO_DEEP)])
-    if isinstance(data, Mapping):
-        pairs = [(_tree(where, key, depth + 1), _tree(_under(where, key), data[key], depth + 1)) for key in data]
-        return yaml.MappingNode(f"{PLAIN}map", pairs)
     if isinstance(data, (list, tuple)):
-        return yaml.SequenceNode(
-            f"{PLAIN}seq", [_tree(f"{where}[{i}]", entry, depth + 1) for i, entry in enumerate(data)]
-        )
+        return yaml.SequenceNode(_LIST, [_tree(f"{where}[{i}]", entry, depth + 1) for i, entry in enumerate(data)])
+    if isinstance(data, (dict, Mapping)):
+        pairs = [(_tree(where, key, depth + 1), _tree(_under(where, key), data[key], depth + 1)) for key in data]
+        return yaml.MappingNode(_MAPPING, pairs)
     raise LabError([Problem(where, f"a lab is made of texts, numbers, lists and mappings, not of {_what(data)}")])
 
 

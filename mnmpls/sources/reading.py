@@ -11,6 +11,7 @@ import yaml
 from ..errors import Problem, nearest
 
 PLAIN = "tag:yaml.org,2002:"
+_NULL = f"{PLAIN}null"
 DEEPEST = 20
 """Levels of a tree. A lab has 6."""
 TOO_DEEP = f"a lab may have {DEEPEST} levels; this one has more"
@@ -74,7 +75,7 @@ def needed(notes: Notes, where: str, node: yaml.Node, has: Entries, **keys: str)
 
 
 def is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == f"{PLAIN}null"
+    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
 
 
 def is_text(node: yaml.Node | None, text: str) -> bool:
