@@ -112,7 +112,7 @@ class Link:
     """Two ports and what is between them: a wire, or a tunnel through other links. ``over`` is what a tunnel runs
     through: the name of a link that joins the same nodes, or the two addresses, a's first; open when empty. ``key`` is
     GRE's, ``vni`` VXLAN's, ``ttl`` (None: the kernel's choice) and ``encap_limit`` (None: no such header, RFC 2473
-    4.1.1) are the outer header's."""
+    4.1.1) are the outer header's. ``versions`` are those of IP that open ends get an address of; empty: 4."""
 
     a: Port
     b: Port
@@ -123,6 +123,7 @@ class Link:
     vni: int | None = None
     ttl: int | None = None
     encap_limit: int | None = None
+    versions: tuple[int, ...] = ()
 
     @property
     def is_wire(self) -> bool:

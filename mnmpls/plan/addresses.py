@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
@@ -35,7 +35,7 @@ def _planned(lab: Lab) -> dict[Key, tuple[str, ...]]:
     if all(port.addresses is not None for link in lab.links for port in link.ports):
         return {}
     net = network(lab)
-    return _port_addresses(lab, net, _subnets(lab, net))
+    return _port_addresses(lab, net, _subnets(lab, net), _subnets6(lab, net))
 
 
 def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
@@ -83,7 +83,7 @@ def _subnets(lab: Lab, net: Network) -> Subnets:
     """Segment -> subnet, for the segments on which nothing is given and something is open."""
     loopbacks = _loopbacks(lab)
     everything = _v4(_given(port for segment in net.segments for port in segment.ports)) + _v4(loopbacks)
-    open_ = [i for i, segment in enumerate(net.segments) if _is_open(segment)]
+    open_ = [i for i, segment in enumerate(net.segments) if _is_open(segment) and 4 in _versions(net, segment)]
     by_pool: dict[str, list[int]] = defaultdict(list)
     for index in open_:
         by_pool[_kind(net, net.segments[index])].append(index)
@@ -93,6 +93,30 @@ def _subnets(lab: Lab, net: Network) -> Subnets:
         found.update(zip(by_pool[kind], alloc.carve(pools, lengths, everything), strict=False))
     found.update(_lans(lab, net, frozenset(by_pool["lan"]), loopbacks))
     return found
+
+
+def _subnets6(lab: Lab, net: Network) -> dict[int, IPv6Network]:
+    """The same for those that want IPv6."""
+    open_ = [i for i, segment in enumerate(net.segments) if _is_open(segment) and 6 in _versions(net, segment)]
+    if not open_:
+        return {}
+    given = [*_given(port for segment in net.segments for port in segment.ports), *_loopbacks(lab)]
+    taken = [subnet for cidr in given if isinstance(subnet := interface(cidr).network, IPv6Network)]
+    pools = {"core": alloc.CORE6, "access": alloc.ACCESS6, "lan": alloc.LANS6}
+    found: dict[int, IPv6Network] = {}
+    for kind, pool in pools.items():
+        mine = [i for i in open_ if _kind(net, net.segments[i]) == kind]
+        narrow = [i for i in mine if kind != "lan" and len(net.segments[i].ports) == 2]
+        subnets = alloc.carve6(pool, taken)
+        for i in mine:
+            subnet = next(subnets)
+            found[i] = next(subnet.subnets(new_prefix=127)) if i in narrow else subnet
+    return found
+
+
+def _versions(net: Network, segment: Segment) -> set[int]:
+    """Of IP, that a segment's links ask for."""
+    return {version for port in segment.ports for version in net.links[port.node, port.name].versions} or {4}
 
 
 def _is_open(segment: Segment) -> bool:
@@ -144,7 +168,9 @@ def _ports(net: Network, site: Site) -> Iterator[Port]:
     return (port for index in site.segments for port in net.segments[index].ports)
 
 
-def _port_addresses(lab: Lab, net: Network, planned: Subnets) -> dict[Key, tuple[str, ...]]:
+def _port_addresses(
+    lab: Lab, net: Network, planned: Subnets, planned6: Mapping[int, IPv6Network]
+) -> dict[Key, tuple[str, ...]]:
     found: dict[Key, list[str]] = defaultdict(list)
     lacking: dict[Key, str] = {}
     for index, segment in enumerate(net.segments):
@@ -152,7 +178,8 @@ def _port_addresses(lab: Lab, net: Network, planned: Subnets) -> dict[Key, tuple
         if not wanting:
             continue
         given = [address for port in segment.ports for address in interfaces(port)]
-        nets = dict.fromkeys(address.network for address in given) or {planned[index]: None}
+        own = (subnets[index] for subnets in (planned, planned6) if index in subnets)
+        nets = dict.fromkeys(address.network for address in given) or dict.fromkeys(own)
         for subnet in nets:
             used = {int(address.ip) for address in given}
             for port, cidr in _spread_over(net, wanting, str(subnet), used):

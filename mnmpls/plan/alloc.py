@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from itertools import count
 
 LOOPBACKS = (IPv4Network("10.255.0.0/16"),)
@@ -21,6 +21,9 @@ ACCESS = (IPv4Network("172.16.0.0/12"),)
 
 LANS = (IPv4Network("192.168.0.0/16"), IPv4Network("10.0.0.0/9"))
 """A /24 per customer LAN, 192.168.1.0/24 first. Each VPN counts for itself: customers overlap, as in life."""
+
+CORE6, ACCESS6, LANS6 = (IPv6Network(f"fd00:{kind}::/32") for kind in ("254", "172", "192"))
+"""For links that want IPv6: a /127 each (RFC 6164) between two nodes, a /64 on a LAN, no two of a lab alike."""
 
 TABLES = range(10, 2**31, 10)
 """Routing tables of VRFs, per node. 0 and 253 to 255 are the kernel's own (include/uapi/linux/rtnetlink.h)."""
@@ -78,13 +81,23 @@ def carve(pools: Sequence[IPv4Network], lengths: Iterable[int], taken: Iterable[
         cursor += size
 
 
+def carve6(pool: IPv6Network, taken: Iterable[IPv6Network]) -> Iterator[IPv6Network]:
+    """The pool's /64s that overlap nothing in ``taken``; there are more than a lab has links."""
+    starts, ends = _merged(taken)
+    for number in count(1):
+        first = int(pool.network_address) + (number << 64)
+        before = bisect_right(starts, first + (1 << 64) - 1) - 1
+        if before < 0 or ends[before] < first:
+            yield IPv6Network((first, 64))
+
+
 def _next_pool(rest: Iterator[IPv4Network], pools: Sequence[IPv4Network], length: int) -> IPv4Network:
     for pool in rest:
         return pool
     raise PoolEmpty(pools, length)
 
 
-def _merged(taken: Iterable[IPv4Network]) -> tuple[list[int], list[int]]:
+def _merged(taken: Iterable[IPv4Network | IPv6Network]) -> tuple[list[int], list[int]]:
     """First and last addresses of the spans that are taken; spans neither overlap nor stand out of order."""
     starts: list[int] = []
     ends: list[int] = []

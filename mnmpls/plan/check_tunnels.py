@@ -36,6 +36,8 @@ def _of_link(net: Network, link: Link, named: Mapping[str, Link], where: str) ->
         return
     if link.name and named[link.name] is not link:
         yield f"{where}.name", f"there are two links called {link.name}: rename one"
+    if not {*link.versions} <= {4, 6}:
+        yield f"{where}.versions", "there are the IP versions 4 and 6: give one of them, or both"
     yield from _settings(link, where)
     if not link.is_wire and all(port.node in net.nodes for port in link.ports):
         yield from _ends(net, link, where)

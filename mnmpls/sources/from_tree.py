@@ -182,6 +182,7 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
         number(notes, f"{where}.vni", has.get("vni")),
         number(notes, f"{where}.ttl", has.get("ttl")),
         None if is_text(limit, "none") else number(notes, f"{where}.encaplimit", limit),
+        numbers(notes, f"{where}.versions", has.get("versions")),
     )
 
 

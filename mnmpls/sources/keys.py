@@ -114,6 +114,9 @@ LINK: Keys = {
     "type": _key({"enum": list(LINK_TYPES)}, "veth: a wire; all others are tunnels through other links"),
     "name": _key(TEXT, "what a tunnel calls the link that it runs over"),
     "over": _key(TEXTS, "a tunnel's way: a link's name, or the two addresses, a's first; left out: what joins the two"),
+    "versions": _key(
+        {"enum": [4, 6, [4], [6], [4, 6], [6, 4]]}, "IP versions of the addresses that are planned here; left out: 4"
+    ),
     "key": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "GRE key"),
     "vni": _key({"type": "integer", "minimum": 0, "maximum": 2**24 - 1}, "VXLAN network identifier"),
     "ttl": _key({"type": "integer", "minimum": 1, "maximum": 255}, "of a tunnel's outer header"),

@@ -89,6 +89,7 @@ def link_data(link: Link) -> Data:
             vni=link.vni,
             ttl=link.ttl,
             encaplimit=link.encap_limit,
+            versions=list(link.versions),
         ),
     }
 

@@ -183,3 +183,25 @@ def test_the_far_end_of_a_lan_keeps_its_carrier() -> None:
             rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         states = {row.split("@")[0].split()[0]: row.split()[1] for row in rows}
         assert (states[running.lab.links[1].a.name], states["wire"]) == ("UP", "LOWERLAYERDOWN")
+
+
+def test_planned_addresses_of_both_ip_versions() -> None:
+    """``versions`` says of which IP versions a link's addresses are planned: a /31 and a /127 between two routers
+    (RFC 3021, RFC 6164), IPv6 alone beneath a tunnel, a /64 on a LAN; everybody answers in each."""
+    nodes: dict[str, object] = {f"pe{n}": {"role": "pe", "vrfs": ["red"]} for n in (1, 2)}
+    nodes |= {"lan": "bridge", **{f"h{n}": "host" for n in (1, 2, 3)}}
+    links: list[object] = [
+        {"a": "pe1", "b": "pe2", "name": "wire", "versions": 6},
+        {"a": "pe1", "b": "pe2", "type": "ip6gre", "over": "wire", "versions": [4, 6]},
+        {"a": {"pe1": {"vrf": "red"}}, "b": "h1", "versions": [4, 6]},
+        {"a": {"pe2": {"vrf": "red"}}, "b": "lan", "versions": [4, 6]},
+        *({"a": h, "b": "lan", "versions": [4, 6]} for h in ("h2", "h3")),
+    ]
+    with running_lab(from_data({"nodes": nodes, "links": links})) as running:
+        ends = [[port.addresses for port in link.ports] for link in running.lab.links]
+        assert ends[0] == [("fd00:254:0:1::/127",), ("fd00:254:0:1::1/127",)]
+        assert ends[1] == [("10.254.0.0/31", "fd00:254:0:2::/127"), ("10.254.0.1/31", "fd00:254:0:2::1/127")]
+        assert [cidr.split("/")[1] for end in ends[2:] for cidr in end[0] or ()] == ["31", "127", *["29", "64"] * 3]
+        report = check(running.lab, running.records, running.namespaces)
+        assert report.ok, report.text()
+        assert running.trace("h1", str(ends[4][0][1]).split("/")[0]).answered  # type: ignore[index]
