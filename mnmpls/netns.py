@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
+from ipaddress import ip_address
 from types import TracebackType
 
 from . import checks
@@ -22,6 +23,15 @@ from .state import Record
 _AGAIN_S = 0.2
 _SHOWN = 10
 _Wire = tuple[Port, Port]
+
+
+def is_address(text: str) -> bool:
+    """Rather than a node's name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class LabNodes(Mapping[str, RunningNode]):
@@ -62,8 +72,9 @@ class LabNodes(Mapping[str, RunningNode]):
         return reach.probe(self.lab, self.namespaces)
 
     def trace(self, src: str, dst: str) -> trace.Trace:
-        """One packet's way from ``src`` to ``dst`` and back, as captured, beside what the records say."""
-        for name in (src, dst):
+        """One packet's way from ``src`` to ``dst`` (a node or an address) and back, as captured, beside what the records
+        say."""
+        for name in (src, *([] if is_address(dst) else [dst])):
             self[name]
         return trace.trace(self.lab, self.records, self.namespaces, src, dst)
 

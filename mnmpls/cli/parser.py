@@ -73,7 +73,7 @@ def _watching(verbs: Any) -> None:
     trace = _verb(verbs, "trace", "follow one packet and its labels on the wire", json=True)
     _lab(trace)
     trace.add_argument("src", metavar="SRC")
-    trace.add_argument("dst", metavar="DST")
+    trace.add_argument("dst", metavar="DST", help="a node or an address")
     capture = _verb(verbs, "capture", "packets of one port, as pcap: … | wireshark -k -i -", limit=None)
     _lab(capture)
     capture.add_argument("node", metavar="NODE")

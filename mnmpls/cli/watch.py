@@ -15,6 +15,7 @@ from ..checks import pcap
 from ..errors import UsageError
 from ..live.finding import node
 from ..live.joining import join
+from ..netns import is_address
 from .naming import again_inside, in_guest, name_of
 
 _LONG_S = 86400.0
@@ -55,7 +56,8 @@ def verb_trace(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with join(name) as lab:
-        way = lab.part(options.src, options.dst).trace(options.src, options.dst)
+        ends = [options.src] if is_address(options.dst) else [options.src, options.dst]
+        way = lab.part(*ends).trace(options.src, options.dst)
     print(json.dumps(way.data()) if options.json else way.text())
     return 0 if way.ok else 1
 

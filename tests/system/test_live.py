@@ -322,6 +322,12 @@ def test_check_and_drift_for_programs(lab: str) -> None:
     assert json.loads(mnmpls("drift", lab, "--json").stdout)["ok"] is False
 
 
+def test_trace_to_an_address(lab: str) -> None:
+    """A node's name and its address lead the same way."""
+    ways = [good("trace", lab, "h1", where).splitlines()[1:] for where in ("h3", "10.2.2.1")]
+    assert ways[0] == ways[1] and any("h3" in line and "deliver" in line for line in ways[0])
+
+
 def test_capture_is_for_wireshark(lab: str, tmp_path: Path) -> None:
     """A file or a pipe with one port's packets, which tcpdump reads; an unknown port is an error that names it."""
     words = [*MNMPLS, "capture", lab, "r", "r-h3-eth", "-c", "8"]
