@@ -59,6 +59,8 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return _end(lab, node, port, ".mtu")
         case Address("lo"):
             return f"nodes.{node}.loopback"
+        case Address(port) if any(vrf.name == port for vrf in lab.node(node).vrfs):
+            return f"nodes.{node}.vrfs.{port}.loopback"
         case Address(port):
             return _end(lab, node, port, ".ip")
         case Sysctl(key):

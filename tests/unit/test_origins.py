@@ -9,7 +9,7 @@ import pytest
 from mnmpls.plan import complete, records
 from mnmpls.plan.origins import origin
 from mnmpls.sources import load
-from mnmpls.state import Address, LabelRoute, Member, NextHop, Port, Record, Route, Sysctl, VrfDevice
+from mnmpls.state import Address, LabelRoute, Member, NextHop, Port, Record, Route, Rule, Sysctl, VrfDevice
 
 ROOT = Path(__file__).resolve().parents[2]
 L3VPN = complete(load(str(ROOT / "topos" / "l3vpn.yml")))
@@ -45,6 +45,13 @@ def test_the_line_is_that_of_the_thing_itself(node: str, record: Record, line: s
     """A VRF's, a link's, a label path's; a node's own for what is of the node."""
     file, _, number = L3VPN.place(origin(L3VPN, node, record)).rpartition(":")
     assert line in Path(file).read_text().splitlines()[int(number) - 1]
+
+
+def test_paths_of_what_few_labs_have() -> None:
+    """A VRF's own address and a rule have those of their keys."""
+    targets, vrf = (complete(load(str(ROOT / "topos" / name))) for name in ("targets.yml", "vrf.yml"))
+    assert origin(targets, "pe1", Address("mgmt", "10.20.0.1/32")) == "nodes.pe1.vrfs.mgmt.loopback"
+    assert origin(vrf, "policy", Rule(1002, 6, 200, "", "from-blue")) == "nodes.policy.rules[1]"
 
 
 def test_a_wire_has_its_links_line() -> None:
