@@ -95,6 +95,24 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
         raise error.at(node) from error
 
 
+def added(wanted: Iterable[Record], namespace: Namespace) -> tuple[Route | LabelRoute, ...]:
+    """Routes that were made by ip(8) or the like in what is the lab's: the tables of its VRFs and the label table.
+    Those of a routing protocol are none."""
+    tables = {record.table for record in wanted if isinstance(record, VrfDevice)}
+    found = (one for one in namespace.routes_by_hand() if isinstance(one, LabelRoute) or one.table in tables)
+    return tuple(sorted(found, key=str))
+
+
+def remove_added(wanted: Iterable[Record], namespace: Namespace, node: str) -> Difference:
+    """Takes these away and gives what was done. Raises KernelRefused, with ``node`` in its text."""
+    found = () if namespace.fresh is not None else added(wanted, namespace)
+    try:
+        namespace.remove(*found, by_hand=True)
+    except KernelRefused as error:
+        raise error.at(node) from error
+    return Difference(remove=found)
+
+
 def _do(work: Difference, namespace: Namespace) -> None:
     if work.remove:
         namespace.remove(*work.remove)

@@ -268,16 +268,18 @@ class Namespace:
 
     # Removing.
 
-    def remove(self, *records: Record) -> None:
-        """Makes the records untrue, one after the other; what is gone already is no error. Raises KernelRefused."""
+    def remove(self, *records: Record, by_hand: bool = False) -> None:
+        """Makes the records untrue, one after the other; what is gone already is no error. With ``by_hand`` they are
+        routes as routes_by_hand() tells them, not ours. Raises KernelRefused."""
+        protocol = messages.RTPROT_BOOT if by_hand else RTPROT_MNMPLS
         self._fresh = None
         self._interfaces()
         self._change_udp_ports([record for record in records if isinstance(record, UdpPort)], wanted=False)
         rest = [record for record in records if not isinstance(record, UdpPort)]
-        self._carry_out(rest, self._removals, _GONE)
+        self._carry_out(rest, lambda record: self._removals(record, protocol), _GONE)
         self._interfaces()
 
-    def _removals(self, record: Record) -> list[Message]:
+    def _removals(self, record: Record, protocol: int) -> list[Message]:
         match record:
             case VrfDevice(name) | Bridge(name) | Tunnel(name):
                 return [messages.link_delete(self._index(name))]
@@ -288,7 +290,7 @@ class Namespace:
             case Address():
                 return [messages.address_delete(record, self._index)]
             case Route():
-                return messages.route_deletes(record)
+                return messages.route_deletes(record, protocol)
             case LabelRoute():
                 return [messages.label_delete(record)]
             case Rule():

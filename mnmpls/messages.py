@@ -200,17 +200,17 @@ def route_new(record: Route, index: Index) -> Message:
     return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(record, scope) + hops)
 
 
-def route_deletes(record: Route) -> list[Message]:
+def route_deletes(record: Route, protocol: int) -> list[Message]:
     """One for each route of the kernel's: IPv6 hops without a gateway are routes of their own to it."""
     apart = ":" in record.dst and any(not hop.via for hop in record.hops)
-    return [Message(RTM_DELROUTE, 0, _route(record, RT_SCOPE_NOWHERE))] * (len(record.hops) if apart else 1)
+    return [Message(RTM_DELROUTE, 0, _route(record, RT_SCOPE_NOWHERE, protocol))] * (len(record.hops) if apart else 1)
 
 
-def _route(record: Route, scope: int) -> bytes:
+def _route(record: Route, scope: int, protocol: int = RTPROT_MNMPLS) -> bytes:
     family, packed, length = _prefix(record.dst)
     if family == socket.AF_INET6:
         scope = RT_SCOPE_UNIVERSE  # IPv6 knows no other
-    head = _ROUTE.pack(family, length, 0, 0, 0, RTPROT_MNMPLS, scope, ROUTE_KINDS[record.kind], 0)
+    head = _ROUTE.pack(family, length, 0, 0, 0, protocol, scope, ROUTE_KINDS[record.kind], 0)
     to = attribute(RTA_DST, packed) if length else b""
     return head + to + u32(RTA_TABLE, record.table) + u32(RTA_PRIORITY, record.metric)
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from types import TracebackType
 
 from . import checks
-from .apply import Difference, apply
+from .apply import Difference, apply, remove_added
 from .checks import reach, trace
 from .errors import nearest
 from .kernel import Namespace, Wire, wires
@@ -114,13 +114,14 @@ class RunningLab(LabNodes):
         self.close()
 
     def change(self, lab: Lab) -> dict[str, Difference]:
-        """Make the running lab into ``lab``: only the difference is made, and what is not in it any more goes.
+        """Make the running lab into ``lab``: only the difference is made, and what is not in it any more goes, with
+        what was added by hand to VRFs and label tables.
 
         Raises LabError before anything was changed, KernelRefused in the middle of it.
         """
         wanted = complete(lab)
         planned = records(wanted)
-        former, self.lab, self.records = self.lab, wanted, planned
+        former, before, self.lab, self.records = self.lab, self.records, wanted, planned
         made, kept = _wires(former), _wires(wanted)
         for a, _ in made.keys() - kept.keys():
             namespace = self._nodes[a.node].namespace
@@ -129,7 +130,9 @@ class RunningLab(LabNodes):
         for name in [name for name in self._nodes if name not in planned]:
             self._nodes.pop(name).namespace.close()
         self._grow(made.keys() & kept.keys())
-        return self._apply()
+        own = {name: planned[name] | before.get(name, frozenset()) for name in self._nodes}
+        undone = {name: remove_added(own[name], node.namespace, name) for name, node in self._nodes.items()}
+        return {name: undone[name] + done for name, done in self._apply().items()}
 
     def await_reach(self, limit_s: float) -> str:
         """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a

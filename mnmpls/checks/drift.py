@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..apply import difference, subject
+from ..apply import added, difference, subject
 from ..state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Rule, Sysctl, Tunnel, VrfDevice
-from ..wording import vrf_names, words
+from ..wording import words
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -76,9 +76,8 @@ _OTHER = ("record", "records")
 def drifts(node: str, wanted: frozenset[Record], namespace: Namespace) -> tuple[Drift, ...]:
     """Everything that drifted at one node, causes first. A route that a routing protocol made is no drift."""
     keys = [one.key for one in wanted if isinstance(one, Sysctl)]
-    tables = frozenset(vrf_names(wanted))
-    added = [one for one in namespace.routes_by_hand() if isinstance(one, LabelRoute) or one.table in tables]
-    found = (*_compared(node, wanted, namespace.observe(keys)), *(Drift(node, None, one) for one in added))
+    by_hand = (Drift(node, None, one) for one in added(wanted, namespace))
+    found = (*_compared(node, wanted, namespace.observe(keys)), *by_hand)
     return grouped(sorted(found, key=lambda one: (one.wanted is None, str(one.wanted or one.found))))
 
 

@@ -100,8 +100,10 @@ def _label_ranges(known: Atlas) -> Rows:
         for label, each in own.items():
             used[onward if each.hops[0].via else here if each.hops[0].port == "lo" else ending].add(label)
     rows = [(use, str(min(some)), str(max(some)), str(len(some))) for use, some in used.items() if some]
-    limit = known.lab.platform_labels
-    return [*rows, ("allowed", "16", str(limit - 1), "")] if rows and limit else rows
+    key = "net.mpls.platform_labels"
+    settings = (each for own in known.records.values() for each in own if isinstance(each, Sysctl))
+    sizes = [int(each.value) for each in settings if each.key == key]
+    return [*rows, ("allowed", "16", str(min(sizes) - 1), "")] if rows and sizes else rows
 
 
 # One node.

@@ -39,6 +39,7 @@ _SETTINGS = {
     "net.ipv6.conf.all.forwarding": "a router for IPv6 as well",
     "net.mpls.ip_ttl_propagate": "whether labels go on with the packet's TTL (1), or hide the hops of the core (0)",
     "net.mpls.conf.lo.input": "what lies under a label that ends at lo is looked at as if it came in there",
+    "net.mpls.default_ttl": "what labels begin with that do not go on with the packet's TTL",
     "net.mpls.platform_labels": "labels below this number may be used; a new namespace takes none at all",
 }
 

@@ -108,14 +108,24 @@ def start(lab: Lab, name: str, listener: socket.socket, options: Options) -> str
     listener.close()
     try:
         with open(hear, encoding="utf-8") as heard:
-            said = json.loads(heard.read() or '{"error": "the holder of the lab ended without a word"}')
+            said = json.loads(heard.read() or "null")
     except BaseException:
         os.kill(holder, signal.SIGKILL)
         os.waitpid(holder, 0)
         raise
+    if said is None:
+        raise MnmplsError(_without_a_word(os.waitstatus_to_exitcode(os.waitpid(holder, 0)[1])))
     if "error" in said:
         raise registry.remote(said)
     return str(said["ready"])
+
+
+def _without_a_word(status: int) -> str:
+    """Why the holder said nothing: the kernel kills by SIGKILL when memory runs out."""
+    if status == -signal.SIGKILL:
+        return "the lab's holder was killed (too little memory? MNMPLS_MEMORY_MIB gives a guest more)"
+    by = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+    return f"the lab's holder ended {by}, and the lab with it"
 
 
 def _be_holder(lab: Lab, name: str, listener: socket.socket, options: Options, tell: int) -> NoReturn:

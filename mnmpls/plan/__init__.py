@@ -3,12 +3,9 @@ kernel, no files, no chance; the same lab always gives the same plan."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..errors import LabError, Problem
 from ..model import Lab
 from ..state import Record
-from . import alloc
 from .addresses import addressed, with_gateways
 from .assembly import assemble
 from .check import problems, problems_of_meaning, problems_of_shape
@@ -27,12 +24,11 @@ def complete(lab: Lab) -> Lab:
     """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing.
     Raises LabError with every problem there is."""
     _refuse(problems_of_shape(lab))
-    given = _with_platform_labels(lab)
-    _refuse(problems_of_meaning(given))
-    done = underlaid(addressed(identified(with_labels(named(given)))))
+    _refuse(problems_of_meaning(lab))
+    done = underlaid(addressed(identified(with_labels(named(lab)))))
     done = with_link_locals(with_gateways(done))
     whole = sized(done)
-    if done != given or lab.has_tunnels:  # what was planned may not fit what is given
+    if done != lab or lab.has_tunnels:  # what was planned may not fit what is given
         _refuse(problems_of_meaning(whole))
     return whole
 
@@ -46,7 +42,3 @@ def records(lab: Lab) -> dict[str, frozenset[Record]]:
     """What must be true in each node's namespace, for a completed ``lab``. Raises LabError for what shows only in
     the routes: a link that lacks the IP version it would have to carry, labels that do not fit."""
     return assemble(lab)
-
-
-def _with_platform_labels(lab: Lab) -> Lab:
-    return lab if lab.platform_labels is not None else replace(lab, platform_labels=alloc.PLATFORM_LABELS)

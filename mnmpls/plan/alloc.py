@@ -43,7 +43,12 @@ VPN_LABELS_STEP = 1000
 """Transport labels begin at 16, VPN labels at the next full thousand after them."""
 
 PLATFORM_LABELS = 1048575
-"""For net.mpls.platform_labels where the lab names none: the kernel's maximum, one less than the label space."""
+"""The most that net.mpls.platform_labels takes: one less than the label space."""
+
+LABEL_TABLES = (10_000, 100_000, 1_000_000, PLATFORM_LABELS)
+"""For net.mpls.platform_labels where the lab names none: the first that has twice the labels which any router of the
+lab takes in, so that the user may add some by hand. Not the kernel's maximum for all: a table takes 8 bytes a label
+(net/mpls/af_mpls.c, resize_platform_label_table), and 8 MiB a router are too much for the guest of a large lab."""
 
 MTU_BYTES = 1500
 LOOPBACK_MTU_BYTES = 65536
@@ -108,6 +113,11 @@ def _merged(taken: Iterable[IPv4Network | IPv6Network]) -> tuple[list[int], list
             starts.append(first)
             ends.append(last)
     return starts, ends
+
+
+def label_table(highest: int) -> int:
+    """The size of every router's label table, in labels, in a lab whose highest incoming one is ``highest``."""
+    return next((size for size in LABEL_TABLES if size >= 2 * (highest + 1)), PLATFORM_LABELS)
 
 
 def free(numbers: Iterable[int], taken: Collection[int]) -> Iterator[int]:

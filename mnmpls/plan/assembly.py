@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 from ..errors import LabError
 from ..model import Lab
-from ..state import Record
-from . import labels, lsps
+from ..state import LabelRoute, Record
+from . import alloc, labels, lsps
 from .core import plain
 from .devices import devices
 from .graph import CUSTOMERS, ROUTERS, network
 from .instances import flows, instances
+from .ranges import bounds
 from .routes import Routes
 from .sites import customer_routes, global_routes
 from .static import user_routes
@@ -35,4 +39,12 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     lsps.entries(routes, paths)
     for node in lab.nodes:
         user_routes(net, routes, node)
-    return {node.name: frozenset([*devices(net, node, lab), *routes.of(node.name)]) for node in lab.nodes}
+    known_routes = {node.name: tuple(routes.of(node.name)) for node in lab.nodes}
+    sized = replace(lab, platform_labels=lab.platform_labels or _label_table(lab, known_routes))
+    return {node.name: frozenset([*devices(net, node, sized), *known_routes[node.name]]) for node in lab.nodes}
+
+
+def _label_table(lab: Lab, routes: Mapping[str, Iterable[Record]]) -> int:
+    used = (record.label for some in routes.values() for record in some if isinstance(record, LabelRoute))
+    ranges = (bounds(node).stop - 1 for node in lab.nodes if node.label_range)
+    return alloc.label_table(max((*used, *ranges), default=0))

@@ -19,9 +19,9 @@ from ..state import (
     Sysctl,
     VrfDevice,
 )
-from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES, PLATFORM_LABELS
+from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
 from .graph import ROUTERS, Network, interface
-from .ttl import PIPE
+from .ttl import LARGEST, PIPE
 from .tunnels import receiver, tunnel
 
 
@@ -83,9 +83,10 @@ def _sysctls(net: Network, node: Node, lab: Lab) -> Iterator[tuple[str, str]]:
         yield "net.ipv4.ip_forward", "1"
         yield "net.ipv6.conf.all.forwarding", "1"
     if node.role in ROUTERS:
-        yield "net.mpls.platform_labels", str(lab.platform_labels or PLATFORM_LABELS)
-        if lab.ttl:
-            yield "net.mpls.ip_ttl_propagate", "0" if lab.ttl == PIPE else "1"
+        yield "net.mpls.platform_labels", str(lab.platform_labels)
+        # The kernel's own, too, where the lab says nothing: what was changed by hand is known as that.
+        yield "net.mpls.ip_ttl_propagate", "0" if lab.ttl == PIPE else "1"
+        yield "net.mpls.default_ttl", str(LARGEST)
         for port in ports:
             if net.is_core(port):
                 # Labels are taken from the core only, never from a customer (RFC 4364 13.1).

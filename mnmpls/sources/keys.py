@@ -44,7 +44,7 @@ LAB: Keys = {
     "name": _key(TEXT, "what the lab is called"),
     "platform_labels": _key(
         {"type": "integer", "minimum": 17, "maximum": 1048575},
-        "size of every router's label table (net.mpls.platform_labels); left out: the kernel's maximum",
+        "size of every router's label table (net.mpls.platform_labels); left out: 10000, or more where labels need it",
     ),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mnmpls.apply import Difference, apply, difference
+from mnmpls.apply import Difference, added, apply, difference, remove_added
 from mnmpls.errors import KernelRefused
 from mnmpls.state import (
     IPV6_METRIC,
@@ -142,6 +142,26 @@ def _of_others(scene: Scene) -> list[str]:
     shown = [scene.by_hand(f"ip {family} route show table all") for family in ("-4", "-6")]
     lines = "".join([*shown, scene.by_hand("ip -M route")]).splitlines()
     return [line for line in lines if re.search(r"10\.5\.0\.0|fd05::|^200 ", line)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ip route add 10.5.0.0/24 encap mpls 201 via 10.0.0.2 table 1000",
+        "ip -6 route add fd05::/64 via fd00::2 table 1000",
+        "ip -M route add 200 as 300 via inet 10.0.0.2",
+        "ip route append 10.9.0.0/24 via 10.0.0.2 dev left.1 table 1000",
+    ],
+)
+def test_what_was_added_by_hand_goes(scene: Scene, command: str) -> None:
+    """What drift calls added in VRFs and label tables is removed and told; ours beside it, and the user's own in the
+    main table, stay."""
+    apply(PE, scene.here)
+    scene.by_hand("ip route add 10.6.0.0/24 via 10.0.0.2")
+    scene.by_hand(command)
+    assert remove_added(PE, scene.here, "pe1").remove
+    assert not added(PE, scene.here) and scene.observe(*PE) == PE
+    assert "10.6.0.0/24" in scene.by_hand("ip route")
 
 
 def test_refusal_names_the_node(scene: Scene) -> None:

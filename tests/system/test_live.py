@@ -299,6 +299,24 @@ def test_apply_of_a_wrong_file_changes_nothing(lab: str, file: Path) -> None:
     assert "1 received" in good("exec", lab, "h1", "--", "ping", "-c1", "10.1.1.2")
 
 
+def test_a_holder_that_was_killed_is_told_as_that(file: Path, name: str) -> None:
+    """As the kernel does when memory runs out: the error says so and what to do, and nothing of the lab is left."""
+    file.write_text(LAB.format(name=name).replace("h1: host", "h1: {role: host, exec: [sleep 60]}"))
+    up = subprocess.Popen([*MNMPLS, "up", str(file), "--allow-exec"], env=ENVIRONMENT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    children = Path(f"/proc/{up.pid}/task/{up.pid}/children")
+    until = time.monotonic() + 20
+    while not (found := children.read_text().split()) or name not in registry.names():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(int(found[0]), signal.SIGKILL)
+    _, said = up.communicate(timeout=LIMIT_S)
+    assert up.returncode == 1
+    remedy = "(too little memory? MNMPLS_MEMORY_MIB gives a guest more)"
+    assert said.endswith(f"\nmnmpls: the lab's holder was killed {remedy}\n")
+    assert gone(name)
+
+
 def test_drift_is_told_and_apply_repairs_it(lab: str) -> None:
     """What somebody took away or changed by hand is named; apply puts it back."""
     good("exec", lab, "h1", "--", "ip", "route", "del", "default")

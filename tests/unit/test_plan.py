@@ -127,6 +127,17 @@ def test_what_the_user_gives_is_kept() -> None:
     assert Sysctl("net.ipv4.ip_forward", "0") in found and PortState("to-c", True, 9000) in found
 
 
+@pytest.mark.parametrize(
+    ("highest", "size"), [(16, 10_000), (4999, 10_000), (5000, 100_000), (600_000, 1_048_575), (1_048_574, 1_048_575)]
+)
+def test_a_label_table_has_room_for_twice_the_labels_that_come_in(highest: int, size: int) -> None:
+    """No router gets the kernel's largest table, 8 MiB each, unless a label needs it; each has room for more."""
+    taken = StaticRoute("", "", "lo", label=highest)
+    lab = Lab("size", (Node("p1", "p", routes=(taken,)), Node("p2", "p")), (Link(Port("p1"), Port("p2")),))
+    for found in records(complete(lab)).values():
+        assert Sysctl("net.mpls.platform_labels", str(size)) in found
+
+
 def test_equal_paths_are_all_used() -> None:
     """Two P routers side by side: the ingress balances over both, and each pops the transport label (PHP)."""
     nodes = (Node("a", "pe", vrfs=(Vrf("v"),)), Node("b", "pe", vrfs=(Vrf("v"),)), Node("p1", "p"), Node("p2", "p"))

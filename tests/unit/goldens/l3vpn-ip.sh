@@ -69,6 +69,10 @@ ip netns exec p sysctl -qw net.ipv4.conf.p-pe2-eth.rp_filter=0
 # labels are taken from the core, never from a customer (RFC 4364 13.1)
 ip netns exec p sysctl -qw net.mpls.conf.p-pe1-eth.input=1
 ip netns exec p sysctl -qw net.mpls.conf.p-pe2-eth.input=1
+# what labels begin with that do not go on with the packet's TTL
+ip netns exec p sysctl -qw net.mpls.default_ttl=255
+# whether labels go on with the packet's TTL (1), or hide the hops of the core (0)
+ip netns exec p sysctl -qw net.mpls.ip_ttl_propagate=1
 # labels below this number may be used; a new namespace takes none at all
 ip netns exec p sysctl -qw net.mpls.platform_labels=10000
 # a link's address brings its subnet's route along
@@ -113,6 +117,10 @@ ip netns exec pe1 sysctl -qw net.ipv4.conf.vrf-pe1-c1.rp_filter=0
 ip netns exec pe1 sysctl -qw net.ipv4.conf.vrf-pe1-c2.rp_filter=0
 # labels are taken from the core, never from a customer (RFC 4364 13.1)
 ip netns exec pe1 sysctl -qw net.mpls.conf.pe1-p-eth.input=1
+# what labels begin with that do not go on with the packet's TTL
+ip netns exec pe1 sysctl -qw net.mpls.default_ttl=255
+# whether labels go on with the packet's TTL (1), or hide the hops of the core (0)
+ip netns exec pe1 sysctl -qw net.mpls.ip_ttl_propagate=1
 # labels below this number may be used; a new namespace takes none at all
 ip netns exec pe1 sysctl -qw net.mpls.platform_labels=10000
 # a link's address brings its subnet's route along (in vrf-pe1-c1's table)
@@ -176,6 +184,10 @@ ip netns exec pe2 sysctl -qw net.ipv4.conf.vrf-pe2-c1.rp_filter=0
 ip netns exec pe2 sysctl -qw net.ipv4.conf.vrf-pe2-c2.rp_filter=0
 # labels are taken from the core, never from a customer (RFC 4364 13.1)
 ip netns exec pe2 sysctl -qw net.mpls.conf.pe2-p-eth.input=1
+# what labels begin with that do not go on with the packet's TTL
+ip netns exec pe2 sysctl -qw net.mpls.default_ttl=255
+# whether labels go on with the packet's TTL (1), or hide the hops of the core (0)
+ip netns exec pe2 sysctl -qw net.mpls.ip_ttl_propagate=1
 # labels below this number may be used; a new namespace takes none at all
 ip netns exec pe2 sysctl -qw net.mpls.platform_labels=10000
 # a link's address brings its subnet's route along (in vrf-pe2-c1's table)

@@ -1,0 +1,92 @@
+"""A running lab that is made into another, or into itself after somebody had his hands in it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mnmpls.checks import drift
+from mnmpls.model import Lab, Node
+from mnmpls.netns import RunningLab
+from mnmpls.sources import load
+from mnmpls.wording import words
+
+pytestmark = pytest.mark.kernel
+
+SOURCE = load(str(Path(__file__).parents[2] / "topos" / "l3vpn.yml"))
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RunningLab]:
+    with RunningLab(SOURCE) as running:
+        yield running
+
+
+@pytest.fixture
+def lab(shared: RunningLab) -> Iterator[RunningLab]:
+    """The source's lab as it is written."""
+    yield shared
+    shared.change(SOURCE)
+
+
+def by_hand(lab: RunningLab, node: str, command: str) -> None:
+    with lab.namespaces[node].entered():
+        subprocess.run(command.split(), check=True)
+
+
+def drifted(lab: RunningLab) -> list[str]:
+    return [one.text for one in drift(lab.records, lab.namespaces) if not one.ok]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ip route add 88.2.1.3/32 table 10 encap mpls 201 via inet 2.1.1.2 dev pe1-p-eth",
+        "ip -f mpls route add 777 dev vrf-pe1-c2",
+        "ip address add 9.9.9.9/32 dev pe1-p-eth",
+    ],
+)
+def test_change_removes_what_drift_calls_added(lab: RunningLab, command: str) -> None:
+    """It is told, and gone; drift has nothing more to say."""
+    by_hand(lab, "pe1", command)
+    (text,) = drifted(lab)
+    done = lab.change(SOURCE)
+    assert [f"pe1: added: {words(one)}" for one in done["pe1"].remove] == [text.replace("vrf vrf-pe1-c1", "table 10")]
+    assert not drifted(lab) and not any(lab.change(SOURCE).values())
+
+
+@pytest.mark.parametrize(
+    ("node", "key", "value"),
+    [
+        ("p", "net.mpls.ip_ttl_propagate", "0"),
+        ("p", "net.mpls.default_ttl", "3"),
+        ("pe1", "net.mpls.ip_ttl_propagate", "0"),
+        ("pe1", "net.mpls.default_ttl", "3"),
+    ],
+)
+def test_how_labels_count_hops_is_held(lab: RunningLab, node: str, key: str, value: str) -> None:
+    """A router's TTL settings, changed by hand, are drift, and change puts them back."""
+    by_hand(lab, node, f"sysctl -qw {key}={value}")
+    (text,) = drifted(lab)
+    assert text.startswith(f"{node}: differs: sysctl {key}={value}, which should be: sysctl {key}=")
+    assert [words(one) for one in lab.change(SOURCE)[node].write]
+    assert not drifted(lab)
+
+
+def changed(lab: Lab, **nodes: Node) -> Lab:
+    return replace(lab, nodes=tuple(nodes.get(node.name, node) for node in lab.nodes))
+
+
+def test_a_vrf_gets_another_table_and_its_own_back(lab: RunningLab) -> None:
+    """Nothing is left of what was in the table before."""
+    pe1 = next(node for node in lab.lab.nodes if node.name == "pe1")
+    vrfs = tuple(replace(vrf, table=(vrf.table or 0) + 1000) for vrf in pe1.vrfs)
+    by_hand(lab, "pe1", "ip route add 88.2.1.3/32 table 10 encap mpls 201 via inet 2.1.1.2 dev pe1-p-eth")
+    for wanted in (changed(SOURCE, pe1=replace(pe1, vrfs=vrfs)), SOURCE):
+        lab.change(wanted)
+        assert not drifted(lab) and not [one.why for one in lab.probe() if not one.ok]
+    assert not any(lab.change(SOURCE).values())
