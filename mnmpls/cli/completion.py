@@ -132,7 +132,7 @@ def _ports(said: Mapping[str, str]) -> Iterator[str]:
 
 def _vrfs(said: Mapping[str, str]) -> Iterator[str]:
     for part in registry.ask(said["lab"], {"lab": True}, _ANSWER_S)["parts"]:
-        yield from part["lab"]["nodes"].get(said["node"], {}).get("vrfs", {})
+        yield from part["lab"]["nodes"].get(said.get("node"), {}).get("vrfs", {})
 
 
 _KNOWN: Mapping[str, Callable[[Mapping[str, str]], Iterator[str]]] = {

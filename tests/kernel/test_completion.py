@@ -12,7 +12,7 @@ import pytest
 
 from mnmpls import run
 from mnmpls.cli.completion import SHELLS, candidates
-from mnmpls.model import Lab, Link, Node, Port
+from mnmpls.model import Lab, Link, Node, Port, Vrf
 
 pytestmark = pytest.mark.kernel
 
@@ -24,7 +24,8 @@ def lab() -> Iterator[str]:
     """The name of a lab that runs; another with a name of its own runs beside it."""
     nodes = (Node("left", "host"), Node("right", "host"), Node("lan.1", "bridge"))
     links = (Link(Port("left"), Port("lan.1", addresses=())), Link(Port("right"), Port("lan.1", addresses=())))
-    with run(Lab("Lonely", nodes, links)), run(Lab("other", nodes, links)):
+    edge = Node("left", "pe", vrfs=(Vrf("red"), Vrf("blue")))
+    with run(Lab("Lonely", nodes, links)), run(Lab("other", (edge, *nodes[1:]), links)):
         yield "Lonely"
 
 
@@ -38,6 +39,8 @@ def lab() -> Iterator[str]:
         ("exec --timeout 5 Lonely l", ["lan.1", "left"]),
         ("exec nosuch ", []),
         ("exec Lonely left -- l", []),
+        ("exec other left --vrf ", ["blue", "red"]),
+        ("exec other --vrf ", []),
         ("up L", []),
         ("down Lonely o", ["other"]),
         ("trace Lonely left right ", []),
