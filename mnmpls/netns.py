@@ -72,8 +72,8 @@ class LabNodes(Mapping[str, RunningNode]):
         return reach.probe(self.lab, self.namespaces)
 
     def trace(self, src: str, dst: str) -> trace.Trace:
-        """One packet's way from ``src`` to ``dst`` (a node or an address) and back, as captured, beside what the records
-        say."""
+        """One packet's way from ``src`` to ``dst`` (a node or an address) and back, as captured, beside what the
+        records say."""
         for name in (src, *([] if is_address(dst) else [dst])):
             self[name]
         return trace.trace(self.lab, self.records, self.namespaces, src, dst)
