@@ -14,8 +14,12 @@ setup(
     # Stating the layout makes an editable install one plain path entry, not an import hook in every Python start.
     package_dir={"": "."},
     packages=find_packages(include=["mnmpls", "mnmpls.*"]),
-    package_data={"mnmpls": ["py.typed"], "mnmpls.guests": ["*.c", "*.so", "qemu-init"]},
-    install_requires=["PyYAML>=6.0", "lark>=1.1"],
+    package_data={
+        "mnmpls": ["py.typed"],
+        "mnmpls.guests": ["*.c", "*.so", "qemu-init"],
+        "mnmpls.daemons": ["templates/*.conf"],
+    },
+    install_requires=["PyYAML>=6.0", "lark>=1.1", "Jinja2>=3.0"],
     # Not required: PyPI's Mininet comes without mnexec and would hide Debian's.
     extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "jsonschema", "pexpect"]},
     entry_points={

@@ -166,6 +166,13 @@ class Namespace:
         names = {interface.number: interface.name for interface in self._interfaces()}
         return frozenset(self._routes(names, messages.RTPROT_BOOT))
 
+    def learned(self) -> frozenset[Route | LabelRoute | Address]:
+        """What routing daemons made in all tables, and the link-local addresses that their routes lead to."""
+        names = {interface.number: interface.name for interface in self._interfaces()}
+        made = (one for protocol in messages.RTPROTS_DAEMONS for one in self._routes(names, protocol))
+        links = (messages.link_local(body, names) for body in self._netlink.dump(messages.address_dump()))
+        return frozenset([*made, *filter(None, links)])
+
     def _routes(self, names: dict[int, str], protocol: int) -> Iterator[Route | LabelRoute]:
         for family in (socket.AF_INET, socket.AF_INET6):
             yield from messages.routes(self._netlink.dump(messages.route_dump(family, protocol)), names, protocol)
@@ -424,15 +431,9 @@ def wires(wanted: Sequence[Wire]) -> None:
 
 
 def wire(
-    a: Namespace,
-    a_name: str,
-    b: Namespace,
-    b_name: str,
-    *,
-    a_mac: str | None = None,
-    b_mac: str | None = None,
+    a: Namespace, a_name: str, b: Namespace, b_name: str, *, a_mac: str | None = None, b_mac: str | None = None,
     mtu_bytes: int = 1500,
-) -> None:
+) -> None:  # fmt: skip
     """A veth pair made at once in both namespaces with its final names. Raises KernelRefused."""
     wires([Wire(a, a_name, b, b_name, (a_mac or "", b_mac or ""), mtu_bytes)])
 

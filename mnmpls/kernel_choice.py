@@ -30,7 +30,7 @@ def ensure_kernel_for(lab: Lab) -> None:
     """The same for a lab that was not planned yet, and its programs."""
     programs.require(lab)
     if lab.nodes:
-        ensure_kernel(records(complete(lab)), lab.name)
+        _ensure(_features(lab), lab.name)
 
 
 def ensure_root() -> None:
@@ -43,7 +43,13 @@ def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
     """Where ``lab`` runs; ``kernel`` is auto or a kernel's name, MNMPLS_KERNEL unless given. Raises MissingFeature, for
     a program that is missing, too."""
     programs.require(lab)
-    return _choose(host.features(records(complete(lab))), kernel)
+    return _choose(_features(lab), kernel)
+
+
+def _features(lab: Lab) -> frozenset[str]:
+    """Daemons push labels by routes that no plan has."""
+    found = host.features(records(complete(lab)))
+    return found | {"mpls-encap"} if lab.has_daemons else found
 
 
 @cache

@@ -18,6 +18,9 @@ from .state import MAIN_TABLE, TTL_AS_SET, Address, LabelRoute, NextHop, Route
 
 RTPROT_MNMPLS = 201
 RTPROT_BOOT = 3
+RTPROTS_DAEMONS = (11, 186, 187, 188, 193, 196)
+"""Zebra, BGP, IS-IS, OSPF (include/uapi/linux/rtnetlink.h), and FRR's own for LDP and static routes
+(zebra/rt_netlink.h)."""
 """Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
 
 AF_MPLS = 28
@@ -187,6 +190,14 @@ def address(body: bytes, names: Mapping[int, str]) -> Address | None:
     record = Address(names.get(index, ""), f"{spelled(found.get(IFA_LOCAL) or found[IFA_ADDRESS])}/{length}")
     loopback = record.port == "lo" and record.cidr in ("127.0.0.1/8", "::1/128")
     return None if loopback or found.get(IFA_PROTO) in IFAPROT_KERNEL or not record.port else record
+
+
+def link_local(body: bytes, names: Mapping[int, str]) -> Address | None:
+    """The address, whoever made it, if it is a port's IPv6 link-local one."""
+    family, length, _, scope, index = _IFADDR.unpack_from(body)
+    if family != socket.AF_INET6 or scope != RT_SCOPE_LINK or index not in names:
+        return None
+    return Address(names[index], f"{spelled(attributes(body[_IFADDR.size :])[IFA_ADDRESS])}/{length}")
 
 
 # IP routes.

@@ -39,6 +39,9 @@ Ethernet inside, VXLAN (RFC 7348) and MPLS directly in IP (RFC 4023), each of th
 LABELS_ONLY = frozenset({"mpls-udp"})
 """Link types that take packets with labels and no others."""
 
+STATIC = "static"
+"""Routes and labels are planned; no daemon runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vrf:
@@ -193,10 +196,11 @@ class Lsp:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A whole lab. ``places`` maps a path (``nodes.pe1.vrfs.red``, ``links[2].a``) to a place in its text
-    (``topos/l3vpn.yml:14``), for errors, and ``faults`` is what its reader could not make sense of: completing the
-    lab reports them with all other problems. Neither plays a part in equality. ``ttl`` is ``uniform`` or ``pipe`` for
-    all labels (RFC 3443), or empty for the kernel's own way, which is uniform."""
+    """A whole lab. ``igp``, ``labels`` and ``vpn`` say who makes the core's routes, its labels and the routes between
+    VRFs: the planner (STATIC), or the daemons of ospf, ldp and bgp. ``ttl`` is ``uniform`` or ``pipe`` for all labels
+    (RFC 3443), or empty for the kernel's own way, which is uniform. ``places`` maps a path (``nodes.pe1.vrfs.red``,
+    ``links[2].a``) to a place in its text (``topos/l3vpn.yml:14``), for errors, and ``faults`` is what its reader could
+    not make sense of: completing the lab reports them with all other problems. Neither plays a part in equality."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -204,8 +208,16 @@ class Lab:
     lsps: tuple[Lsp, ...] = ()
     platform_labels: int | None = None
     ttl: str = ""
+    igp: str = STATIC
+    labels: str = STATIC
+    vpn: str = STATIC
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def has_daemons(self) -> bool:
+        """Are routes and labels of the core left to routing daemons?"""
+        return self.vpn != STATIC
 
     def place(self, path: str) -> str:
         """Where ``path``, or the nearest thing around it, stands in the lab's text; empty where there is none."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from ipaddress import ip_address
 from types import TracebackType
@@ -11,17 +10,17 @@ from types import TracebackType
 from . import checks
 from .apply import Difference, apply, remove_added
 from .checks import reach, trace
+from .checks.ready import await_reach
 from .errors import nearest
 from .kernel import Namespace, Wire, wires
 from .model import Lab, Port
 from .node import NoSuchNode, RunningNode
 from .plan import complete, records
 from .plan.origins import located
-from .processes import Processes, run_lines
+from .processes import Folders, Processes, run_lines
+from .services import Services
 from .state import Record
 
-_AGAIN_S = 0.2
-_SHOWN = 10
 _Wire = tuple[Port, Port]
 
 
@@ -37,12 +36,18 @@ def is_address(text: str) -> bool:
 class LabNodes(Mapping[str, RunningNode]):
     """A lab's running nodes by name, whoever made them, and what can be asked of the whole."""
 
-    def __init__(self, lab: Lab, processes: Processes, namespaces: Mapping[str, Namespace]) -> None:
-        """Raises LabError for a lab that is wrong."""
+    def __init__(
+        self,
+        lab: Lab,
+        processes: Processes,
+        namespaces: Mapping[str, Namespace],
+        folders: Mapping[str, Folders],
+    ) -> None:
+        """``folders`` are those of the nodes that have daemons. Raises LabError for a lab that is wrong."""
         self.lab = complete(lab)
         self.records: Mapping[str, frozenset[Record]] = records(self.lab)
-        self.processes = processes
-        self._nodes = {name: RunningNode(name, namespace, processes) for name, namespace in namespaces.items()}
+        self.processes, self.folders = processes, folders
+        self._nodes = {name: RunningNode(name, each, processes, folders) for name, each in namespaces.items()}
 
     def __getitem__(self, name: str) -> RunningNode:
         if name not in self._nodes:
@@ -65,7 +70,7 @@ class LabNodes(Mapping[str, RunningNode]):
     def check(self, limit_s: float = checks.LIMIT_S) -> checks.Report:
         """Reachability, isolation, labels on the wire, MTU, drift: see mnmpls.checks. What does not fit into the time
         limit is left out, and the report's notes say so."""
-        return checks.check(self.lab, self.records, self.namespaces, limit_s)
+        return checks.check(self.lab, self.records, self.namespaces, limit_s, self.folders)
 
     def probe(self) -> tuple[reach.Result, ...]:
         """Who answers whom."""
@@ -92,16 +97,20 @@ class RunningLab(LabNodes):
 
     def __init__(self, lab: Lab) -> None:
         """Bring it up. Raises LabError before anything is made, KernelRefused when nothing is left of it."""
-        super().__init__(lab, Processes(), {})
+        processes = Processes()
+        self.services = Services(processes)
+        super().__init__(lab, processes, {}, self.services.folders)
         self.beside = ExitStack()  # what goes with the lab
         try:
             self._grow()
             self._apply()
+            self.services.fit(self.lab, self.namespaces)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
+        self.services.close()
         super().close()
         self.beside.close()
 
@@ -130,24 +139,17 @@ class RunningLab(LabNodes):
         for name in [name for name in self._nodes if name not in planned]:
             self._nodes.pop(name).namespace.close()
         self._grow(made.keys() & kept.keys())
+        self.services.end_others(wanted)
         own = {name: planned[name] | before.get(name, frozenset()) for name in self._nodes}
         undone = {name: remove_added(own[name], node.namespace, name) for name, node in self._nodes.items()}
-        return {name: undone[name] + done for name, done in self._apply().items()}
+        done = {name: undone[name] + done for name, done in self._apply().items()}
+        self.services.fit(wanted, self.namespaces)
+        return done
 
-    def await_reach(self, limit_s: float) -> str:
+    def await_reach(self, limit_s: float, tell: Callable[[str], None] = lambda _: None) -> str:
         """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a
-        limit of 0 nobody is asked."""
-        until = time.monotonic() + limit_s
-        while limit_s > 0:
-            wrong = [each for each in self.probe() if not each.ok]
-            if not wrong:
-                break
-            if time.monotonic() > until:
-                shown = "".join(f"\n  {each.why}" for each in wrong[:_SHOWN])
-                more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-                return f"not as intended after {limit_s:g} s:{shown}{more}"
-            time.sleep(_AGAIN_S)
-        return ""
+        limit of 0 nobody is asked. ``tell`` hears what the daemons are still waiting for, whenever that changes."""
+        return await_reach(self.lab, self.namespaces, self.folders, limit_s, tell)
 
     def run_lines(self) -> None:
         """Each node's ``exec`` lines, in order, their output with our own. Raises CheckFailed for one that fails."""
@@ -158,7 +160,7 @@ class RunningLab(LabNodes):
         """The nodes and wires that are not there yet."""
         for node in self.lab.nodes:
             if node.name not in self._nodes:
-                self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes)
+                self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes, self.folders)
         spaces = self.namespaces
         new = (pair for pair in _wires(self.lab) if pair not in made)
         with located(self.lab):

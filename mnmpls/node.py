@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import LabError, Problem
 from .kernel import Namespace
-from .processes import Processes
+from .processes import Folders, Processes
 from .vrf import in_vrf
 
 
@@ -22,15 +22,24 @@ class NoSuchNode(LabError):
 class RunningNode:
     """One node of a running lab."""
 
-    def __init__(self, name: str, namespace: Namespace, processes: Processes) -> None:
-        self.name, self.namespace, self._processes = name, namespace, processes
+    def __init__(
+        self, name: str, namespace: Namespace, processes: Processes, folders: Mapping[str, Folders]
+    ) -> None:
+        """``folders`` of the nodes that have daemons may change while the node lives."""
+        self.name, self.namespace, self._processes, self._folders = name, namespace, processes, folders
+
+    @property
+    def folders(self) -> Folders | None:
+        """Where its daemons have their files; None for a node without any."""
+        return self._folders.get(self.name)
 
     def popen(self, argv: Sequence[str], *, vrf: str = "", **how: Any) -> subprocess.Popen[Any]:
         """Start ``argv`` in the node, its IP sockets in ``vrf`` if one is given; ``how`` is subprocess.Popen's. It ends
         with the lab. Raises LabError for an unknown VRF, OSError as Popen; in a VRF, a program that is not there ends
         with status 127 instead, and one that cannot be run with 126."""
         words = in_vrf(self.name, self.namespace, vrf, argv) if vrf else list(argv)
-        return self._processes.spawn(words, self.namespace.fd, **how)
+        mounts = self.folders.mounts if self.folders else ""
+        return self._processes.spawn(words, self.namespace.fd, mounts, **how)
 
     def run(
         self, argv: Sequence[str], *, vrf: str = "", timeout_s: float | None = None, check: bool = False, **how: Any

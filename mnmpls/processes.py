@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import CheckFailed
@@ -56,6 +57,14 @@ def _mount(what: str, where: str, flags: int) -> None:
     _check(_libc.mount(what.encode(), where.encode(), what.encode(), flags, None))
 
 
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Of a node with daemons, as paths for any process: its mount namespace, and its /run/frr."""
+
+    mounts: str
+    run: str
+
+
 class Processes:
     """The PID namespace of the labs that this process owns; made when the first process is wanted."""
 
@@ -76,18 +85,18 @@ class Processes:
         return f"/proc/{os.getpid()}/fd/{self._fd}"
 
     def spawn(
-        self, argv: list[str], netns: int, mount_namespace_of: int | None = None, **how: Any
+        self, argv: list[str], netns: int, mounts: str = "", **how: Any
     ) -> subprocess.Popen[Any]:
         """Start ``argv`` in the network namespace behind descriptor ``netns``; ``how`` goes to subprocess.Popen.
 
-        The process sees /sys and /proc of its own namespaces, in a mount namespace that it shares with the process
-        ``mount_namespace_of`` if one is given. Raises OSError as Popen does.
+        The process sees /sys and /proc of its own namespaces, in the mount namespace at the path ``mounts`` if one is
+        given. Raises OSError as Popen does.
         """
         before: Callable[[], None] | None = how.pop("preexec_fn", None)
 
         def enter() -> None:
             _setns(netns, _CLONE_NEWNET)
-            self._enter_mounts(mount_namespace_of)
+            self._enter_mounts(mounts)
             if before:
                 before()
 
@@ -105,11 +114,12 @@ class Processes:
         self._init, self._fd = None, -1
 
     @staticmethod
-    def _enter_mounts(pid: int | None) -> None:
-        if pid is not None:
-            fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
-            _setns(fd, _CLONE_NEWNS)
+    def _enter_mounts(mounts: str) -> None:
+        if mounts:
+            fd, here = os.open(mounts, os.O_RDONLY), os.getcwd()
+            _setns(fd, _CLONE_NEWNS)  # which leads to the root folder
             os.close(fd)
+            os.chdir(here)
             return
         _check(_libc.unshare(_CLONE_NEWNS))
         _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None))
@@ -154,6 +164,16 @@ class Processes:
                 return fd
             os.close(fd)
         raise OSError(init.returncode, "the init of the lab's PID namespace did not start")
+
+
+def mount_memory(folder: str, options: str = "") -> None:
+    """For a forked child: an empty tmpfs (tmpfs(5)) at ``folder``."""
+    _check(_libc.mount(b"tmpfs", folder.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options.encode()))
+
+
+def unshare_mounts() -> None:
+    """For a forked child: what is mounted from now on only it sees."""
+    _check(_libc.unshare(_CLONE_NEWNS))
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:

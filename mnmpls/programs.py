@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,11 @@ from .model import Lab
 ALWAYS = ("setpriv", "unshare", "env", "sleep")
 """What the first process of a lab's PID namespace is made with (processes.py)."""
 
+DAEMON_FOLDERS = ("/usr/lib/frr", "/usr/libexec/frr")
+"""Where distributions put FRR's daemons; none is on PATH."""
+
 PACKAGES = {
+    **dict.fromkeys(("zebra", "ospfd", "ospf6d", "ldpd", "bgpd"), "frr"),
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "env": "coreutils",
@@ -41,6 +46,9 @@ class Need:
 def needed(lab: Lab) -> Iterator[Need]:
     """Programs of every lab, and the first word of each ``exec`` line."""
     yield from map(Need, ALWAYS)
+    if lab.has_daemons:
+        for daemon, key in (("zebra", "igp"), ("ospfd", "igp"), ("ospf6d", "igp"), ("ldpd", "labels"), ("bgpd", "vpn")):
+            yield Need(daemon, lab.told(key))
     for node in lab.nodes:
         for number, line in enumerate(node.exec):
             words = shlex.split(line)
@@ -48,9 +56,14 @@ def needed(lab: Lab) -> Iterator[Need]:
                 yield Need(words[0], lab.told(f"nodes.{node.name}.exec[{number}]"))
 
 
+def find(program: str) -> str:
+    """Its path, empty if neither PATH nor the daemons' folders have it."""
+    return shutil.which(program) or shutil.which(program, path=os.pathsep.join(DAEMON_FOLDERS)) or ""
+
+
 def missing(lab: Lab) -> tuple[Need, ...]:
-    """Those that PATH does not lead to; each program once."""
-    absent = {need.program: need for need in reversed(list(needed(lab))) if not shutil.which(need.program)}
+    """Those that are not to be found; each program once."""
+    absent = {need.program: need for need in reversed(list(needed(lab))) if not find(need.program)}
     return tuple(reversed(absent.values()))
 
 

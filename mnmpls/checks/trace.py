@@ -15,6 +15,7 @@ from ..state import Record, Sysctl
 from ..wording import label_words
 from .capture import Seen, Sighting, Tap, tap, way
 from .drift import drifts
+from .learned import learned, with_learned
 from .predict import Hop, operation, predict, predictions, vrf_at, ways
 from .views import World
 from .vpn import Call
@@ -146,7 +147,7 @@ def trace(
 ) -> Trace:
     """Follows one real packet from node ``src`` to ``dst``, a node's name or an address, and its answer.
     Raises ValueError when dst is neither, CheckFailed for a node without an address."""
-    world = World(lab, records)
+    world = World(lab, with_learned(lab, records, namespaces))
     with tap({node.name: namespaces[node.name] for node in lab.nodes}) as open_tap:
         return trace_on(open_tap, world, namespaces, world.vpns.call(src, dst), dst, deadline_s)
 
@@ -258,7 +259,8 @@ class _Compared:
         """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
         node = found.node
         keys = [one.key for one in self._world.records[node] if isinstance(one, Sysctl)]
-        actual = self._world.but(node, self._namespaces[node].observe(keys))
+        observed = self._namespaces[node].observe(keys) | learned(self._world.lab, node, self._namespaces[node])
+        actual = self._world.but(node, observed)
         would = [one[at] for one in ways(actual, of) if at < len(one)]
         if found.operation == "drop":
             reasons = (hop.reason for hop in would if hop.node == node and hop.reason)
@@ -268,7 +270,8 @@ class _Compared:
         return "it follows a route or label entry that is not the lab's"
 
     def _device_down(self, node: str) -> str:
-        found = drifts(node, self._world.records[node], self._namespaces[node])
+        mine = self._world.records[node] - learned(self._world.lab, node, self._namespaces[node])
+        found = drifts(node, mine, self._namespaces[node])
         return next((one.text({}) for one in found if one.is_cause), "")
 
     def _named(self, predicted: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], at: int) -> Hop:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ..model import Lab
+from ..processes import Folders
 from ..state import Record
 from ..wording import vrf_names
 from .capture import Tap, tap
+from .control import control
 from .drift import drifts
 from .findings import Finding, Report
+from .learned import with_learned
 from .mtu import probe_mtu
 from .reach import Intent, count, probe
 from .sampling import in_turn
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT_S = 60.0
+NO_FOLDERS: Mapping[str, Folders] = {}
 _SHARES = {"drift": 0.2, "trace": 0.5, "mtu": 0.75, "reach": 0.95}
 """Of the time limit, after which each is to be done; where one is quick, the next has more."""
 
@@ -38,19 +42,26 @@ Pair = tuple[str, str, int]
 
 
 def check(
-    lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Namespaces, limit_s: float = LIMIT_S
+    lab: Lab,
+    records: Mapping[str, frozenset[Record]],
+    namespaces: Namespaces,
+    limit_s: float = LIMIT_S,
+    folders: Mapping[str, Folders] = NO_FOLDERS,
 ) -> Report:
     """Everything: each node's records against its kernel; the labels of one packet between each two sites that reach
     each other, there and back; the path MTU between them; and who answers whom. In a lab that is too large for the
-    time limit, some nodes and pairs that are spread over it; the report's notes say how many."""
+    time limit, some nodes and pairs that are spread over it; the report's notes say how many. Where daemons make the
+    routes, ``folders`` of their nodes: then that they have their sessions, too, and labels as the kernels have them
+    instead of planned ones."""
     start = time.monotonic()
 
     def until(kind: str) -> float:
         return start + limit_s * _SHARES[kind]
 
-    world = World(lab, records)
+    world = World(lab, with_learned(lab, records, namespaces))
     pairs = list(site_pairs(Intent(lab)))
     report = _each("drift", "nodes", list(records), lambda node: drift_of(node, records, namespaces), until("drift"))
+    report += control(lab, folders)
     _make_room(2 * len(lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, namespaces)

@@ -19,6 +19,7 @@ ROOMS = {
     "completion": "completion",
     **dict.fromkeys(("up", "down", "list", "apply"), "labs"),
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
+    **dict.fromkeys(("vtysh", "logs"), "daemons"),
     "doctor": "doctor",
     **dict.fromkeys(("plan", "graph", "schema", "convert"), "show"),
 }

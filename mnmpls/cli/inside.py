@@ -24,10 +24,10 @@ def verb_exec(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words, writes=True)
     with node(name, options.node) as one:
-        return _run_attached(one, options.command, options.vrf)
+        return run_attached(one, options.command, options.vrf)
 
 
-def _run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
+def run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
     """With our terminal and our streams themselves, so that nothing has to be carried to and fro. Ctrl-C and its like
     reach the command by the terminal; what others send to us is passed on. It dies with us, and with its lab."""
     process: subprocess.Popen[bytes] | None = None

@@ -31,6 +31,8 @@ def verb_up(options: Namespace) -> int:
     lab = complete(load(options.file))
     lab = replace(lab, name=options.name or lab.name)
     exec_lines = _exec_allowed(lab, options.allow_exec)
+    if options.wait is None:
+        options.wait = holder.usual_wait_s(lab)
     choice = kernel_choice.choice_for(lab, options.kernel)
     if choice.name != "host":
         return _up_in_guest(choice, lab, options, exec_lines, began)

@@ -46,7 +46,8 @@ def _labs(verbs: Any) -> None:
     up.add_argument("--name", help="the lab's name while it runs (else the file's)")
     up.add_argument("--foreground", action="store_true", help="stay, and end the lab with Ctrl-C")
     up.add_argument(
-        "--wait", type=_seconds, default=30.0, metavar="S", help="reachability may take S seconds (30); 0: do not look"
+        "--wait", type=_seconds, metavar="S",
+        help="reachability may take S seconds (30, or 90 with routing daemons); 0: do not look",
     )
     up.add_argument("--allow-exec", action="store_true", help="run the exec: lines of the lab's nodes")
     up.add_argument("--netns", action="store_true", help="show the nodes to `ip netns`, as LAB-NODE")
@@ -60,6 +61,10 @@ def _labs(verbs: Any) -> None:
     run.add_argument("node", metavar="NODE")
     run.add_argument("--vrf", default="", metavar="VRF", help="with all its IP sockets in this VRF of the node")
     run.add_argument("command", metavar="CMD", nargs="*", help="the command and its arguments, after --")
+    vtysh = _verb(verbs, "vtysh", "the console of a node's routing daemons", limit=0)
+    _lab(vtysh)
+    vtysh.add_argument("node", metavar="NODE")
+    vtysh.add_argument("-c", dest="commands", action="append", default=[], metavar="CMD", help="run this and end")
     again = _verb(verbs, "apply", "make a running lab into what its file says now", json=True)
     _lab(again)
     again.add_argument("file", metavar="FILE", nargs="?", help="another file than the one it was started from")
@@ -74,6 +79,10 @@ def _watching(verbs: Any) -> None:
     _lab(trace)
     trace.add_argument("src", metavar="SRC")
     trace.add_argument("dst", metavar="DST", help="a node or an address")
+    logs = _verb(verbs, "logs", "what a node's routing daemons have logged", limit=None)
+    _lab(logs)
+    logs.add_argument("node", metavar="NODE")
+    logs.add_argument("daemon", metavar="DAEMON", nargs="?", help="this one only, such as bgpd")
     capture = _verb(verbs, "capture", "packets of one port, as pcap: … | wireshark -k -i -", limit=None)
     _lab(capture)
     capture.add_argument("node", metavar="NODE")
@@ -88,6 +97,7 @@ def _showing(verbs: Any) -> None:
     plan.add_argument("lab", metavar="LAB", help="a lab file, or the name of a running lab")
     plan.add_argument("nodes", metavar="NODE", nargs="*", help="these nodes only")
     plan.add_argument("--ip", action="store_true", help="as the ip and sysctl commands that a person would type")
+    plan.add_argument("--configs", metavar="DIR", help="write the routing daemons' files, DIR/NODE/DAEMON.conf")
     graph = _verb(verbs, "graph", "a picture of the lab")
     graph.add_argument("lab", metavar="LAB", help="a lab file, or the name of a running lab")
     graph.add_argument("--format", default="dot", metavar="FORMAT", help="dot (the default), mermaid or svg")

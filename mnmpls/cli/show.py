@@ -6,10 +6,11 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .. import registry
+from ..daemons import services
 from ..errors import UsageError, nearest
 from ..export.convert import WRITERS
 from ..export.graph import graph
@@ -46,13 +47,27 @@ def verb_plan(options: Namespace) -> int:
     for node in options.nodes:
         if node not in planned:
             raise UsageError(f"lab {lab.name!r} has no node {node!r}; {nearest(node, planned)}")
-    if options.ip:
+    if options.configs:
+        _write_configs(lab, options.nodes, Path(options.configs))
+    elif options.ip:
         print(ip_commands(lab, planned), end="")
     elif options.json:
         print(json.dumps(plan_data(lab, planned)))
     else:
         print(plan_text(lab, planned, options.nodes))
     return 0
+
+
+def _write_configs(lab: Lab, nodes: Collection[str], folder: Path) -> None:
+    """Those of ``nodes``, of all if none are named. Raises UsageError for a lab without daemons."""
+    found = [(node, one) for node, some in services(lab).items() for one in some if not nodes or node in nodes]
+    if not found:
+        raise UsageError(f"plan --configs: no routing daemon runs in {', '.join(nodes) or lab.name}")
+    for node, service in found:
+        path = folder / node / f"{service.name}.conf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(service.config, encoding="utf-8")
+        print(path)
 
 
 def verb_graph(options: Namespace) -> int:

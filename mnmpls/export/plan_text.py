@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..commands import stack
+from ..daemons import services
 from ..model import NO_LOOPBACK, Lab
 from ..state import (
     EXPLICIT_NULLS,
@@ -58,8 +59,17 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from _section("loopbacks", ("node", "address"), loopbacks)
     yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
+    yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
     yield from _section("label switched paths", ("from", "VRF", "labels", "to"), _paths(known))
     yield from _section("labels", ("where they arrive", "lowest", "highest", "number"), _label_ranges(known))
+
+
+def _makers(lab: Lab) -> Rows:
+    """Who makes what in a lab with routing daemons; such a plan has no paths and no labels."""
+    running = {node: {one.name for one in some} for node, some in services(lab).items()}
+    made = (("the core's routes", lab.igp, "ospfd"), ("labels", lab.labels, "ldpd"), ("VPN routes", lab.vpn, "bgpd"))
+    on = {daemon: " ".join(node for node, some in running.items() if daemon in some) for _, _, daemon in made}
+    return [(what, maker, on[daemon]) for what, maker, daemon in made] if running else []
 
 
 def _links(lab: Lab) -> Rows:

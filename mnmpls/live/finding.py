@@ -11,7 +11,7 @@ from .. import registry
 from ..errors import MnmplsError
 from ..kernel import Namespace
 from ..node import RunningNode
-from ..processes import Processes
+from ..processes import Folders, Processes
 
 GUEST = "guest"
 """The runtime of a lab whose owner is a guest's runner: what is asked of it has to be asked inside."""
@@ -63,5 +63,6 @@ def node(lab: str, name: str) -> Iterator[RunningNode]:
     except OSError as error:
         raise MnmplsError(f"lab {lab!r} ended meanwhile, or is not yours to enter: {error.strerror}") from error
     with closing(namespace):
-        yield RunningNode(name, namespace, processes)
+        folders = Folders(**where["folders"]) if where["folders"] else None
+        yield RunningNode(name, namespace, processes, {name: folders} if folders else {})
         processes.end()

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -87,12 +88,17 @@ class Holder:
         self.running.close()
 
 
+def usual_wait_s(lab: Lab) -> float:
+    """How long a lab may take until everybody reaches whom it means to."""
+    return 90.0 if lab.has_daemons else 30.0
+
+
 def hold(lab: Lab, name: str, listener: socket.socket, options: Options, ready: Callable[[str], None]) -> None:
     """Bring the lab up in this process, call ``ready`` when it is (with why it does not work, or nothing if it does),
     and hold it until its end. Raises what RunningLab raises; nothing is left then."""
     with closing(Holder(lab, name, listener, options)) as holder:
         listener.listen()
-        ready(holder.running.await_reach(options.wait_s))
+        ready(holder.running.await_reach(options.wait_s, lambda text: print(f"{name}: {text}", file=sys.stderr)))
         holder.serve()
 
 

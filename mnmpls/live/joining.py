@@ -11,7 +11,7 @@ from ..errors import MnmplsError, nearest
 from ..kernel import Namespace
 from ..netns import LabNodes
 from ..node import NoSuchNode
-from ..processes import Processes
+from ..processes import Folders, Processes
 from ..sources import from_data
 
 
@@ -46,7 +46,8 @@ class Joined:
 
 def _part(part: Mapping[str, Any]) -> LabNodes:
     namespaces = {node: Namespace.open(path) for node, path in part["namespaces"].items()}
-    return LabNodes(from_data(part["lab"]), Processes.joined(part["processes"]), namespaces)
+    folders = {node: Folders(**paths) for node, paths in part["folders"].items()}
+    return LabNodes(from_data(part["lab"]), Processes.joined(part["processes"]), namespaces, folders)
 
 
 @contextmanager

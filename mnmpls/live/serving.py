@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from .. import registry
@@ -17,7 +18,7 @@ from ..errors import MnmplsError, nearest
 from ..kernel import Namespace
 from ..model import Lab
 from ..node import NoSuchNode
-from ..processes import Processes
+from ..processes import Folders, Processes
 from ..sources import data
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -34,6 +35,8 @@ class Served(Protocol):
     def namespaces(self) -> Mapping[str, Namespace]: ...
     @property
     def processes(self) -> Processes: ...
+    @property
+    def folders(self) -> Mapping[str, Folders]: ...
 
 
 def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Served]]) -> dict[str, Answer]:
@@ -51,7 +54,9 @@ def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Serv
         wanted = request["node"]
         for part in parts():
             if wanted in part.namespaces:
-                return {"namespace": _path(part.namespaces[wanted]), "processes": part.processes.path()}
+                where = {"namespace": _path(part.namespaces[wanted]), "processes": part.processes.path()}
+                folders = part.folders.get(str(wanted))
+                return {**where, "folders": asdict(folders) if folders else None}
         known = [each for part in parts() for each in part.namespaces]
         raise NoSuchNode(f"lab {name!r} has no node {wanted!r}; {nearest(str(wanted), known)}")
 
@@ -64,7 +69,8 @@ def _path(namespace: Namespace) -> str:
 
 def _part(part: Served) -> dict[str, Any]:
     paths = {name: _path(namespace) for name, namespace in part.namespaces.items()}
-    return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path()}
+    folders = {name: asdict(found) for name, found in part.folders.items()}
+    return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path(), "folders": folders}
 
 
 def answer(listener: socket.socket, answers: Mapping[str, Answer]) -> None:

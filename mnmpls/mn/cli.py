@@ -84,7 +84,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
         for plan in self.mn.planned():
-            output(checks.check(plan.lab, plan.records, plan.namespaces).text() + "\n")
+            output(checks.check(plan.lab, plan.records, plan.namespaces, folders=plan.folders).text() + "\n")
 
     def do_source(self, line: str) -> None:
         """Read commands from a file, which may ``source`` others. Usage: source FILE"""

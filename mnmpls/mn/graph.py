@@ -8,7 +8,7 @@ its nodes, so that our classes need nothing from the Mininet object around them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
@@ -25,6 +25,8 @@ from ..kernel_choice import ensure_kernel
 from ..model import Lab, Lsp, StaticRoute, Vrf
 from ..plan import complete, records
 from ..plan.origins import located
+from ..processes import Folders
+from ..services import Services
 from ..sources import from_data
 from ..sources.impairments import IMPAIRMENTS
 from ..sources.to_data import lsp_data, route_data, vrf_data
@@ -69,12 +71,20 @@ class Planned:
         """Of all its nodes, somebody else's too."""
         return {name: namespace_of(node) for name, node in self.nodes.items()}
 
+    @property
+    def folders(self) -> Mapping[str, Folders]:
+        """Of its nodes that have daemons."""
+        services = next((node.daemons for node in self.nodes.values() if _is_ours(node)), None)
+        return services.folders if services else {}
+
 
 def lab_name(topo: Any) -> str:
     """What a net of this Topo is called among the labs of the machine."""
     return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
 
 
+MADE_BY = ("igp", "labels", "vpn")
+"""Parameters of routers that say the same of the whole lab."""
 AT_NODES = ("loopback", "vrfs", "main", "rules", "routes", "sysctls", "gateway", "label_range")
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
@@ -153,6 +163,24 @@ def settle(*nodes: Any) -> None:
         if any(each.configured for each in around):
             for each in around:
                 configure(each)
+            fit_daemons(node)
+
+
+def fit_daemons(node: Any, report: Callable[[str], None] = lambda _: None) -> Services | None:
+    """Have the daemons that the lab around ``node`` asks for; None where it has none and had none. ``report`` hears of
+    each that dies. Raises CheckFailed for one that does not start."""
+    plan = plan_around(node)
+    ours = [each for each in plan.nodes.values() if _is_ours(each)]
+    running = list(dict.fromkeys(each.daemons for each in ours if each.daemons))
+    if not running and not plan.lab.has_daemons:
+        return None
+    for other in running[1:]:  # labs that have grown together
+        other.close()
+    services: Services = running[0] if running else Services(ours[0].processes, report)
+    for each in ours:
+        each.daemons = services
+    services.fit(plan.lab, plan.namespaces)
+    return services
 
 
 def ended(node: Any) -> None:
@@ -269,6 +297,7 @@ def _data(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_
         "name": "mininet",
         "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
         "ttl": next((params["ttl"] for _, _, params in nodes if params.get("ttl")), None),
+        **{key: next((params[key] for _, _, params in nodes if params.get(key)), None) for key in MADE_BY},
         "nodes": {name: _node(role, params) for name, role, params in nodes},
         "links": [{**told, **_ends(a, b, vrfs, own)} for told, a, b in links],
         "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],

@@ -15,16 +15,20 @@ from mininet.log import error, info, output
 from mininet.term import makeTerms
 
 from ..checks import reach
+from ..checks.ready import await_reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_root
 from ..live.serving import stop_serving
 from ..phases import mark
 from ..processes import run_lines
 from . import iperf
-from .graph import Planned, let_go, plan_around, prepare, settle
+from .graph import Planned, fit_daemons, let_go, plan_around, prepare, settle
 from .links import MPLSLink
 from .nodes import PROCESSES
 from .offer import offer
+
+DAEMONS_S = 60.0
+"""How long routing daemons may take until everybody reaches whom the lab means to."""
 
 LIVE: WeakSet[Mininet] = WeakSet()
 """The nets of this process that were not stopped yet."""
@@ -56,9 +60,20 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             prepare(self.topo)
         mark("Python and Mininet started, lab planned")
         super().build()
+        self._run_daemons()
         for host in self.hosts:
             run_lines(host.name, host.params.get("exec", ()), host.popen)
         self.offered = offer(self)
+
+    def _run_daemons(self) -> None:
+        """Start them, and wait until everybody reaches whom the lab means to."""
+        for plan in self.planned():
+            services = fit_daemons(next(iter(plan.nodes.values())), lambda text: error(f"*** {text}\n"))
+            if services:
+                info("*** Waiting for the routing daemons\n")
+                said = await_reach(plan.lab, plan.namespaces, plan.folders, DAEMONS_S, lambda text: info(f"{text}\n"))
+                if said:
+                    error(f"*** {plan.lab.name} is up, but {said}\n")
 
     def buildFromTopo(self, topo: Any = None) -> None:  # noqa: N802
         """As stock, without a word about switches and controllers where there are none."""
@@ -151,6 +166,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             stop_serving(self.offered)
         for node in self.values():
             let_go(node)
+        for services in {host.daemons for host in self.hosts if getattr(host, "daemons", None)}:
+            services.close()
         if self.switches or self.controllers:
             super().stop()
         else:

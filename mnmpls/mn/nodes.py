@@ -73,6 +73,7 @@ class LabNode(Node):  # type: ignore[misc]
         self.namespace = Namespace.create()
         self.shell_state = "none"  # none, starting, running, over
         self.configured = False
+        self.processes, self.daemons = PROCESSES, None  # its lab's, once they run
         self.born = next(_births)  # nodes are planned in the order of their making
         forget_plans()
         params.pop("inNamespace", None)
@@ -93,9 +94,14 @@ class LabNode(Node):  # type: ignore[misc]
     def _popen(self, cmd: list[str], **params: Any) -> Any:
         if self.shell_state == "starting" and cmd[0] == "mnexec":
             # Mininet's own command is `mnexec -cdn env PS1=… bash …`: the namespace is made already
-            return PROCESSES.spawn(cmd[2:], self.namespace.fd, **params)
+            return PROCESSES.spawn(cmd[2:], self.namespace.fd, self._mounts(), **params)
         shell = self.__dict__.get("_shell_pid") if self.shell_state == "running" else None
-        return PROCESSES.spawn(cmd, self.namespace.fd, mount_namespace_of=shell, **params)
+        return PROCESSES.spawn(cmd, self.namespace.fd, f"/proc/{shell}/ns/mnt" if shell else self._mounts(), **params)
+
+    def _mounts(self) -> str:
+        """Where its daemons' files are; nowhere without daemons."""
+        found = self.daemons.folders.get(self.name) if self.daemons else None
+        return found.mounts if found else ""
 
     def popen(self, *args: Any, **kwargs: Any) -> Any:
         """A process in the node, without starting its shell for it. Words, one list or one string, as in Mininet;

@@ -11,7 +11,7 @@ from .. import registry
 from ..kernel import Namespace
 from ..live.serving import Served, answers_of, serve_beside
 from ..model import Lab
-from ..processes import Processes
+from ..processes import Folders, Processes
 from .graph import lab_name
 from .nodes import PROCESSES
 
@@ -23,6 +23,7 @@ class Part:
     lab: Lab
     namespaces: Mapping[str, Namespace]
     processes: Processes
+    folders: Mapping[str, Folders]
 
 
 def offer(net: Any) -> socket.socket | None:
@@ -35,4 +36,4 @@ def offer(net: Any) -> socket.socket | None:
 
 
 def parts(net: Any) -> list[Served]:
-    return [Part(plan.lab, plan.namespaces, PROCESSES) for plan in net.planned()]
+    return [Part(plan.lab, plan.namespaces, PROCESSES, plan.folders) for plan in net.planned()]

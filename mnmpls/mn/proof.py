@@ -10,6 +10,7 @@ from mininet.log import output
 
 from .. import checks, guests
 from ..checks import reach, trace
+from ..checks.learned import with_learned
 from ..errors import CheckFailed
 from ..phases import mark, taken
 from .graph import Planned
@@ -31,7 +32,7 @@ def check(net: Any) -> None:
     """Reachability, isolation, labels on the wire, and every record read back. Raises CheckFailed."""
     wrong = []
     for plan in net.planned():
-        report = checks.check(plan.lab, plan.records, plan.namespaces)
+        report = checks.check(plan.lab, plan.records, plan.namespaces, folders=plan.folders)
         output(report.text() + "\n")
         wrong += [finding for finding in report.findings if not finding.ok]
     if wrong:
@@ -57,7 +58,8 @@ def _prove(plan: Planned) -> list[str]:
 def _crosses_core(plan: Planned, result: reach.Result) -> bool:
     if not result.expected.reaches:
         return False
-    hops = trace.predict(plan.lab, plan.records, result.src, result.dst)
+    records = with_learned(plan.lab, plan.records, plan.namespaces)
+    hops = trace.predict(plan.lab, records, result.src, result.dst)
     return any(hop.operation in ("push", "swap") for hop in hops)
 
 

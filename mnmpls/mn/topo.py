@@ -13,7 +13,7 @@ from ..processes import require_exec_allowed
 from ..sources import load
 from ..sources.impairments import impairment_data
 from ..sources.to_data import link_data, rule_data, targets_data
-from .graph import SETTINGS
+from .graph import MADE_BY, SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
 
@@ -34,7 +34,9 @@ class LabTopo(Topo):  # type: ignore[misc]
         lab = complete(lab)
         self.lab_name = lab.name
         for node in lab.nodes:
-            extra = {"platform_labels": lab.platform_labels, "ttl": lab.ttl} if node.role in ("p", "pe") else {}
+            made_by = {key: getattr(lab, key) for key in MADE_BY}
+            of_lab = {"platform_labels": lab.platform_labels, "ttl": lab.ttl, **made_by}
+            extra = of_lab if node.role in ("p", "pe") else {}
             lsps = [lsp for lsp in lab.lsps if lsp.ends[0] == node.name]
             self.addHost(node.name, cls=ROLE_CLASSES[node.role], lsps=lsps, **_node_params(node), **extra)
         for link in lab.links:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import LabError
@@ -11,26 +11,23 @@ from ..state import LabelRoute, Record
 from . import alloc, labels, lsps
 from .core import plain
 from .devices import devices
-from .graph import CUSTOMERS, ROUTERS, network
-from .instances import flows, instances
+from .graph import CUSTOMERS, ROUTERS, Network, network
+from .instances import Instance, Key, flows, instances
 from .ranges import bounds
 from .routes import Routes
 from .sites import customer_routes, global_routes
 from .static import user_routes
-from .vpn import mute_links, vpn_routes
+from .vpn import mute_links, sites_routes, vpn_routes
 
 
 def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     """Node name -> its records. Raises LabError for what only the routes show."""
     net, routes = network(lab), Routes()
     known = instances(net)
-    wanted, paths = flows(known), lsps.laid(lab, net)
-    hand = lsps.by_hand(net, paths)
-    carried, mute = vpn_routes(net, routes, known, wanted, labels.planned(lab, wanted, hand, paths), hand)
-    if mute:
-        raise LabError(mute_links(lab, mute))
-    lsps.label_routes(routes, paths)
-    plain(net, routes, carried)
+    sites_routes(routes, known)
+    paths = lsps.laid(lab, net)
+    if not lab.has_daemons:
+        _core_and_vpns(lab, net, routes, known, paths)
     for node in lab.nodes:
         if node.role in CUSTOMERS:
             customer_routes(net, routes, node)
@@ -44,7 +41,22 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     return {node.name: frozenset([*devices(net, node, sized), *known_routes[node.name]]) for node in lab.nodes}
 
 
+def _core_and_vpns(
+    lab: Lab, net: Network, routes: Routes, known: Mapping[Key, Instance], paths: Sequence[lsps.Laid]
+) -> None:
+    """What routing daemons would make otherwise."""
+    wanted, hand = flows(known), lsps.by_hand(net, paths)
+    carried, mute = vpn_routes(net, routes, known, wanted, labels.planned(lab, wanted, hand, paths), hand)
+    if mute:
+        raise LabError(mute_links(lab, mute))
+    lsps.label_routes(routes, paths)
+    plain(net, routes, carried)
+
+
 def _label_table(lab: Lab, routes: Mapping[str, Iterable[Record]]) -> int:
+    """As large as labels need it; daemons may take any."""
+    if lab.has_daemons:
+        return alloc.PLATFORM_LABELS
     used = (record.label for some in routes.values() for record in some if isinstance(record, LabelRoute))
     ranges = (bounds(node).stop - 1 for node in lab.nodes if node.label_range)
     return alloc.label_table(max((*used, *ranges), default=0))

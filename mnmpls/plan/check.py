@@ -11,6 +11,7 @@ from ..model import Lab
 from . import ttl
 from .alloc import FIRST_LABEL, PLATFORM_LABELS
 from .check_addresses import address_faults
+from .check_daemons import daemon_faults
 from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
@@ -61,3 +62,4 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from tunnel_faults(lab, net)
     yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)
+    yield from daemon_faults(lab, net)

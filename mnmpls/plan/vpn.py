@@ -19,14 +19,18 @@ Way = tuple[Sequence[Edge], Callable[[int], Hops]]
 """How an importer reaches an exporter's PE: wires, and the next hops over them by IP version."""
 
 
+def sites_routes(routes: Routes, known: Mapping[Key, Instance]) -> None:
+    """What each VRF reaches behind its own CEs."""
+    for instance in known.values():
+        for prefix, hop in instance.behind.items():
+            routes.add(instance.node.name, instance.table, [prefix], (hop,))
+
+
 def vpn_routes(
     net: Network, routes: Routes, known: Mapping[Key, Instance], wanted: Flows, labels: Labels, hand: ByHand
 ) -> tuple[dict[str, list[str]], list[tuple[Edge, str]]]:
     """Adds every imported route and every planned LSP. Gives who has a transport LSP to each egress, and the core
     edges that cannot carry a prefix because the link does not speak its IP version."""
-    for instance in known.values():
-        for prefix, hop in instance.behind.items():
-            routes.add(instance.node.name, instance.table, [prefix], (hop,))
     carried: dict[str, list[str]] = {}
     mute: list[tuple[Edge, str]] = []
     by_egress: dict[str, list[Key]] = {}

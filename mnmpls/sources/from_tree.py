@@ -23,7 +23,7 @@ from dataclasses import replace
 import yaml
 
 from ..errors import Problem
-from ..model import ROLES, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import ROLES, STATIC, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .impairments import impairment, merged
 from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .reading import Entries, Notes, is_null, is_text, items, mapping, needed, number, numbers, text, texts
@@ -49,6 +49,9 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
         lsps=tuple(_lsps(notes, top)),
         ttl=text(notes, "ttl", top.get("ttl")),
         platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
+        igp=text(notes, "igp", top.get("igp"), STATIC),
+        labels=text(notes, "labels", top.get("labels"), STATIC),
+        vpn=text(notes, "vpn", top.get("vpn"), STATIC),
         places=notes.places,
         faults=tuple(notes.problems),
     )

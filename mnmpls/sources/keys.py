@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import LINK_TYPES, POPS, ROLES
+from ..model import LINK_TYPES, POPS, ROLES, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -46,6 +46,9 @@ LAB: Keys = {
         {"type": "integer", "minimum": 17, "maximum": 1048575},
         "size of every router's label table (net.mpls.platform_labels); left out: 10000, or more where labels need it",
     ),
+    "igp": _key({"enum": [STATIC, "ospf"]}, "who makes the core's routes: planned, or OSPF (FRR's ospfd and ospf6d)"),
+    "labels": _key({"enum": [STATIC, "ldp"]}, "who makes the core's labels: planned, or LDP (FRR's ldpd)"),
+    "vpn": _key({"enum": [STATIC, "bgp"]}, "who makes the routes between VRFs: planned, or BGP (FRR's bgpd)"),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
     "ttl": _key(TTL, "how labels count hops: uniform goes on with the packet's TTL, pipe hides the core"),

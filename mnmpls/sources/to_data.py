@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import LabError
-from ..model import Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import STATIC, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
 
@@ -20,6 +20,7 @@ def data(lab: Lab) -> Data:
     return {
         "name": lab.name,
         **_given(platform_labels=lab.platform_labels, ttl=lab.ttl or None),
+        **{key: who for key in ("igp", "labels", "vpn") if (who := getattr(lab, key)) != STATIC},
         "nodes": {node.name: _node(node) for node in lab.nodes},
         "links": [link_data(link) for link in lab.links],
         **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),

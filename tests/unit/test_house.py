@@ -13,7 +13,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms a room may import from, besides itself.
 VOCABULARY = {"errors", "model", "state"}
-BELOW_RUNTIMES = {"sources", "plan", "kernel", "apply", "checks", "guests", "processes", "phases", "kernel_choice"}
+BELOW_RUNTIMES = {
+    *("sources", "plan", "kernel", "apply", "checks", "guests"),
+    *("processes", "services", "phases", "kernel_choice"),
+}
 BELOW = {
     "errors": set[str](),
     "state": {"errors"},
@@ -32,23 +35,27 @@ BELOW = {
     "kernel": VOCABULARY
     | {"netlink", "netspace", "messages", "messages_devices", "messages_rules", "fou", "refusals"},
     "apply": VOCABULARY | {"kernel", "refusals"},
-    "export": VOCABULARY | {"messages", "commands", "wording", "sources", "plan", "apply"},
-    "checks": VOCABULARY | {"wording", "plan", "kernel", "apply", "export"},
+    "export": VOCABULARY | {"daemons", "messages", "commands", "wording", "sources", "plan", "apply"},
+    "checks": VOCABULARY | {"daemons", "services", "processes", "wording", "plan", "kernel", "apply", "export"},
     "guests": VOCABULARY | {"kernels", "processes", "kernel", "apply", "registry", "refusals"},
     "processes": {"errors"},
+    "daemons": VOCABULARY | {"plan"},
+    "services": VOCABULARY | {"daemons", "kernel", "processes", "programs"},
     "programs": VOCABULARY,
     "phases": set[str](),
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases", "programs", "registry"},
     "vrf_sockets": set[str](),
     "vrf": VOCABULARY | {"kernel", "vrf_sockets"},
-    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes", "node"},
+    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes", "services", "node"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "doctor": VOCABULARY | {"guests", "live", "programs"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"wording", "programs", "registry", "live", "vrf"},
-    "cli": VOCABULARY | BELOW_RUNTIMES | {"kernels", "registry", "node", "netns", "live", "export", "doctor"},
+    "cli": VOCABULARY
+    | BELOW_RUNTIMES
+    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor"},
     "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
     "__init__": {"sources", "live"},

@@ -88,7 +88,7 @@ def test_problems_of_data_have_paths_without_lines() -> None:
     [
         ({"nodes": {"p": {"role": {"p"}}}}, "nodes.p.role: a lab is made of texts, numbers, lists and mappings, not"),
         ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "a lab may have 20 levels; this one has more"),
-        ([1], "expected a mapping with name, platform_labels, nodes, links, ttl, lsps, not a list"),
+        ([1], "expected a mapping with name, platform_labels, igp, labels, vpn, nodes, links, ttl, lsps, not a list"),
         ({"platform_labels": 10**5000}, "platform_labels: no number of a lab has 16610 bits"),
         (None, "nodes: a lab needs nodes"),
         ({("a", "b"): 1, None: 2, "nodes": {}}, "expected a name before the colon, not a list"),
@@ -123,7 +123,8 @@ LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over
          "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], **IMPAIRED_}  # fmt: skip
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
-FULL = {"name": "full", "platform_labels": 100, "ttl": "pipe", "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_],
+FULL = {"name": "full", "platform_labels": 100, "igp": "ospf", "labels": "ldp", "vpn": "bgp", "ttl": "pipe",
+        "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_],
         "lsps": [LSP_]}  # fmt: skip
 
 

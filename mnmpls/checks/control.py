@@ -1,0 +1,33 @@
+"""The daemons' half of a check: do they run, and do they have the sessions that they are to have?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..daemons import services, sessions
+from ..model import Lab
+from ..processes import Folders
+from ..services import answers, events, missing
+from .findings import Finding, Report
+
+
+def control(lab: Lab, folders: Mapping[str, Folders]) -> Report:
+    """A finding for each daemon and each session; that one died and was started again is a note."""
+    notes = tuple(f"daemon: {line}" for home in folders.values() for line in events(home.run))
+    return Report((*_running(lab, folders), *_sessions(lab, folders)), notes)
+
+
+def _running(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
+    for node, wanted in services(lab).items():
+        for service in wanted:
+            runs = node in folders and answers(folders[node].run, service.name)
+            seen = "running" if runs else "does not answer"
+            yield Finding("daemon", f"{node} {service.name}", runs, "running", seen, "" if runs else node)
+
+
+def _sessions(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
+    lacking = frozenset(missing(lab, folders))
+    for one in sessions(lab):
+        there = one not in lacking
+        seen = "up" if there else f"{one.daemon} has none"
+        yield Finding("session", f"{one.node}: {one.text}", there, "up", seen, "" if there else one.node)

@@ -1,0 +1,114 @@
+"""The adjacencies and sessions that a lab's daemons are to have with each other, and what a daemon says it has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..model import Lab
+from .routers import Router, routers
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Session:
+    """What ``node``'s ``daemon`` is to have: ``kind`` for a person, the ``peer`` as the daemon calls it, the peer's
+    node and, for an adjacency, the port."""
+
+    node: str
+    daemon: str
+    kind: str
+    peer: str
+    peer_node: str
+    port: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.kind} with {self.peer_node}" + (f" on {self.port}" if self.port else "")
+
+
+def sessions(lab: Lab) -> tuple[Session, ...]:
+    """All of a completed lab, those first that others need."""
+    known = routers(lab)
+    of = {kind: tuple(each for router in known.values() for each in found(router, known)) for kind, found in _ALL}
+    return tuple(each for found in of.values() for each in found)
+
+
+def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:
+    def found(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
+        for port in router.ports if daemon == "ospfd" or router.v6 else ():
+            for other in port.neighbours if port.direct else ():
+                yield Session(router.name, daemon, kind, known[other].v4, other, port.name)
+
+    return found
+
+
+def _ldp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
+    for other in dict.fromkeys(name for port in router.ports for name in port.neighbours):
+        yield Session(router.name, "ldpd", "LDP session", known[other].v4, other)
+
+
+def _bgp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
+    names = {each.v4: name for name, each in known.items()}
+    for peer in router.peers:
+        yield Session(router.name, "bgpd", "BGP session", peer, names[peer])
+
+
+_ALL = (
+    ("ospfd", _adjacencies("ospfd", "OSPF adjacency")),
+    ("ospf6d", _adjacencies("ospf6d", "OSPFv3 adjacency")),
+    ("ldpd", _ldp),
+    ("bgpd", _bgp),
+)
+
+QUESTIONS = {
+    "ospfd": "show ip ospf neighbor json",
+    "ospf6d": "show ipv6 ospf6 neighbor json",
+    "ldpd": "show mpls ldp neighbor json",
+    "bgpd": "show bgp ipv4 vpn summary json",
+}
+"""What to ask each daemon for ``established``."""
+
+
+def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:
+    """(peer, port) of each session that the daemon has up; the port is empty where it is no adjacency. An answer that
+    is no JSON says nothing."""
+    try:
+        said = json.loads(answer or "{}")
+    except ValueError:
+        return frozenset()
+    return frozenset(_READERS[daemon](said)) if isinstance(said, dict) else frozenset()
+
+
+def _of_ospfd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for peer, ports in said.get("neighbors", {}).items():
+        for one in ports:
+            if one.get("nbrState", one.get("state", "")).startswith("Full"):
+                yield peer, one.get("ifaceName", "").partition(":")[0]
+
+
+def _of_ospf6d(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for one in said.get("neighbors", ()):
+        if one.get("state") == "Full":
+            yield one.get("neighborId", ""), one.get("interfaceName", "")
+
+
+def _of_ldpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for one in said.get("neighbors", ()):
+        if one.get("state") == "OPERATIONAL":
+            yield one.get("neighborId", ""), ""
+
+
+def _of_bgpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for peer, one in said.get("peers", {}).items():
+        if one.get("state") == "Established":
+            yield peer, ""
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
+    "ospfd": _of_ospfd,
+    "ospf6d": _of_ospf6d,
+    "ldpd": _of_ldpd,
+    "bgpd": _of_bgpd,
+}

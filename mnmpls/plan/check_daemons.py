@@ -1,0 +1,102 @@
+"""What can be wrong with labs whose routes and labels are made by routing daemons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import nearest
+from ..model import STATIC, Lab, Node, Port
+from .check_links import link_text
+from .graph import ROUTERS, Network
+from .spelling import cidr
+
+Fault = tuple[str, str]
+
+KNOWN = {"igp": (STATIC, "ospf"), "labels": (STATIC, "ldp"), "vpn": (STATIC, "bgp")}
+LATER = {"igp": ("isis",), "labels": ("sr",), "vpn": ("evpn",)}
+"""Known by name only."""
+
+
+def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    """Every fault of the keys ``igp``, ``labels`` and ``vpn``, and of what their daemons would need."""
+    chosen = {"igp": lab.igp, "labels": lab.labels, "vpn": lab.vpn}
+    wrong = list(_unknown(chosen))
+    yield from wrong
+    if wrong or set(chosen.values()) == {STATIC}:
+        return
+    lacking = [f"{key}: {KNOWN[key][1]}" for key, value in chosen.items() if value == STATIC]
+    if lacking:
+        given = next(key for key, value in chosen.items() if value != STATIC)
+        text = "igp: ospf, labels: ldp and vpn: bgp work only together so far"
+        yield given, f"{text}: add {' and '.join(lacking)}, or take this out"
+    yield from _labels_by_hand(lab)
+    yield from _router_faults(lab, net)
+
+
+def _unknown(chosen: dict[str, str]) -> Iterator[Fault]:
+    for key, value in chosen.items():
+        if value in LATER[key]:
+            yield key, f"{key}: {value} is not there yet: there is {' and '.join(KNOWN[key])}"
+        elif value not in KNOWN[key]:
+            yield key, f"there is no {key}: {value}; {nearest(value, KNOWN[key])}"
+
+
+def _labels_by_hand(lab: Lab) -> Iterator[Fault]:
+    """Two who give labels to one router would take the same one sooner or later."""
+    remedy = "labels here are LDP's and BGP's: take this out, or igp, labels and vpn"
+    for i in range(len(lab.lsps)):
+        yield f"lsps[{i}]", remedy
+    for node in lab.nodes:
+        for i, route in enumerate(node.routes):
+            if route.label is not None or route.labels:
+                yield f"nodes.{node.name}.routes[{i}]", remedy
+        if node.label_range:
+            yield f"nodes.{node.name}.label_range", remedy
+        if node.imports or node.exports:
+            yield f"nodes.{node.name}.main", "route targets of the main table do not go with vpn: bgp yet"
+
+
+def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    routers = [node for node in lab.nodes if node.role in ROUTERS]
+    dual = any(_speaks(node, 6) for node in routers)
+    for node in routers:
+        where = f"nodes.{node.name}.loopback"
+        if node.loopbacks and not _speaks(node, 4):
+            text = "OSPF, LDP and BGP call a router by the IPv4 address of its loopback"
+            yield where, f"{text}: leave it out to have one planned, or add one"
+        elif dual and not _speaks(node, 6):
+            text = f"{node.name} has no IPv6 loopback, and other routers have: IPv6 VPNs need one on each"
+            yield where, f"{text}: give {node.name} one, such as [10.0.0.1/32, 'fd00::1/128'], or none to any"
+        for vrf in node.vrfs:
+            if not dual and _has(vrf.loopbacks, 6):
+                yield f"nodes.{node.name}.vrfs.{vrf.name}.loopback", _needs_v6(node)
+    for i, link in enumerate(lab.links):
+        if not link.is_wire and any(port.node in net.nodes and net.role(port.node) in ROUTERS for port in link.ports):
+            text = f"a {link.type} tunnel at a router does not go with igp, labels and vpn yet: only wires do"
+            yield f"links[{i}].type", f"{link_text(link)}: {text}"
+        for side, port in zip("ab", link.ports, strict=True):
+            if text := _port_fault(net, port, dual):
+                yield f"links[{i}].{side}.ip", f"{link_text(link)}: {text}"
+
+
+def _port_fault(net: Network, port: Port, dual: bool) -> str:
+    node = net.nodes.get(port.node)
+    if node is None or node.role not in ROUTERS or not port.name or port.addresses is None:
+        return ""
+    if not port.vrf and net.is_core(port) and not _has(port.addresses, 4):
+        return f"OSPF and LDP need an IPv4 address of {port.node} here: leave ip out to have one planned"
+    if port.vrf and not dual and _has(port.addresses, 6):
+        return _needs_v6(node)
+    return ""
+
+
+def _needs_v6(node: Node) -> str:
+    return f"IPv6 in a VRF needs an IPv6 loopback on each p and pe: give {node.name} and the others one"
+
+
+def _speaks(node: Node, version: int) -> bool:
+    return _has(node.loopbacks, version)
+
+
+def _has(cidrs: tuple[str, ...], version: int) -> bool:
+    return any((found := cidr(text)) is not None and found.version == version for text in cidrs)

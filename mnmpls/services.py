@@ -1,0 +1,315 @@
+"""The daemons of running nodes: started, watched, asked and ended. Nothing else starts a daemon.
+
+Each node with daemons has a mount namespace of its own in which /etc/frr and /run/frr are empty tmpfs: FRR finds its
+files and sockets at their usual places, and nobody else's. The namespace is held by a descriptor, the daemons by the
+lab's PID namespace (processes.py), so that all of it ends with the lab, however that comes.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from .daemons import QUESTIONS, Service, Session, established, services, sessions
+from .errors import CheckFailed
+from .kernel import Namespace
+from .model import Lab
+from .processes import Folders, Processes, mount_memory, unshare_mounts
+from .programs import find
+
+ETC, RUN = "/etc/frr", "/run/frr"
+EVENTS = "mnmpls.log"
+"""In RUN: what was noticed about the node's daemons."""
+
+_VTYSH = "no service integrated-vtysh-config\n"
+_START_S, _STOP_S, _AGAIN_S, _ANSWER_S = 20.0, 3.0, 0.02, 2.0
+_LAST_LINES = 5
+_SHOWN = 6
+
+
+class Home:
+    """The private folders of one node, by descriptors."""
+
+    def __init__(self, processes: Processes, netns: int) -> None:
+        """Raises OSError."""
+        with processes.spawn(["cat"], netns, preexec_fn=_own_folders, stdin=subprocess.PIPE) as maker:
+            own = f"/proc/{maker.pid}"
+            self.mounts = os.open(f"{own}/ns/mnt", os.O_RDONLY)
+            self.etc, self.run = (os.open(f"{own}/root{folder}", os.O_RDONLY) for folder in (ETC, RUN))
+
+    def close(self) -> None:
+        for fd in (self.mounts, self.etc, self.run):
+            os.close(fd)
+
+    def path(self, kind: str) -> str:
+        """Of ``mounts``, ``etc`` or ``run``, for other processes."""
+        return f"/proc/{os.getpid()}/fd/{getattr(self, kind)}"
+
+    def write(self, name: str, text: str) -> None:
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644, dir_fd=self.etc)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def log(self, name: str) -> int:
+        """A descriptor to append to it."""
+        return os.open(f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, dir_fd=self.run)
+
+
+def _own_folders() -> None:
+    user = pwd.getpwnam("frr")
+    for folder in (ETC, RUN):
+        os.makedirs(folder, exist_ok=True)  # /run/frr is there after a boot, by frr's tmpfiles.d
+        mount_memory(folder, f"mode=755,uid={user.pw_uid},gid={user.pw_gid}")
+
+
+def _own_scratch() -> None:
+    """FRR leaves a folder in /var/tmp/frr for each daemon that is killed (lib/zlog.c)."""
+    unshare_mounts()
+    mount_memory("/var/tmp")
+
+
+@dataclass(slots=True)
+class _Daemon:
+    node: str
+    service: Service
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    again: bool = True
+
+
+@dataclass(slots=True)
+class _Node:
+    home: Home
+    netns: int
+    services: tuple[Service, ...] = ()
+    daemons: dict[str, _Daemon] = field(default_factory=dict)
+
+
+class Services:
+    """The daemons of a lab's nodes. ``report`` hears of each that dies; a thread of ours watches them."""
+
+    def __init__(self, processes: Processes, report: Callable[[str], None] = lambda _: None) -> None:
+        self._processes, self.report = processes, report
+        self.folders: dict[str, Folders] = {}
+        """Of each node that has daemons."""
+        self._nodes: dict[str, _Node] = {}
+        self._lock = threading.RLock()
+        self._wake: tuple[int, int] | None = None
+
+    def end_others(self, lab: Lab) -> None:
+        """End the daemons of each node for which the completed ``lab`` has others or none. To be done before ``lab`` is
+        applied: they take their routes and labels along, whoever may have put something in their place."""
+        wanted = services(lab)
+        with self._lock:
+            for name in [name for name, node in self._nodes.items() if node.services != wanted.get(name)]:
+                self._stop(name)
+
+    def fit(self, lab: Lab, namespaces: Mapping[str, Namespace]) -> None:
+        """Have exactly the daemons that the completed ``lab`` asks for: those of a node whose configuration differs
+        are started anew. Raises CheckFailed for one that does not start."""
+        wanted = services(lab)
+        with self._lock:
+            self.end_others(lab)
+            new = [name for name in wanted if name not in self._nodes]
+            for name in new:
+                netns = namespaces[name].fd
+                home = Home(self._processes, netns)
+                home.write("vtysh.conf", _VTYSH)
+                self._nodes[name] = _Node(home, netns, wanted[name])
+                self.folders[name] = Folders(home.path("mounts"), home.path("run"))
+            self._start(new)
+
+    def _start(self, names: Iterable[str]) -> None:
+        """First what others need, on all nodes at once; then the others."""
+        every = [(name, service) for name in names for service in self._nodes[name].services]
+        for name, service in every:
+            self._nodes[name].home.write(f"{service.name}.conf", service.config)
+            if not service.needs:
+                self._spawn(name, service)
+        for name, service in every:
+            if service.needs:
+                for need in service.needs:
+                    self._await_socket(name, need)
+                self._spawn(name, service)
+        for name, service in every:
+            self._await_socket(name, service.name)
+
+    def _spawn(self, name: str, service: Service, again: bool = True) -> None:
+        node = self._nodes[name]
+        log = node.home.log(service.name)
+        try:
+            process = self._processes.spawn(
+                [find(service.argv[0]), *service.argv[1:]], node.netns, node.home.path("mounts"),
+                preexec_fn=_own_scratch, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        finally:
+            os.close(log)
+        node.daemons[service.name] = _Daemon(name, service, process, os.pidfd_open(process.pid), again)
+        self._watch()
+
+    def _await_socket(self, name: str, daemon: str) -> None:
+        """Until it takes questions. Raises CheckFailed with its last words."""
+        node, until = self._nodes[name], time.monotonic() + _START_S
+        while not answers(node.home.path("run"), daemon):
+            one = node.daemons[daemon]
+            if one.process.poll() is not None or time.monotonic() > until:
+                how = _ending(one.process.poll())
+                raise CheckFailed(f"{name}: {daemon} did not start ({how}); {self._last_words(name, daemon)}")
+            time.sleep(_AGAIN_S)
+
+    # Watching
+
+    def _watch(self) -> None:
+        if self._wake is None:
+            self._wake = os.pipe2(os.O_CLOEXEC)
+            threading.Thread(target=self._look, args=(self._wake[0],), name="lab's daemons", daemon=True).start()
+        os.write(self._wake[1], b"!")
+
+    def _look(self, wake: int) -> None:
+        while True:
+            watched = select.poll()
+            with self._lock:
+                if self._wake is None:
+                    break
+                known = {daemon.pidfd: daemon for daemon in self._daemons()}
+                for fd in known:
+                    watched.register(fd, select.POLLIN)
+                watched.register(wake, select.POLLIN)
+            ended = {fd for fd, _ in watched.poll()}
+            with self._lock:
+                if wake in ended:
+                    os.read(wake, 4096)
+                for daemon in self._daemons():
+                    if known.get(daemon.pidfd) is daemon and daemon.pidfd in ended:
+                        self._died(daemon)
+        os.close(wake)
+
+    def _daemons(self) -> list[_Daemon]:
+        return [daemon for node in self._nodes.values() for daemon in node.daemons.values()]
+
+    def _died(self, daemon: _Daemon) -> None:
+        status = daemon.process.wait()
+        node, name = self._nodes[daemon.node], daemon.service.name
+        os.close(daemon.pidfd)
+        del node.daemons[name]
+        what = "started once more" if daemon.again else "it stays down, since this was the second time"
+        text = f"{daemon.node}: {name} died ({_ending(status)}), {what}; {self._last_words(daemon.node, name)}"
+        log = node.home.log(EVENTS.removesuffix(".log"))
+        os.write(log, f"{time.strftime('%H:%M:%S')} {text}\n".encode())
+        os.close(log)
+        if daemon.again:
+            self._spawn(daemon.node, daemon.service, again=False)
+        self.report(text)
+
+    def _last_words(self, name: str, daemon: str) -> str:
+        lines = log_lines(self._nodes[name].home.path("run"), daemon)[-_LAST_LINES:]
+        return "its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else "it has logged nothing"
+
+    def of(self, name: str) -> tuple[Service, ...]:
+        """The node's services; none for a node without any."""
+        return self._nodes[name].services if name in self._nodes else ()
+
+    # Ending
+
+    def _stop(self, name: str) -> None:
+        """First those that lean on others, by a signal upon which they take their routes along."""
+        node = self._nodes.pop(name)
+        del self.folders[name]
+        for daemon in reversed(node.daemons.values()):
+            daemon.process.terminate()
+            try:
+                daemon.process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                daemon.process.kill()
+                daemon.process.wait()
+            os.close(daemon.pidfd)
+        node.home.close()
+
+    def close(self) -> None:
+        """Everything is gone afterwards. Harmless when done before."""
+        with self._lock:
+            for daemon in self._daemons():
+                daemon.process.kill()
+                daemon.process.wait()
+                os.close(daemon.pidfd)
+            for node in self._nodes.values():
+                node.home.close()
+            self._nodes.clear()
+            self.folders.clear()
+            wake, self._wake = self._wake, None
+        if wake:
+            os.close(wake[1])  # the thread hears that
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return f"it does not answer after {_START_S:g} s"
+    return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+def missing(lab: Lab, folders: Mapping[str, Folders]) -> tuple[Session, ...]:
+    """Those sessions of ``lab`` that the daemons of its nodes do not have."""
+    asked: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+    lacking: list[Session] = []
+    for one in sessions(lab):
+        key = one.node, one.daemon
+        if key not in asked:
+            home = folders.get(one.node)
+            answer = ask(home.run, one.daemon, QUESTIONS[one.daemon]) if home else None
+            asked[key] = established(one.daemon, answer or "")
+        if (one.peer, one.port) not in asked[key]:
+            lacking.append(one)
+    return tuple(lacking)
+
+
+def awaited(lacking: Sequence[Session]) -> str:
+    """What is missing, for one line: the first kind of it, since the others need that."""
+    kind = lacking[0].kind
+    same = [one for one in lacking if one.kind == kind]
+    pairs = dict.fromkeys(" - ".join(sorted((one.node, one.peer_node))) for one in same)
+    shown = ", ".join([*list(pairs)[:_SHOWN], *(["..."] if len(pairs) > _SHOWN else [])])
+    return f"waiting for {kind}: {shown}"
+
+
+def ask(run: str, daemon: str, command: str) -> str | None:
+    """What a daemon answers to a ``show`` command, by its vty socket in the folder ``run``; None if it does not. The
+    answer ends with three zero bytes and a status (lib/vty.c, vtysh_read)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(_ANSWER_S)
+        try:
+            line.connect(f"{run}/{daemon}.vty")
+            line.sendall(command.encode() + b"\0")
+            said = b""
+            while len(said) < 4 or said[-4:-1] != b"\0\0\0":
+                more = line.recv(1 << 16)
+                if not more:
+                    return None
+                said += more
+        except OSError:
+            return None
+    return said[:-4].decode(errors="replace")
+
+
+def answers(run: str, daemon: str) -> bool:
+    """Does it take questions?"""
+    return ask(run, daemon, "show version") is not None
+
+
+def events(run: str) -> list[str]:
+    """Of each daemon of the node that died, the first line of what was said about it."""
+    return [line for line in log_lines(run, EVENTS.removesuffix(".log")) if not line.startswith(" ")]
+
+
+def log_lines(run: str, daemon: str) -> list[str]:
+    """What the daemon has logged, nothing where there is no log."""
+    with suppress(OSError), open(f"{run}/{daemon}.log", encoding="utf-8", errors="replace") as file:
+        return file.read().splitlines()
+    return []

@@ -1,0 +1,214 @@
+"""Labs with real routing daemons: they come up by themselves, carry packets with their own labels, are watched, and
+are gone with the lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mininet.log import setLogLevel
+
+from mnmpls.checks.reach import probe
+from mnmpls.mn.net import Mininet
+from mnmpls.mn.topo import LabTopo
+from mnmpls.netns import RunningLab
+from mnmpls.node import RunningNode
+from mnmpls.sources import from_data, load
+from tests.unit.test_daemons import TOPOS, dual_stack
+
+pytestmark = pytest.mark.kernel
+
+FILE = TOPOS / "ldp_l3vpn.yml"
+LIMIT_S = 60
+DAEMONS = frozenset(("zebra", "ospfd", "ospf6d", "ldpd", "bgpd"))
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[RunningLab]:
+    """topos/ldp_l3vpn.yml, converged."""
+    with RunningLab(load(str(FILE))) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        yield running
+
+
+def text(node: RunningNode, *words: str) -> str:
+    return node.run(words, check=True).stdout
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + LIMIT_S
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def daemons_alive() -> set[int]:
+    """Of the whole machine: a guest has no others."""
+    return {
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/comm")
+        if path.exists() and path.read_text().strip() in DAEMONS
+    }
+
+
+def one_pid(lab: RunningLab, node: str, daemon: str) -> int:
+    """As this process sees it: the daemon's own file has the number that it has in the lab's PID namespace."""
+    folders = lab[node].folders
+    assert folders
+    inside = Path(folders.run, f"{daemon}.pid").read_text().strip()
+    found = [
+        pid
+        for pid in daemons_alive()
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("NSpid:") and line.split()[-1] == inside
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_all_is_as_intended(lab: RunningLab) -> None:
+    """Daemons, sessions, reachability, isolation, drift and MTU: everything that check looks at, and no route of
+    theirs is drift."""
+    report = lab.check()
+    assert report.ok, report.text()
+    assert {one.kind for one in report.findings} == {"daemon", "session", "drift", "trace", "mtu", "reach"}
+
+
+def test_labels_on_the_wire(lab: RunningLab) -> None:
+    """On the wire to P two labels, LDP's over BGP's; P takes LDP's off, and BGP's leads into the VRF."""
+    way = lab.trace("rh1", "rh2")
+    assert way.ok and way.answered
+    assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request] == [
+        ("rh1", "forward", 0), ("red1", "forward", 0), ("pe1", "push", 2), ("p", "pop", 1), ("pe2", "pop", 0),
+        ("red2", "forward", 0), ("rh2", "deliver", 0),
+    ]  # fmt: skip
+    assert way.request[4].vrf == "red"
+
+
+def test_customers_routes_only(lab: RunningLab) -> None:
+    """BGP carries what each VRF has at its ports and behind its CEs: not the route that refuses all else."""
+    table = json.loads(text(lab["pe1"], "vtysh", "-c", "show bgp vrf red ipv4 unicast json"))
+    assert set(table["routes"]) == {"10.1.0.0/24", "10.2.0.0/24", "172.16.0.0/31", "172.16.0.2/31"}
+
+
+def test_daemons_took_every_line(lab: RunningLab) -> None:
+    """The configuration read back from each daemon holds every line of its file."""
+    for node in lab.values():
+        running = text(node, "vtysh", "-c", "show running-config") if node.folders else ""
+        there = {line.strip() for line in running.splitlines()}
+        for service in lab.services.of(node.name):
+            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
+            assert lines - there == set(), (node.name, service.name)
+
+
+def test_files_of_its_own(lab: RunningLab) -> None:
+    """Each node sees its own configuration and sockets where FRR looks for them; a node without daemons sees the
+    machine's."""
+    assert text(lab["pe1"], "cat", "/etc/frr/zebra.conf").splitlines()[0] == "hostname pe1"
+    assert text(lab["pe2"], "cat", "/etc/frr/zebra.conf").splitlines()[0] == "hostname pe2"
+    assert "zserv.api" in text(lab["p"], "ls", "/run/frr")
+    assert not os.path.exists("/run/frr/zserv.api")
+    assert lab["rh1"].folders is None
+
+
+def test_daemon_that_dies(lab: RunningLab) -> None:
+    """It is started once more and the lab works again, which check notes; a second time it stays down, and check names
+    the daemon and the sessions that went with it."""
+    said: list[str] = []
+    lab.services.report = said.append
+    first = one_pid(lab, "pe2", "bgpd")
+    os.kill(first, signal.SIGKILL)
+    assert soon(lambda: bool(said))
+    assert said[0].startswith("pe2: bgpd died (signal 9), started once more; its last lines:\n")
+    assert lab.await_reach(LIMIT_S) == ""
+    report = lab.check()
+    assert report.ok, report.text()
+    assert any("pe2: bgpd died (signal 9), started once more" in note for note in report.notes)
+    second = one_pid(lab, "pe2", "bgpd")
+    assert second != first
+    os.kill(second, signal.SIGKILL)
+    assert soon(lambda: len(said) == 2)
+    assert "it stays down" in said[1]
+    wrong = {one.subject for one in lab.check().findings if not one.ok and one.kind in ("daemon", "session")}
+    assert {"pe2 bgpd", "pe2: BGP session with pe1"} <= wrong
+
+
+def test_change_and_end() -> None:
+    """A PE more gets its daemons, and the others learn of it; without the keys all daemons are gone and the planned
+    routes there; at the end no daemon is left."""
+    node = {"role": "pe", "vrfs": ["red"]}
+    given = {
+        "name": "grows", "igp": "ospf", "labels": "ldp", "vpn": "bgp",
+        "nodes": {"pe1": node, "pe2": node, "h1": "host", "h2": "host"},
+        "links": [["pe1", "pe2"], [{"pe1": {"vrf": "red"}}, "h1"], [{"pe2": {"vrf": "red"}}, "h2"]],
+    }  # fmt: skip
+    more = {**given, "nodes": {**given["nodes"], "pe3": node, "h3": "host"},  # type: ignore[dict-item]
+            "links": [*given["links"], ["pe2", "pe3"], [{"pe3": {"vrf": "red"}}, "h3"]]}  # fmt: skip
+    static = {key: value for key, value in given.items() if key not in ("igp", "labels", "vpn")}
+    with RunningLab(from_data(given)) as running:
+        before = daemons_alive()
+        assert before and running.await_reach(LIMIT_S) == ""
+        running.change(from_data(more))
+        assert running.await_reach(LIMIT_S) == ""
+        assert {one.answer for one in (each.expected for each in probe(running.lab, running.namespaces))} == {
+            "h1", "h2", "h3",
+        }  # fmt: skip
+        running.change(from_data(static))
+        assert not running.folders
+        report = running.check()
+        assert report.ok, report.text()
+    assert soon(lambda: not daemons_alive() - before)
+
+
+def test_dual_stack() -> None:
+    """IPv6 VPNs over OSPFv3 and LDP for IPv6: both IP versions answer, with labels as the kernels say."""
+    with RunningLab(dual_stack()) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        report = running.check()
+        assert report.ok, report.text()
+        assert {one.subject.count(":") > 0 for one in report.of("trace")} == {True, False}
+
+
+def test_killed_holder_leaves_nothing(tmp_path: Path) -> None:
+    """``mnmpls up`` with daemons, its holder killed: no daemon, no mount, no name is left; logs and vtysh worked."""
+    before, mounts = daemons_alive(), Path("/proc/mounts").read_text()
+
+    def mnmpls(*words: str) -> str:
+        argv = [sys.executable, "-m", "mnmpls", *words]
+        env = {**os.environ, "MNMPLS_KERNEL": "host"}
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout
+
+    mnmpls("up", str(FILE), "--name", "killed", "--wait", "0")
+    assert "bgpd 8" in mnmpls("logs", "killed", "pe1", "bgpd")
+    assert "hostname pe1" in mnmpls("vtysh", "killed", "pe1", "-c", "show running-config")
+    holder = next(one["pid"] for one in json.loads(mnmpls("list", "--json")) if one["name"] == "killed")
+    assert daemons_alive() > before
+    os.kill(holder, signal.SIGKILL)
+    assert soon(lambda: daemons_alive() <= before)
+    assert Path("/proc/mounts").read_text() == mounts
+    assert "killed" not in mnmpls("list", "--json")
+
+
+def test_mininet() -> None:
+    """The same lab under Mininet: at its prompt it works, a node's shell has vtysh, stopping it ends the daemons."""
+    setLogLevel("error")
+    before = daemons_alive()
+    net = Mininet(topo=LabTopo(str(FILE)))
+    try:
+        net.start()
+        assert net.pingAll() == 0
+        assert "red" in net["pe1"].cmd("vtysh -c 'show bgp vrfs'")
+        assert re.search(r"10\.255\.0\.1\s+OPERATIONAL", net["pe1"].cmd("vtysh -c 'show mpls ldp neighbor'"))
+    finally:
+        net.stop()
+    assert soon(lambda: daemons_alive() <= before)

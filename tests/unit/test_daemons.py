@@ -1,0 +1,111 @@
+"""Labs with routing daemons, on paper: what is planned, what is left to daemons, which of them run with which files.
+MNMPLS_REWRITE=1 rewrites the golden configurations."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mnmpls.daemons import established, services, sessions
+from mnmpls.model import Lab
+from mnmpls.plan import complete, records
+from mnmpls.sources import data, from_data, load
+from mnmpls.state import LabelRoute, Route, Sysctl
+
+TOPOS = Path(__file__).resolve().parents[2] / "topos"
+GOLDENS = Path(__file__).parent / "goldens" / "daemons"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return complete(load(str(TOPOS / "ldp_l3vpn.yml")))
+
+
+def _site(number: int) -> list[object]:
+    pe, host = ([f"10.{number}.0.{end}/24", f"fd0{number}::{end}/64"] for end in (1, 2))
+    return [{f"pe{number}": {"vrf": "red", "ip": pe}}, {f"h{number}": host}]
+
+
+def dual_stack() -> Lab:
+    return complete(
+        from_data(
+            {
+                "name": "dual",
+                **{"igp": "ospf", "labels": "ldp", "vpn": "bgp"},
+                "nodes": {
+                    "pe1": {"role": "pe", "loopback": ["10.0.0.1/32", "fd00::1/128"], "vrfs": ["red"]},
+                    "pe2": {"role": "pe", "loopback": ["10.0.0.2/32", "fd00::2/128"], "vrfs": {"red": {}, "blue": {}}},
+                    "h1": "host",
+                    "h2": "host",
+                },
+                "links": [["pe1", "pe2"], *(_site(number) for number in (1, 2))],
+            }
+        )
+    )
+
+
+def test_keys_come_back(lab: Lab) -> None:
+    """A lab's own data, read again, is the same lab with the same daemons."""
+    assert from_data(data(lab)) == lab
+    assert data(lab)["igp"] == "ospf"
+
+
+def test_daemons_make_what_the_planner_leaves_out(lab: Lab) -> None:
+    """With daemons no node gets a label route or a route with labels, and a router none outside its VRFs; what a PE
+    has behind its own CEs stays."""
+    found = records(lab)
+    static = records(replace(lab, igp="static", labels="static", vpn="static"))
+    assert any(isinstance(one, LabelRoute) for one in static["p"])
+    for node, some in found.items():
+        assert {one for one in some if not isinstance(one, Sysctl)} <= static[node]
+        assert not any(isinstance(one, LabelRoute) for one in some)
+        assert not any(hop.labels for one in some if isinstance(one, Route) for hop in one.hops)
+    assert not any(isinstance(one, Route) for one in found["p"])
+    behind = {(one.table, one.dst) for one in found["pe1"] if isinstance(one, Route) and one.hops}
+    assert behind == {(10, "10.1.0.0/24"), (20, "10.1.0.0/24")}
+
+
+@pytest.mark.parametrize("name", ["ldp_l3vpn", "dual"])
+def test_configurations(name: str, lab: Lab) -> None:
+    """Every daemon's file is the golden one, and the same however often it is made."""
+    one = lab if name == "ldp_l3vpn" else dual_stack()
+    for node, some in services(one).items():
+        for service in some:
+            golden = GOLDENS / f"{name}-{node}-{service.name}.conf"
+            if os.environ.get("MNMPLS_REWRITE"):
+                golden.parent.mkdir(exist_ok=True)
+                golden.write_text(service.config, encoding="utf-8")
+            assert service.config == golden.read_text(encoding="utf-8"), golden.name
+
+
+def test_who_runs_what(lab: Lab) -> None:
+    """A P has no BGP, a customer's node has nothing, OSPFv3 runs where routers have IPv6 loopbacks, and zebra comes
+    first; a static lab has none at all."""
+    kinds = {node: [service.name for service in some] for node, some in services(lab).items()}
+    pe = ["zebra", "ospfd", "ldpd", "bgpd"]
+    assert kinds == {"p": pe[:3], "pe1": pe, "pe2": pe}
+    assert "ospf6d" in {service.name for service in services(dual_stack())["pe1"]}
+    assert services(complete(load(str(TOPOS / "l3vpn.yml")))) == {}
+
+
+def test_sessions_and_what_daemons_say_of_them(lab: Lab) -> None:
+    """Every router has an adjacency and an LDP session with each neighbour, every PE a BGP session with each other PE;
+    each daemon's answer tells which of them are up, and an answer cut short tells of none."""
+    wanted = sessions(lab)
+    assert [one.daemon for one in wanted].count("bgpd") == 2
+    assert {one.text for one in wanted if one.node == "pe1"} == {
+        "OSPF adjacency with p on pe1-p-eth", "LDP session with p", "BGP session with pe2",
+    }  # fmt: skip
+    ospf = '{"neighbors":{"10.255.0.1":[{"nbrState":"Full/-","ifaceName":"pe1-p-eth:10.254.0.0"}]}}'
+    assert established("ospfd", ospf) == {("10.255.0.1", "pe1-p-eth")}
+    assert established("ospfd", ospf.replace("Full", "ExStart")) == frozenset()
+    assert established("bgpd", '{"peers":{"10.255.0.3":{"state":"Established"},"10.255.0.4":{"state":"Active"}}}') == {
+        ("10.255.0.3", "")
+    }
+    assert established("ldpd", '{"neighbors":[{"neighborId":"10.255.0.1","state":"OPERATIONAL"}]}') == {
+        ("10.255.0.1", "")
+    }
+    assert established("ldpd", ospf[:-1]) == frozenset()
