@@ -25,6 +25,7 @@ from .state import (
     UdpPort,
     VrfDevice,
 )
+from .strangers import lost_rules, rules_by_hand
 
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""
@@ -79,7 +80,7 @@ def _extra(wanted: frozenset[Record], observed: frozenset[Record]) -> list[Recor
 def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Difference:
     """Writes the difference and gives what was done. Raises KernelRefused, with ``node`` in its text."""
     keys = [record.key for record in wanted if isinstance(record, Sysctl)]
-    done = Difference()
+    done, was_new = Difference(), namespace.fresh is not None
     try:
         for _ in range(_ROUNDS):
             observed = namespace.fresh or namespace.observe(keys)
@@ -89,18 +90,23 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
             _do(work, namespace)
             done += work
             if not work.remove and not _disturbs(work, observed):
-                return done
+                return done if was_new else done + _restored(lost(wanted, namespace), namespace)
         raise _unsettled(difference(wanted, namespace.observe(keys)))
     except KernelRefused as error:
         raise error.at(node) from error
 
 
-def added(wanted: Iterable[Record], namespace: Namespace) -> tuple[Route | LabelRoute, ...]:
-    """Routes that were made by ip(8) or the like in what is the lab's: the tables of its VRFs and the label table.
-    Those of a routing protocol are none."""
+def lost(wanted: Iterable[Record], namespace: Namespace) -> tuple[Rule, ...]:
+    """What VRFs need that comes with the first of them, and that somebody took away: the kernel's own rules."""
+    return lost_rules(namespace) if any(isinstance(record, VrfDevice) for record in wanted) else ()
+
+
+def added(wanted: Iterable[Record], namespace: Namespace) -> tuple[Route | LabelRoute | Rule, ...]:
+    """Routes that were made by ip(8) or the like in what is the lab's, the tables of its VRFs and the label table, and
+    rules. Those of a routing protocol are none."""
     tables = {record.table for record in wanted if isinstance(record, VrfDevice)}
     found = (one for one in namespace.routes_by_hand() if isinstance(one, LabelRoute) or one.table in tables)
-    return tuple(sorted(found, key=str))
+    return tuple(sorted((*found, *rules_by_hand(namespace)), key=str))
 
 
 def remove_added(wanted: Iterable[Record], namespace: Namespace, node: str) -> Difference:
@@ -111,6 +117,11 @@ def remove_added(wanted: Iterable[Record], namespace: Namespace, node: str) -> D
     except KernelRefused as error:
         raise error.at(node) from error
     return Difference(remove=found)
+
+
+def _restored(rules: tuple[Rule, ...], namespace: Namespace) -> Difference:
+    namespace.write(*rules)
+    return Difference(write=rules)
 
 
 def _do(work: Difference, namespace: Namespace) -> None:

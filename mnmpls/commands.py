@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .messages import RTPROT_MNMPLS
 from .state import (
     IPV6_METRIC,
+    L3MDEV,
     MAIN_TABLE,
     TTL_AS_SET,
     Address,
@@ -94,6 +95,8 @@ def _rule(record: Rule) -> list[str]:
     words += ["from", record.src] if record.src else []
     words += ["iif", record.iif] if record.iif else []
     words += ["fwmark", str(record.fwmark)] if record.fwmark is not None else []
+    if record.table == L3MDEV:
+        return [*words, "l3mdev", "priority", str(record.priority), "proto", "kernel"]
     return [*words, "lookup", str(record.table), "priority", str(record.priority), *OURS]
 
 

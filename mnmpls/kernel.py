@@ -301,7 +301,7 @@ class Namespace:
             case LabelRoute():
                 return [messages.label_delete(record)]
             case Rule():
-                return [messages_rules.rule_delete(record)]
+                return [messages_rules.rule_delete(record, protocol)]
             case UdpPort():
                 return []
             case Port() | Sysctl():

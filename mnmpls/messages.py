@@ -17,7 +17,7 @@ from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute
 from .state import MAIN_TABLE, TTL_AS_SET, Address, LabelRoute, NextHop, Route
 
 RTPROT_MNMPLS = 201
-RTPROT_BOOT = 3
+RTPROT_KERNEL, RTPROT_BOOT = 2, 3
 RTPROTS_DAEMONS = (11, 186, 187, 188, 193, 196)
 """Zebra, BGP, IS-IS, OSPF (include/uapi/linux/rtnetlink.h), and FRR's own for LDP and static routes
 (zebra/rt_netlink.h)."""

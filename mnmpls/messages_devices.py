@@ -113,6 +113,17 @@ def qdisc(body: bytes, names: Mapping[int, str]) -> Qdisc | None:
     return Qdisc(names[index], kbit, delay // 1000, jitter // 1000, ppm, queue, is_more)
 
 
+_USUAL = frozenset(("noqueue", "pfifo_fast", "fq_codel", "fq", "mq", "netem"))
+"""Of the kernel's own choice (net/core/net-sysfs, default_qdisc), and what a Qdisc tells."""
+
+
+def queue(body: bytes, names: Mapping[int, str]) -> tuple[str, str] | None:
+    """Port and kind of a qdisc that nobody but a person would have put there."""
+    _, index, _, _, _ = _TC.unpack_from(body)
+    kind = attributes(body[_TC.size :])[TCA_KIND].rstrip(b"\0").decode()
+    return (names[index], kind) if index in names and kind not in _USUAL else None
+
+
 def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:
     """What all the interfaces of a namespace are."""
     names = {interface.number: interface.name for interface in interfaces}

@@ -157,10 +157,15 @@ class NextHop:
     ttl: int = TTL_AS_SET
 
 
+L3MDEV = 0
+"""In the place of a rule's table: that of the VRF which the packet is in (FRA_L3MDEV)."""
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Rule:
     """A policy routing rule of ours (ip-rule(8)): packets of IP ``version`` that come from the prefix ``src``, in by
-    the port ``iif`` and with the mark ``fwmark``, as far as these are given, are looked up in ``table``."""
+    the port ``iif`` and with the mark ``fwmark``, as far as these are given, are looked up in ``table``. The one with
+    L3MDEV is the kernel's own."""
 
     priority: int
     version: int

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..apply import added, difference, subject
+from ..apply import added, difference, lost, subject
 from ..state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Rule, Sysctl, Tunnel, VrfDevice
 from ..wording import words
 
@@ -77,7 +77,8 @@ def drifts(node: str, wanted: frozenset[Record], namespace: Namespace) -> tuple[
     """Everything that drifted at one node, causes first. A route that a routing protocol made is no drift."""
     keys = [one.key for one in wanted if isinstance(one, Sysctl)]
     by_hand = (Drift(node, None, one) for one in added(wanted, namespace))
-    found = (*_compared(node, wanted, namespace.observe(keys)), *by_hand)
+    gone = (Drift(node, one, None) for one in lost(wanted, namespace))
+    found = (*gone, *_compared(node, wanted, namespace.observe(keys)), *by_hand)
     return grouped(sorted(found, key=lambda one: (one.wanted is None, str(one.wanted or one.found))))
 
 

@@ -11,10 +11,11 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ..model import Lab
-from ..state import Record, Sysctl
-from ..wording import label_words
+from ..state import Bridge, Member, Qdisc, Record, Rule, Sysctl, Tunnel
+from ..strangers import queues
+from ..wording import label_words, vrf_names
 from .capture import Seen, Sighting, Tap, tap, way
-from .drift import drifts
+from .drift import Drift, drifts
 from .learned import learned, with_learned
 from .predict import Hop, operation, predict, predictions, vrf_at, ways
 from .views import World
@@ -259,20 +260,30 @@ class _Compared:
         """What the node's own kernel, its observed state in the place of its records, makes of this hop."""
         node = found.node
         keys = [one.key for one in self._world.records[node] if isinstance(one, Sysctl)]
-        observed = self._namespaces[node].observe(keys) | learned(self._world.lab, node, self._namespaces[node])
+        mine = self._namespaces[node]
+        observed = mine.observe([*keys, *_SILENT]) | learned(self._world.lab, node, mine)
         actual = self._world.but(node, observed)
         would = [one[at] for one in ways(actual, of) if at < len(one)]
         if found.operation == "drop":
             reasons = (hop.reason for hop in would if hop.node == node and hop.reason)
-            return next(reasons, "") or self._device_down(node)
+            return next(reasons, "") or self._otherwise(node, observed)
         if any(_key(hop) == _key(found) for hop in would):
             return "the lab's own route there was changed"
         return "it follows a route or label entry that is not the lab's"
 
-    def _device_down(self, node: str) -> str:
-        mine = self._world.records[node] - learned(self._world.lab, node, self._namespaces[node])
-        found = drifts(node, mine, self._namespaces[node])
-        return next((one.text({}) for one in found if one.is_cause), "")
+    def _otherwise(self, node: str, observed: frozenset[Record]) -> str:
+        """What may drop a packet that the node's routes and labels would let pass."""
+        if silent := [f"{one.key} is 1" for one in observed if isinstance(one, Sysctl) and one in _SILENCED]:
+            return ", ".join(sorted(silent))
+        records = self._world.records[node] - learned(self._world.lab, node, self._namespaces[node])
+        found = drifts(node, records, self._namespaces[node])
+        first = sorted((one for one in found if one.is_cause or _may_drop(one)), key=lambda one: not one.is_cause)
+        if first:
+            return first[0].text(vrf_names(records))
+        others = [f"qdisc {kind} at {port}" for port, kind in queues(self._namespaces[node])]
+        if others:
+            return f"{', '.join(others)}, which is not the lab's"
+        return "it is as its records say; something outside them drops it: look at tc, nft and bridge there"
 
     def _named(self, predicted: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], at: int) -> Hop:
         """A capture shows neither into which VRF a label was popped nor what else would have been right."""
@@ -296,6 +307,14 @@ class _Compared:
         view = self._world.views[hop.node]
         into = view.labels[label].hops[0] if label in view.labels else None
         return into.port if into and into.port in view.vrfs and not into.via else ""
+
+
+_SILENT = ("net.ipv4.icmp_echo_ignore_all", "net.ipv6.icmp.echo_ignore_all")
+_SILENCED = frozenset(Sysctl(key, "1") for key in _SILENT)
+
+
+def _may_drop(one: Drift) -> bool:
+    return isinstance(one.wanted or one.found, Member | Qdisc | Rule | Bridge | Tunnel)
 
 
 def _key(hop: Hop) -> tuple[object, ...]:

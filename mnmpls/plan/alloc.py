@@ -50,6 +50,9 @@ LABEL_TABLES = (10_000, 100_000, 1_000_000, PLATFORM_LABELS)
 lab takes in, so that the user may add some by hand. Not the kernel's maximum for all: a table takes 8 bytes a label
 (net/mpls/af_mpls.c, resize_platform_label_table), and 8 MiB a router are too much for the guest of a large lab."""
 
+DYNAMIC_LABELS = 100_000
+"""The same where daemons allocate labels, from 16 on: FRR's in blocks, one after the other."""
+
 MTU_BYTES = 1500
 LOOPBACK_MTU_BYTES = 65536
 

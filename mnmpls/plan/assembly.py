@@ -56,7 +56,7 @@ def _core_and_vpns(
 def _label_table(lab: Lab, routes: Mapping[str, Iterable[Record]]) -> int:
     """As large as labels need it; daemons may take any."""
     if lab.has_daemons:
-        return alloc.PLATFORM_LABELS
+        return alloc.DYNAMIC_LABELS
     used = (record.label for some in routes.values() for record in some if isinstance(record, LabelRoute))
     ranges = (bounds(node).stop - 1 for node in lab.nodes if node.label_range)
     return alloc.label_table(max((*used, *ranges), default=0))

@@ -48,6 +48,7 @@ def drifted(lab: RunningLab) -> list[str]:
         "ip route add 88.2.1.3/32 table 10 encap mpls 201 via inet 2.1.1.2 dev pe1-p-eth",
         "ip -f mpls route add 777 dev vrf-pe1-c2",
         "ip address add 9.9.9.9/32 dev pe1-p-eth",
+        "ip rule add from 88.2.1.0/24 priority 5 lookup 99",
     ],
 )
 def test_change_removes_what_drift_calls_added(lab: RunningLab, command: str) -> None:
@@ -57,6 +58,42 @@ def test_change_removes_what_drift_calls_added(lab: RunningLab, command: str) ->
     done = lab.change(SOURCE)
     assert [f"pe1: added: {words(one)}" for one in done["pe1"].remove] == [text.replace("vrf vrf-pe1-c1", "table 10")]
     assert not drifted(lab) and not any(lab.change(SOURCE).values())
+
+
+@pytest.mark.parametrize("version", ["-4", "-6"])
+def test_the_rule_for_vrfs_is_held(lab: RunningLab, version: str) -> None:
+    """Without it no VRF's packet is looked up in its table: its absence is drift, and change puts it back, once."""
+    by_hand(lab, "pe1", f"ip {version} rule del pref 1000")
+    option = " -6" if version == "-6" else ""
+    assert drifted(lab) == [f"pe1: missing: ip{option} rule l3mdev priority 1000 proto kernel"]
+    written = lab.change(SOURCE)["pe1"].write
+    assert [words(one) for one in written] == [f"ip{option} rule l3mdev priority 1000 proto kernel"]
+    assert not drifted(lab) and not any(lab.change(SOURCE).values())
+
+
+@pytest.mark.parametrize(
+    ("node", "command", "cause"),
+    [
+        ("p", "tc qdisc add dev p-pe2-eth root netem loss 100%", "added: tc qdisc p-pe2-eth root netem"),
+        ("p", "tc qdisc add dev p-pe2-eth root tbf rate 8bit burst 10 latency 1s", "qdisc tbf at p-pe2-eth, which"),
+        ("br11", "ip link set br11-c1h1-eth nomaster", "missing: ip link br11-c1h1-eth master br11"),
+        ("br11", "bridge link set dev br11-c1h1-eth state 0", "something outside them drops it: look at tc, nft and"),
+        ("c1h3", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1", "net.ipv4.icmp_echo_ignore_all is 1"),
+    ],
+)
+def test_a_trace_names_what_drops_beside_routes(lab: RunningLab, node: str, command: str, cause: str) -> None:
+    """A queue, a bridge's port that was taken out, a silenced node; else where to look."""
+    by_hand(lab, node, command)
+    try:
+        (difference,) = lab.trace("c1h1", "c1h3").differences
+    finally:
+        for undo in (
+            "tc qdisc del dev p-pe2-eth root", "bridge link set dev br11-c1h1-eth state 3",
+            "sysctl -qw net.ipv4.icmp_echo_ignore_all=0",
+        ):  # fmt: skip
+            with lab.namespaces[node].entered():
+                subprocess.run(undo.split(), check=False, stderr=subprocess.DEVNULL)
+    assert difference.node == node and cause in difference.seen
 
 
 @pytest.mark.parametrize(

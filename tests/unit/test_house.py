@@ -34,9 +34,11 @@ BELOW = {
     "netspace": {"state"},
     "kernel": VOCABULARY
     | {"netlink", "netspace", "messages", "messages_devices", "messages_rules", "fou", "refusals"},
-    "apply": VOCABULARY | {"kernel", "refusals"},
+    "strangers": {"state", "netlink", "messages", "messages_devices", "messages_rules", "kernel"},
+    "apply": VOCABULARY | {"kernel", "refusals", "strangers"},
     "export": VOCABULARY | {"daemons", "messages", "commands", "wording", "sources", "plan", "apply"},
-    "checks": VOCABULARY | {"daemons", "services", "processes", "wording", "plan", "kernel", "apply", "export"},
+    "checks": VOCABULARY
+    | {"daemons", "services", "processes", "wording", "plan", "kernel", "strangers", "apply", "export"},
     "guests": VOCABULARY | {"kernels", "processes", "kernel", "apply", "registry", "refusals"},
     "processes": {"errors"},
     "daemons": VOCABULARY | {"plan"},
