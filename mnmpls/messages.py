@@ -17,11 +17,11 @@ from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute
 from .state import MAIN_TABLE, TTL_AS_SET, Address, LabelRoute, NextHop, Route
 
 RTPROT_MNMPLS = 201
+"""Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
 RTPROT_KERNEL, RTPROT_BOOT = 2, 3
 RTPROTS_DAEMONS = (11, 186, 187, 188, 193, 196)
 """Zebra, BGP, IS-IS, OSPF (include/uapi/linux/rtnetlink.h), and FRR's own for LDP and static routes
 (zebra/rt_netlink.h)."""
-"""Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
 
 AF_MPLS = 28
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
