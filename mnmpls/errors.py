@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def counted(number: int, what: str) -> str:
+    """``1 node``, ``2 nodes``"""
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known."""
     names = sorted({*known})

@@ -49,7 +49,9 @@ class Expectation:
 
     @property
     def subject(self) -> str:
-        return f"{self.src} -> {self.dst} ({self.address})"
+        if self.answer is None or self.reaches:
+            return f"{self.src} -> {self.dst} ({self.address})"
+        return f"{self.src} -> {self.answer} ({self.address}, also {self.dst}'s address)"
 
     @property
     def meant(self) -> str:

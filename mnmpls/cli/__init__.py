@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from ..errors import LabError, MnmplsError
+from ..errors import LabError, MnmplsError, printable
 from .parser import parse
 
 ROOMS = {
@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except OSError as error:  # a full disk, a file that is not ours: the machine's own words are the message
-        print(f"mnmpls: {error.filename or options.verb}: {error.strerror or error}", file=sys.stderr)
+        said = error.strerror or str(error)
+        told = f"{error.filename}: {said}" if error.filename else f"`mnmpls {options.verb}` cannot go on: {said}"
+        print(f"mnmpls: {printable(told)}", file=sys.stderr)
         return 1
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from .. import guests, kernel_choice, registry
-from ..errors import MnmplsError, UsageError
+from ..errors import MnmplsError, UsageError, counted
 from ..export.table import table
 from ..live import finding, holder
 from ..model import Lab
@@ -73,7 +73,8 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
         print(f"mnmpls: {lab.name} is up, but {problem}", file=sys.stderr, flush=True)
     else:
         proven = "; everybody reaches whom the lab means to, and nobody else" if options.wait else ""
-        print(f"{lab.name}: {len(lab.nodes)} nodes are up after {seconds:.1f} s{proven}", flush=True)
+        are = "is" if len(lab.nodes) == 1 else "are"
+        print(f"{lab.name}: {counted(len(lab.nodes), 'node')} {are} up after {seconds:.1f} s{proven}", flush=True)
     if os.environ.get(_AWAITED):
         print(guests.READY, int(bool(problem)), flush=True)
 

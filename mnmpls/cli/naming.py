@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 
 from .. import registry
+from ..errors import printable
 from ..live import finding
 
 
@@ -23,7 +24,8 @@ def name_of(given: str) -> str:
             return same[0]
         if same:
             raise registry.NotRunning(f"{given} runs under several names: {', '.join(same)}; say which")
-        raise registry.NotRunning(f"no lab of the file {given} runs here; `mnmpls up {given}` starts it")
+        shown = printable(given)
+        raise registry.NotRunning(f"no lab of the file {shown} runs here; `mnmpls up {shown}` starts it")
     there = f"running: {', '.join(running)}" if running else "no lab runs here"
     raise registry.NotRunning(f"there is no running lab {given!r}; {there}")
 

@@ -31,6 +31,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="mnmpls", description="MPLS and VRF labs on any Linux machine.")
+    top.add_argument("--version", action=_Version, nargs=0, help="which one this is")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _labs(verbs)
     _watching(verbs)
@@ -38,6 +39,20 @@ def parser() -> argparse.ArgumentParser:
     _guest(verbs)
     _completion(verbs)
     return top
+
+
+class _Version(argparse.Action):
+    """Looked up only when asked for: it takes as long as all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import importlib.metadata
+
+        try:
+            version = importlib.metadata.version("mnmpls")
+        except importlib.metadata.PackageNotFoundError:
+            version = "that is not installed"
+        print(f"mnmpls {version}")
+        parser.exit()
 
 
 def _labs(verbs: Any) -> None:

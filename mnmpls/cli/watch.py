@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from .. import checks
 from ..checks import pcap
-from ..errors import UsageError
+from ..errors import UsageError, counted
 from ..live.finding import node
 from ..live.joining import join
 from ..netns import is_address
@@ -72,7 +72,7 @@ def verb_capture(options: Namespace) -> int:
         with node(name, options.node) as one:
             count, seconds = options.count or None, options.seconds or None
             written = pcap.record(one.namespace, options.port, out, count, seconds)
-    print(f"{written} packets of {options.node}'s {options.port}", file=sys.stderr)
+    print(f"{counted(written, 'packet')} of {options.node}'s {options.port}", file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from .. import programs
-from ..errors import MnmplsError
+from ..errors import MnmplsError, counted
 from ..guests import GUESTS, host, inside, unfit
 from ..live import finding
 from ..live.ipnetns import FOLDER
@@ -98,7 +98,8 @@ def _labs() -> Iterator[Item]:
     except MnmplsError as error:
         running, silent = (), (str(error),)
     for about in running:
-        yield Item("labs", about.name, State.THERE, f"{about.nodes} nodes, {about.runtime}, process {about.pid}")
+        told = f"{counted(about.nodes, 'node')}, {about.runtime}, process {about.pid}"
+        yield Item("labs", about.name, State.THERE, told)
     for problem in silent:
         yield Item("labs", "silent", State.UNKNOWN, problem)
     if FOLDER.is_dir():

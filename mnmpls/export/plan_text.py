@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..commands import stack
 from ..daemons import services
+from ..errors import counted
 from ..model import NO_LOOPBACK, Lab
 from ..state import (
     EXPLICIT_NULLS,
@@ -54,7 +55,7 @@ def _section(title: str, head: Row, rows: Rows, indent: str = "  ") -> Iterator[
 
 def _whole(known: Atlas) -> Iterator[str]:
     lab = known.lab
-    yield f"{lab.name}: {len(lab.nodes)} nodes, {len(lab.links)} links"
+    yield f"{lab.name}: {counted(len(lab.nodes), 'node')}, {counted(len(lab.links), 'link')}"
     loopbacks = [(node.name, cidr) for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
     yield from _section("loopbacks", ("node", "address"), loopbacks)
     yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from mininet.link import Intf, Link
@@ -143,3 +144,17 @@ def check_port_name(node: str, name: str) -> None:
     if len(name.encode()) > 15:
         text = f"interface name {name!r} has {len(name.encode())} bytes, the kernel takes 15: give intfName1/intfName2"
         raise LabError([Problem(f"nodes.{node}", text)])
+
+
+def shape(topo: Any, link: type[Link]) -> None:
+    """What ``mn --link tc,bw=10`` says of all links holds for those between nodes of ours as well, where they do not
+    say otherwise. Raises LabError for what a lab's links do not have."""
+    if link.__name__.isidentifier():  # specialClass of mininet.util has put no defaults into its name
+        return
+    given = inspect.getclosurevars(link.__init__).nonlocals.get("defaults") or {}
+    if unknown := sorted(set(given) - set(IMPAIRMENTS)):
+        text = f"links of a lab have no {', '.join(unknown)}: there are {', '.join(IMPAIRMENTS)}"
+        raise LabError([Problem("--link", text)])
+    for a, b, params in topo.links(withInfo=True):
+        if all(hasattr(topo.nodeInfo(name).get("cls"), "role") for name in (a, b)):
+            params.update({key: value for key, value in given.items() if key not in params})

@@ -23,7 +23,7 @@ from ..phases import mark
 from ..processes import run_lines
 from . import iperf
 from .graph import Planned, fit_daemons, let_go, plan_around, prepare, settle
-from .links import MPLSLink
+from .links import MPLSLink, shape
 from .nodes import PROCESSES
 from .offer import offer
 
@@ -57,6 +57,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def build(self) -> None:
         """As stock; before a node exists, find the kernel that the Topo's lab needs."""
         if self.topo:
+            shape(self.topo, self.link)
             prepare(self.topo)
         mark("Python and Mininet started, lab planned")
         super().build()

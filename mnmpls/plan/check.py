@@ -48,6 +48,8 @@ def _position(problem: Problem) -> tuple[int, list[tuple[int, str]]]:
 
 
 def _faults(lab: Lab) -> Iterator[Fault]:
+    if not lab.name.isprintable():
+        yield "name", f"{lab.name!r} is no name for a lab: give it letters, digits, '_', '.' and '-'"
     limit = lab.platform_labels
     if limit is not None and not FIRST_LABEL < limit <= PLATFORM_LABELS:
         text = f"{limit} is not possible: give {FIRST_LABEL + 1} to {PLATFORM_LABELS}, one more than the highest label"

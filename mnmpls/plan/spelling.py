@@ -26,6 +26,8 @@ def name_fault(name: str, what: str) -> str:
         return f"{text}{why}: shorten it"
     if not NAME.fullmatch(name):
         return f"the {what} name {name!r} may have letters (a to z), digits and _ . - only, and one at least"
+    if name.startswith("-"):
+        return f"the {what} name {name!r} would be an option to commands: begin it with a letter or a digit"
     if name in NOT_INTERFACES:
         return f"{name!r} means something else to the kernel: give the {what} another name"
     return ""

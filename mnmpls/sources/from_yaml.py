@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import yaml
 
 from ..errors import LabError, Problem
@@ -29,6 +32,11 @@ def composed(path: str, text: str, first: int = 0) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         line = first + 1 + min(error.problem_mark.line if error.problem_mark else 0, text.count("\n"))
         raise LabError([Problem("", f"this is not YAML: {_why(text, error, first)}", f"{path}:{line}")]) from error
+    except yaml.reader.ReaderError as error:
+        bad = chr(error.character) if isinstance(error.character, int) else str(error.character)
+        line = first + 1 + text[: max(text.find(bad), 0)].count("\n")
+        told = f"this is not YAML: the character U+{ord(bad):04X} may not be in it: take it out"
+        raise LabError([Problem("", told, f"{path}:{line}")]) from error
     except yaml.YAMLError as error:
         raise LabError([Problem("", f"this is not YAML: {error}", path)]) from error
     if root is None:
@@ -48,8 +56,13 @@ def _why(text: str, error: yaml.MarkedYAMLError, first: int) -> str:
 def text_of(path: str) -> str:
     """What is in the file. Raises LabError for one that is too long, no text, or not to be read."""
     try:
-        with open(path, "rb") as file:
-            raw = file.read(LARGEST_FILE_BYTES + 1)  # it may be a device that never ends
+        # Not to wait for whoever writes into a FIFO; what is read may grow meanwhile.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise LabError([Problem("", "this is not a regular file: give a lab file", path)])
+            raw = file.read(LARGEST_FILE_BYTES + 1)
+    except IsADirectoryError:
+        raise LabError([Problem("", "this is not a regular file: give a lab file", path)]) from None
     except OSError as error:
         raise LabError([Problem("", f"cannot read the lab file: {error.strerror}", path)]) from error
     if len(raw) > LARGEST_FILE_BYTES:

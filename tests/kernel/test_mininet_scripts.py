@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from mininet.link import Link
+from mininet.link import Link, TCLink
 from mininet.log import setLogLevel
 from mininet.node import Host
-from mininet.util import dumpNetConnections, dumpNodeConnections
+from mininet.topo import Topo
+from mininet.util import dumpNetConnections, dumpNodeConnections, specialClass
 
 from mnmpls.errors import LabError
 from mnmpls.mn.links import MPLSLink
@@ -130,6 +131,23 @@ def test_link_with_what_tclink_takes(net: Mininet) -> None:
     net.addHost("stock", cls=Host)
     with pytest.raises(LabError, match="a-stock: bw: only nodes of ours"):
         net.addLink("a", "stock", bw=10)
+
+
+def test_the_link_option_of_mn_holds_for_links_of_ours() -> None:
+    """``--link tc,bw=10`` shapes each link between nodes of ours that does not say otherwise."""
+    setLogLevel("warning")
+    topo = Topo()
+    for name, cls in (("r", CEHost), ("a", LabHost), ("b", LabHost)):
+        topo.addHost(name, cls=cls)
+    topo.addLink("a", "r", cls=MPLSLink)
+    topo.addLink("b", "r", cls=MPLSLink, bw=20)
+    made = Mininet(topo=topo, link=specialClass(TCLink, defaults={"bw": 10, "loss": 0}))
+    try:
+        made.start()
+        seen = {each for node in "ab" for each in made[node].namespace.observe() if isinstance(each, Qdisc)}
+        assert seen == {Qdisc("a-eth0", 10_000), Qdisc("b-eth0", 20_000)}
+    finally:
+        made.stop()
 
 
 def test_stock_link_class_between_our_nodes(net: Mininet) -> None:

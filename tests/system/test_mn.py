@@ -191,6 +191,7 @@ def test_killed_guest_lab_leaves_nothing(nothing_left: None) -> None:
         (["--topo", "l3vpn,2,customers=3"], "l3vpn.customers: given twice"),
         (["--topo", "l3vpn,1,2,3,4,5"], "5 sizes are too many"),
         (["--topo", "l3vp"], "--topo: there is no 'l3vp': did you mean 'l3vpn'?"),
+        (["--link", "tc,bw=10,use_tbf=1"], "--link: links of a lab have no use_tbf: there are bw, delay, jitter, loss"),
         (["--test", "check+pingal"], "--test: there is no 'pingal': did you mean 'pingall'?"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from mnmpls.errors import LabError
 from mnmpls.model import Lab, Link, Node, Port, Vrf
 from mnmpls.plan import complete, l3vpn, records
-from mnmpls.sources import from_yaml, load
+from mnmpls.sources import load
 from tests.unit.labs import LABS
 
 CASES = sorted((Path(__file__).parent / "errors").glob("*.yml"))
@@ -56,10 +58,46 @@ def test_file_that_may_not_be_read(tmp_path: Path) -> None:
         os.seteuid(before)
 
 
-def test_file_without_an_end() -> None:
+def test_file_that_is_too_long(tmp_path: Path) -> None:
     """No more is read than a lab file may have."""
-    with pytest.raises(LabError, match=r"^/dev/zero: a lab file may have 8388608 bytes; this one has more$"):
-        from_yaml.read("/dev/zero")
+    path = tmp_path / "long.yml"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(LabError, match=f"^{path}: a lab file may have 8388608 bytes; this one has more$"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "device"])
+def test_no_regular_file(tmp_path: Path, kind: str) -> None:
+    """It is refused at once: nobody waits for a writer, or reads a device to its end."""
+    path = tmp_path / "lab.yml"
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(LabError, match=f"^{path}: this is not a regular file: give a lab file$"):
+        load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("mnmpls schema > /dev/full", "mnmpls: `mnmpls schema` cannot go on: No space left on device\n"),
+        ("mnmpls --version", "mnmpls "),
+        ("mnmpls down './x\033[31m.yml'", "mnmpls: no lab of the file ./x\\x1b[31m.yml runs here; `mnmpls up ./x"),
+        ("mnmpls plan one.yml", "one: 1 node, 0 links\n"),
+    ],
+)
+def test_what_the_command_says(tmp_path: Path, command: str, said: str) -> None:
+    """An error of the machine names the verb as what it is; nothing that a terminal acts on is repeated."""
+    (tmp_path / "one.yml").write_text("name: one\nnodes: {h: host}\nlinks: []\n")
+    root = Path(__file__).resolve().parents[2]
+    script = f'mnmpls() {{ "{sys.executable}" -m mnmpls "$@"; }}; {command}'
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)},
+                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    assert (done.stderr or done.stdout).startswith(said)
 
 
 def test_the_readmes_problems_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def test_a_foreign_address_is_answered_by_the_own_customers_node(lab: Lab) -> No
     """c2h3 has the address that c1h3 has: whoever asks from customer 1 gets c1h3, and never reaches c2h3."""
     one = intended(lab)["c1h1", "c2h3"]
     assert (one.address, one.answer, one.reaches) == ("88.2.1.3", "c1h3", False)
+    assert one.subject == "c1h1 -> c1h3 (88.2.1.3, also c2h3's address)"
 
 
 def test_the_own_address_is_answered_by_oneself(lab: Lab) -> None:
