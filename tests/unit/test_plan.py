@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDENS = Path(__file__).parent / "goldens"
 
 NODE = st.integers(1, 3)
+NAME = st.from_regex("[ab1][ab1-]{0,14}", fullmatch=True)
 SIZES = st.fixed_dictionaries({"customers": NODE, "sites": st.integers(1, 4), "hosts": st.integers(0, 3), "core": NODE})
 
 
@@ -71,7 +72,7 @@ def test_completing_twice_changes_nothing(sizes: dict[str, int]) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.from_regex("[ab1][ab1-]{0,14}", fullmatch=True), min_size=2, max_size=6, unique=True), st.integers(1, 3))
+@given(st.lists(NAME, min_size=2, max_size=6, unique=True), st.integers(1, 3))
 def test_planned_names_fit_and_never_collide(names: list[str], parallel: int) -> None:
     """Whatever the nodes are called, and with parallel links, every port has a name of its own of 15 bytes at most."""
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
