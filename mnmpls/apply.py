@@ -143,7 +143,10 @@ def _unsettled(left: Difference) -> KernelRefused:
 
 
 def _replaced_whole(record: Record) -> bool:
-    """IPv6 hops without a gateway are routes of their own to the kernel: writing replaces but one of them."""
+    """A tunnel is made anew, and what was on it, its being up too, goes with the old one: that goes first. IPv6 hops
+    without a gateway are routes of their own to the kernel: writing replaces but one of them."""
+    if isinstance(record, Tunnel):
+        return False
     if not isinstance(record, Route) or ":" not in record.dst or len(record.hops) < 2:
         return True
     return all(hop.via for hop in record.hops)

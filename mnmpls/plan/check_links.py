@@ -14,6 +14,8 @@ Fault = tuple[str, str]
 
 LEAST_MTU_BYTES, MOST_MTU_BYTES = 68, 65535
 """What a veth takes (net/core/dev.c: ETH_MIN_MTU, ETH_MAX_MTU)."""
+LEAST_MTU_OF_IPV6_BYTES = 1280
+"""RFC 8200 5; with less the kernel has no IPv6 at a port (net/ipv6/addrconf.c: IPV6_MIN_MTU)."""
 
 
 def link_faults(lab: Lab, net: Network) -> Iterator[Fault]:
@@ -47,6 +49,7 @@ def _of_link(lab: Lab, net: Network, link: Link, where: str, names: dict[tuple[s
 
 
 def _port_faults(net: Network, node: Node, port: Port, where: str) -> Iterator[Fault]:
+    addresses = port.addresses or ()
     if port.name and (fault := name_fault(port.name, "port")):
         yield f"{where}.port", fault
     vrf, bridge = port.name in net.vrfs[node.name], node.role == "bridge" and port.name == node.name
@@ -57,12 +60,15 @@ def _port_faults(net: Network, node: Node, port: Port, where: str) -> Iterator[F
         yield f"{where}.vrf", fault
     if port.mtu_bytes is not None and not LEAST_MTU_BYTES <= port.mtu_bytes <= MOST_MTU_BYTES:
         yield f"{where}.mtu", f"an MTU of {port.mtu_bytes} is not possible: give {LEAST_MTU_BYTES} to {MOST_MTU_BYTES}"
+    elif port.mtu_bytes is not None and port.mtu_bytes < LEAST_MTU_OF_IPV6_BYTES and any(map(_is_ipv6, addresses)):
+        text = f"IPv6 needs an MTU of {LEAST_MTU_OF_IPV6_BYTES} bytes, and {node.name} has {port.mtu_bytes}"
+        yield f"{where}.mtu", f"{text}: give it more, a tunnel by what it runs over, or no IPv6 address"
     yield from _impairment_faults(port.impairment, where)
     if port.mac is not None and (not MAC.fullmatch(port.mac) or int(port.mac[:2], 16) & 1):
         yield f"{where}.mac", f"{port.mac!r} is not a MAC address of one interface, such as 02:00:00:00:00:01"
     if node.role == "bridge" and port.addresses:
         yield f"{where}.ip", f"{node.name} is a bridge, whose ports have no addresses: give them to the nodes around it"
-    for text in port.addresses or ():
+    for text in addresses:
         if fault := _cidr_fault(text):
             yield f"{where}.ip", fault
 
@@ -97,6 +103,10 @@ def vrf_fault(net: Network, node: Node, vrf: str) -> str:
     if not known:
         return f"{node.name} has no VRF {vrf!r}, and no other: name it in the node's vrfs"
     return f"{node.name} has no VRF {vrf!r}; {nearest(vrf, known)}"
+
+
+def _is_ipv6(text: str) -> bool:
+    return ":" in text
 
 
 @lru_cache(maxsize=65536)

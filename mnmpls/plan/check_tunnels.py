@@ -28,6 +28,8 @@ def tunnel_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     for i, link in enumerate(lab.links):
         for path, text in _of_link(net, link, named, f"links[{i}]"):
             yield path, f"{link_text(link)}: {text}"
+    for path, link, text in _alike(lab):
+        yield path, f"{link_text(link)}: {text}"
 
 
 def _of_link(net: Network, link: Link, named: Mapping[str, Link], where: str) -> Iterator[Fault]:
@@ -42,6 +44,34 @@ def _of_link(net: Network, link: Link, named: Mapping[str, Link], where: str) ->
     if not link.is_wire and all(port.node in net.nodes for port in link.ports):
         yield from _ends(net, link, where)
         yield from _over(net, link, named, f"{where}.over")
+
+
+def _alike(lab: Lab) -> Iterator[tuple[str, Link, str]]:
+    """Tunnels whose packets a node could not tell apart: the kernel makes but the first."""
+    first: dict[tuple[object, ...], str] = {}
+    for i, link in enumerate(lab.links):
+        known = len(link.over) == 2 and all(is_address(text) for text in link.over)
+        kind = KINDS.get(link.type, {}).get(version_of(link)) if known else None
+        for port, over in ((link.a, link.over), (link.b, link.over[::-1])) if kind else ():
+            ends = tuple(str(interface(text).ip) for text in over)
+            by = (version_of(link), link.vni) if link.type == "vxlan" else (ends, link.key)
+            where = first.setdefault((port.node, kind, *by), f"links[{i}]")
+            if where != f"links[{i}]":
+                yield f"links[{i}]", link, f"{_alike_text(link, port.node)}, {lab.told(where)}: {_otherwise(link)}"
+                break
+
+
+def _alike_text(link: Link, node: str) -> str:
+    if link.type == "vxlan":
+        return f"{node} has a link of type vxlan with vni {link.vni} already"
+    key = "" if link.key is None else f" with key {link.key}"
+    return f"{node} has a link of type {link.type}{key} between these two addresses already"
+
+
+def _otherwise(link: Link) -> str:
+    if link.type == "vxlan":
+        return "give this one a vni of its own"
+    return "give this one a key of its own" if link.type in _ONLY["key"][0] else "let this one run over other addresses"
 
 
 def _settings(link: Link, where: str) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ import pytest
 from mnmpls.checks import drift
 from mnmpls.model import Lab, Node
 from mnmpls.netns import RunningLab
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 from mnmpls.wording import words
 
 pytestmark = pytest.mark.kernel
@@ -127,3 +127,21 @@ def test_a_vrf_gets_another_table_and_its_own_back(lab: RunningLab) -> None:
         lab.change(wanted)
         assert not drifted(lab) and not [one.why for one in lab.probe() if not one.ok]
     assert not any(lab.change(SOURCE).values())
+
+
+def test_a_tunnel_that_runs_over_other_addresses() -> None:
+    """It is made anew, and what is on it comes back: its new routes need it up, which it was before."""
+    nodes: dict[str, object] = {f"pe{n}": {"role": "pe", "vrfs": ["red"]} for n in (1, 2)}
+    nodes |= {"h1": "host", "h2": "host"}
+
+    def lab(wire: tuple[str, str], inside: tuple[str, str]) -> Lab:
+        links: list[object] = [
+            {"a": {"pe1": wire[0]}, "b": {"pe2": wire[1]}, "name": "wire"},
+            {"a": {"pe1": inside[0]}, "b": {"pe2": inside[1]}, "type": "gre", "over": "wire"},
+            *([{"node": f"pe{n}", "vrf": "red"}, f"h{n}"] for n in (1, 2)),
+        ]
+        return from_data({"nodes": nodes, "links": links})
+
+    with RunningLab(lab(("10.8.0.1/30", "10.8.0.2/30"), ("10.9.0.1/30", "10.9.0.2/30"))) as running:
+        running.change(lab(("10.8.0.5/30", "10.8.0.6/30"), ("10.9.0.5/30", "10.9.0.6/30")))
+        assert not drifted(running) and not [one.why for one in running.probe() if not one.ok]
