@@ -145,3 +145,28 @@ def test_a_tunnel_that_runs_over_other_addresses() -> None:
     with RunningLab(lab(("10.8.0.1/30", "10.8.0.2/30"), ("10.9.0.1/30", "10.9.0.2/30"))) as running:
         running.change(lab(("10.8.0.5/30", "10.8.0.6/30"), ("10.9.0.5/30", "10.9.0.6/30")))
         assert not drifted(running) and not [one.why for one in running.probe() if not one.ok]
+
+
+def test_a_port_goes_to_another_vrf_and_back(lab: RunningLab) -> None:
+    """Customer 2's site moves into customer 1's VRF, in the place of its own; afterwards all is as it was."""
+    links = tuple(
+        replace(link, b=replace(link.b, vrf="vrf-pe2-c1")) if link.b.vrf == "vrf-pe2-c2" else link
+        for link in SOURCE.links
+    )
+    moved = replace(SOURCE, links=tuple(link for link in links if link.a.node != "c1e2" or link.b.node != "pe2"))
+    for wanted in (moved, SOURCE):
+        lab.change(wanted)
+        assert not drifted(lab) and not [one.why for one in lab.probe() if not one.ok]
+
+
+def test_a_vrf_goes_and_comes_back(lab: RunningLab) -> None:
+    """With its customer's link; what somebody had put into its table goes as well."""
+    by_hand(lab, "pe1", "ip route add 88.2.1.3/32 table 20 encap mpls 201 via inet 2.1.1.2 dev pe1-p-eth")
+    pe1 = next(node for node in SOURCE.nodes if node.name == "pe1")
+    kept = replace(pe1, vrfs=tuple(vrf for vrf in pe1.vrfs if vrf.table != 20))
+    links = tuple(link for link in SOURCE.links if "vrf-pe1-c2" not in (link.a.vrf, link.b.vrf))
+    lsps = tuple(lsp for lsp in SOURCE.lsps if not (lsp.vrf or "").endswith("c2"))
+    for wanted in (replace(changed(SOURCE, pe1=kept), links=links, lsps=lsps), SOURCE):
+        lab.change(wanted)
+        assert not drifted(lab) and not [one.why for one in lab.probe() if not one.ok]
+        assert not [route for route in lab.namespaces["pe1"].routes_by_hand() if "88.2.1.3" in str(route)]
