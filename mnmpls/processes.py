@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,8 @@ class Processes:
             fd, here = os.open(mounts, os.O_RDONLY), os.getcwd()
             _setns(fd, _CLONE_NEWNS)  # which leads to the root folder
             os.close(fd)
-            os.chdir(here)
+            with suppress(OSError):  # there may be another file system inside
+                os.chdir(here)
             return
         _check(_libc.unshare(_CLONE_NEWNS))
         _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None))

@@ -206,8 +206,21 @@ class Services:
         os.write(log, f"{time.strftime('%H:%M:%S')} {text}\n".encode())
         os.close(log)
         if daemon.again:
-            self._spawn(daemon.node, daemon.service, again=False)
+            self._revive(daemon)
         self.report(text)
+
+    def _revive(self, daemon: _Daemon) -> None:
+        """Where others need it, they start anew with it: what zebra had of them is lost with it (watchfrr(8) does the
+        same)."""
+        node = self._nodes[daemon.node]
+        leaning = [each for each in node.daemons.values() if daemon.service.name in each.service.needs]
+        for each in leaning:
+            self._kill(each)
+        self._spawn(daemon.node, daemon.service, again=False)
+        if leaning:
+            self._await_socket(daemon.node, daemon.service.name)
+        for each in leaning:
+            self._spawn(daemon.node, each.service, each.again)
 
     def _last_words(self, name: str, daemon: str) -> str:
         lines = log_lines(self._nodes[name].home.path("run"), daemon)[-_LAST_LINES:]
@@ -233,13 +246,17 @@ class Services:
             os.close(daemon.pidfd)
         node.home.close()
 
+    @staticmethod
+    def _kill(daemon: _Daemon) -> None:
+        daemon.process.kill()
+        daemon.process.wait()
+        os.close(daemon.pidfd)
+
     def close(self) -> None:
         """Everything is gone afterwards. Harmless when done before."""
         with self._lock:
             for daemon in self._daemons():
-                daemon.process.kill()
-                daemon.process.wait()
-                os.close(daemon.pidfd)
+                self._kill(daemon)
             for node in self._nodes.values():
                 node.home.close()
             self._nodes.clear()

@@ -58,13 +58,16 @@ def check(
     def until(kind: str) -> float:
         return start + limit_s * _SHARES[kind]
 
-    world = World(lab, with_learned(lab, records, namespaces))
+    def look() -> World:
+        return World(lab, with_learned(lab, records, namespaces))
+
+    world = look()
     pairs = list(site_pairs(Intent(lab)))
     report = _each("drift", "nodes", list(records), lambda node: drift_of(node, records, namespaces), until("drift"))
     report += control(lab, folders)
     _make_room(2 * len(lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
-        trace, mtu = _judges(open_tap, world, namespaces)
+        trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))
         report += _each("mtu", "pairs of sites", pairs, mtu, until("mtu"))
     return report + _reach(lab, namespaces, until("reach"))
@@ -126,12 +129,17 @@ def _each(kind: str, what: str, things: Sequence[T], judge: Callable[[T], Iterab
 
 
 def _judges(
-    open_tap: Tap, world: World, namespaces: Namespaces
+    open_tap: Tap, world: World, look: Callable[[], World], namespaces: Namespaces
 ) -> tuple[Callable[[Pair], Iterator[Finding]], Callable[[Pair], Iterator[Finding]]]:
-    """What follows a packet between two end points, and what finds the path MTU there and back."""
+    """What follows a packet between two end points, and what finds the path MTU there and back. ``look`` gives the
+    world as it is at the time."""
 
     def trace(pair: Pair) -> Iterator[Finding]:
-        yield _traced(trace_on(open_tap, world, namespaces, world.vpns.call(*pair), pair[1]))
+        found = trace_on(open_tap, world, namespaces, world.vpns.call(*pair), pair[1])
+        if found.differences and world.lab.has_daemons:  # which may have found a better way meanwhile
+            now = look()
+            found = trace_on(open_tap, now, namespaces, now.vpns.call(*pair), pair[1])
+        yield _traced(found)
 
     def mtu(pair: Pair) -> Iterator[Finding]:
         src, dst, version = pair

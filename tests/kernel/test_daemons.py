@@ -121,6 +121,20 @@ def test_files_of_its_own(lab: RunningLab) -> None:
     assert lab["rh1"].folders is None
 
 
+def test_zebra_dies(lab: RunningLab) -> None:
+    """What zebra had of the others is lost with it, so that all of the node's daemons start anew, and the lab works."""
+    said: list[str] = []
+    lab.services.report = said.append
+    before = {daemon: one_pid(lab, "pe1", daemon) for daemon in ("zebra", "ospfd", "bgpd")}
+    os.kill(before["zebra"], signal.SIGKILL)
+    assert soon(lambda: bool(said))
+    assert said[0].startswith("pe1: zebra died (signal 9), started once more; its last lines:\n")
+    assert lab.await_reach(LIMIT_S) == ""
+    assert all(one_pid(lab, "pe1", daemon) != pid for daemon, pid in before.items())
+    report = lab.check()
+    assert report.ok, report.text()
+
+
 def test_daemon_that_dies(lab: RunningLab) -> None:
     """It is started once more and the lab works again, which check notes; a second time it stays down, and check names
     the daemon and the sessions that went with it."""
