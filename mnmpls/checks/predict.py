@@ -148,11 +148,12 @@ def _across(world: World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tuple
     """From the hop's port over bridges to the node that has the address: the hops with their peers, and where
     (node, port) the packet arrives."""
     hops: list[Hop] = []
+    straight = hop.out_port in world.views[hop.node].point_to_point
     while True:
         far = world.peers[hop.node, hop.out_port]
         hops.append(replace(hop, peer=far.node))
         view = world.views[far.node]
-        if (wanted, far.name) in view.addresses:
+        if straight or (wanted, far.name) in view.addresses:
             return tuple(hops), (far.node, far.name)
         out = next(port for node, port in world.beyond(view, far.name) if world.towards(node, port, wanted))
         hop = replace(hop, node=far.node, operation="forward", in_port=far.name, labels_in=hop.labels_out, out_port=out)

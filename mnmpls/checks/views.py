@@ -57,6 +57,12 @@ class View:
         return {one.name for one in self._records if isinstance(one, Tunnel)}
 
     @cached_property
+    def point_to_point(self) -> set[str]:
+        """Tunnels without Ethernet inside: what is sent by them arrives at the other end, whatever its next hop is."""
+        ethernet = ("gretap", "ip6gretap", "vxlan")
+        return {one.name for one in self._records if isinstance(one, Tunnel) and one.kind not in ethernet}
+
+    @cached_property
     def down(self) -> set[str]:
         return {one.name for one in self._records if isinstance(one, Port | VrfDevice | Bridge) and not one.up}
 
@@ -155,7 +161,10 @@ class World:
         return World(self.lab, {**self.records, node: records})
 
     def towards(self, node: str, port: str, owner: str) -> tuple[str, str] | None:
-        """Is the address ``owner`` on the LAN behind this port? Then the node and the port that have it."""
+        """Is the address ``owner`` on the LAN behind this port? Then the node and the port that have it. Of a tunnel
+        without Ethernet it is the other end."""
+        if port in self.views[node].point_to_point:
+            return self.peers[node, port].node, self.peers[node, port].name
         todo, seen = [(node, port)], {(node, port)}
         while todo:
             far = self.peers.get(todo.pop(0))

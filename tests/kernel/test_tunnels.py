@@ -205,3 +205,26 @@ def test_planned_addresses_of_both_ip_versions() -> None:
         report = check(running.lab, running.records, running.namespaces)
         assert report.ok, report.text()
         assert running.trace("h1", str(ends[4][0][1]).split("/")[0]).answered  # type: ignore[index]
+
+
+def test_routes_by_a_tunnel_alone_and_a_stack_of_eight() -> None:
+    """A tunnel without Ethernet inside needs no next hop: routes by its port reach what is behind its other end, which
+    takes off all of eight labels, and the check knows that."""
+    stack = list(range(101, 109))
+    taken = [{"label": label, "port": "lo"} for label in (*stack, 300)]
+    nodes: dict[str, object] = {
+        "a": {"role": "p", "routes": [{"dst": "10.2.0.0/24", "port": "g", "labels": stack}, *taken]},
+        "b": {"role": "p", "routes": [{"dst": "10.1.0.0/24", "port": "g", "labels": 300}, *taken]},
+        "h1": "host", "h2": "host",
+    }  # fmt: skip
+    links: list[object] = [
+        {"a": "a", "b": "b", "name": "wire"},
+        {"a": {"a": {"port": "g"}}, "b": {"b": {"port": "g"}}, "type": "gre", "over": "wire"},
+        [{"a": "10.1.0.254/24"}, {"h1": "10.1.0.1/24"}],
+        [{"b": "10.2.0.254/24"}, {"h2": "10.2.0.1/24"}],
+    ]
+    with running_lab(from_data({"nodes": nodes, "links": links})) as running:
+        report = check(running.lab, running.records, running.namespaces)
+        assert report.ok, report.text()
+        seen = running.trace("h1", "h2")
+        assert seen.ok and seen.request[1].labels_out == tuple(stack) and seen.reply[1].labels_out == (300,)
