@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import guests, programs, registry
 from .errors import MissingFeature
@@ -23,14 +23,14 @@ def ensure_kernel(wanted: Mapping[str, frozenset[Record]], name: str = "lab") ->
 
     MNMPLS_KERNEL (auto, host, uml, qemu) decides. Raises MissingFeature when the kernel asked for lacks something.
     """
-    _ensure(host.features(wanted), name)
+    _ensure(host.features(wanted), name, len(wanted))
 
 
 def ensure_kernel_for(lab: Lab) -> None:
     """The same for a lab that was not planned yet, and its programs."""
     programs.require(lab)
     if lab.nodes:
-        _ensure(_features(lab), lab.name)
+        _ensure(_features(lab), lab.name, len(lab.nodes))
 
 
 def ensure_root() -> None:
@@ -57,13 +57,13 @@ def _choose(features: frozenset[str], kernel: str | None = None) -> guests.Choic
     return guests.choose(kernel or os.environ.get("MNMPLS_KERNEL", "auto"), features)
 
 
-def _ensure(features: frozenset[str], name: str) -> None:
+def _ensure(features: frozenset[str], name: str, nodes: int = 0) -> None:
     choice = _choose(features)
     if choice.name != "host":
-        _again_in(choice, name)
+        _again_in(choice, {"name": name, "nodes": nodes})
 
 
-def _again_in(choice: guests.Choice, name: str) -> NoReturn:
+def _again_in(choice: guests.Choice, about: Mapping[str, Any]) -> NoReturn:
     if "pytest" in sys.modules:
         raise MissingFeature(
             f"{choice.why}; and a test cannot be moved into a guest while it runs: mark it with "
@@ -74,7 +74,7 @@ def _again_in(choice: guests.Choice, name: str) -> NoReturn:
             f"{choice.why}; and an interactive Python cannot be moved into a guest: "
             f"start it there yourself, with `mnmpls guest run -- {' '.join(sys.orig_argv)}`"
         )
-    name, listener = registry.claim_free(name)
+    name, listener = registry.claim_free(about["name"])
     told = {guests.WHY: choice.why, registry.NAME_OUTSIDE: name, **hand_over()}
     with listener:
-        raise SystemExit(guests.run(choice, sys.orig_argv, told, offer=guests.Offer(listener, {"name": name})))
+        raise SystemExit(guests.run(choice, sys.orig_argv, told, offer=guests.Offer(listener, {**about, "name": name})))

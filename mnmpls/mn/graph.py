@@ -124,7 +124,7 @@ def prepare(topo: Topo) -> None:
     plan = _plan(_data_of_topo(topo))
     programs.require(plan.lab)
     if plan.records:
-        _ensure_fits(plan)
+        _ensure_fits(plan, lab_name(topo))
 
 
 def _plan(data: Mapping[str, Any]) -> Plan:
@@ -136,16 +136,17 @@ def _plan(data: Mapping[str, Any]) -> Plan:
     return _latest[said]
 
 
-def _ensure_fits(plan: Plan) -> None:
+def _ensure_fits(plan: Plan, name: str) -> None:
+    """``name`` is what a guest for it is called."""
     if plan not in _fits:
-        ensure_kernel(plan.records, plan.lab.name)
+        ensure_kernel(plan.records, name)
         _fits.add(plan)
 
 
 def configure(node: Any) -> Difference:
     """Plan the lab around ``node`` and make the node match its share. Returns what had to be done."""
     planned = plan_around(node)
-    _ensure_fits(planned.plan)
+    _ensure_fits(planned.plan, planned.lab.name)
     _adopt(node, planned.plan)
     node.configured = True
     _running.add(node)

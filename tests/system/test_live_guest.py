@@ -279,6 +279,7 @@ def test_mn_in_a_guest_is_a_lab_here() -> None:
     try:
         mn.expect("mininet> ")
         (name,) = of(mn.pid or 0)
+        assert name.startswith("l3vpn") and running()[name]["nodes"] == 19
         used_from_outside(name)
         mn.sendline("exit")
         mn.expect(pexpect.EOF)
