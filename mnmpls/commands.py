@@ -116,7 +116,8 @@ def _route(record: Route) -> list[str]:
     words += [record.kind] if record.kind != "unicast" else []
     words.append("default" if record.dst in ("0.0.0.0/0", "::/0") else record.dst)
     words += ["table", str(record.table)] if record.table != MAIN_TABLE else []
-    words += ["metric", str(record.metric)] if record.metric not in (0, IPV6_METRIC) else []
+    usual = IPV6_METRIC if version == 6 else 0
+    words += ["metric", str(record.metric)] if record.metric != usual else []
     return words + _hops(record.hops, lambda hop: _route_hop(hop, version))
 
 

@@ -115,7 +115,8 @@ class Link:
     """Two ports and what is between them: a wire, or a tunnel through other links. ``over`` is what a tunnel runs
     through: the name of a link that joins the same nodes, or the two addresses, a's first; open when empty. ``key`` is
     GRE's, ``vni`` VXLAN's, ``ttl`` (None: the kernel's choice) and ``encap_limit`` (None: no such header, RFC 2473
-    4.1.1) are the outer header's. ``versions`` are those of IP that open ends get an address of; empty: 4."""
+    4.1.1) are the outer header's. ``versions`` are those of IP that open ends get an address of; empty: 4. The ends of
+    an ``unnumbered`` link of routers borrow their loopbacks' addresses."""
 
     a: Port
     b: Port
@@ -127,6 +128,7 @@ class Link:
     ttl: int | None = None
     encap_limit: int | None = None
     versions: tuple[int, ...] = ()
+    unnumbered: bool = False
 
     @property
     def is_wire(self) -> bool:

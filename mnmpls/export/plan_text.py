@@ -28,6 +28,10 @@ from .atlas import Atlas, atlas
 from .reasons import ROLES
 from .table import table
 
+UNNUMBERED_COSTS = """They have their routers' loopback addresses: traceroute and ICMP errors do not tell them apart,
+  and static routes over them have to name the port. With FRR's ldpd, when one such link fails, the address that it
+  shared is withdrawn and labelled IPv4 stays lost: number links (/31) that LDP is to use."""
+
 Row = tuple[str, ...]
 Rows = Sequence[Row]
 
@@ -59,10 +63,18 @@ def _whole(known: Atlas) -> Iterator[str]:
     loopbacks = [(node.name, cidr) for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
     yield from _section("loopbacks", ("node", "address"), loopbacks)
     yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))
+    yield from _unnumbered(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
     yield from _section("label switched paths", ("from", "VRF", "labels", "to"), _paths(known))
     yield from _section("labels", ("where they arrive", "lowest", "highest", "number"), _label_ranges(known))
+
+
+def _unnumbered(lab: Lab) -> Iterator[str]:
+    """What they cost is nothing that one sees before it is needed."""
+    names = [f"{link.a.node} - {link.b.node}" for link in lab.links if link.unnumbered]
+    if names:
+        yield f"unnumbered links: {', '.join(names)}\n  {UNNUMBERED_COSTS}"
 
 
 def _makers(lab: Lab) -> Rows:

@@ -92,7 +92,8 @@ _End = tuple[str, str, Mapping[str, Any]]
 _Told = tuple[Mapping[str, Any], _End, _End]
 """A link's own settings, as a lab file calls them, and its ends."""
 
-SETTINGS = {key: key for key in ("name", "over", "vni", "ttl", "encaplimit", "versions")} | {"gre_key": "key"}
+_SAME = ("name", "over", "vni", "ttl", "encaplimit", "versions", "unnumbered")
+SETTINGS = {key: key for key in _SAME} | {"gre_key": "key"}
 """What a link takes beside its type and its ends, and what a lab file calls it. Topo.addLink has a ``key`` already."""
 
 _LAST = float("inf")

@@ -12,6 +12,7 @@ from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
 from . import alloc
 from .check_links import link_text
 from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, canonical, interface, interfaces, network, sites, via
+from .unnumbered import with_borrowed
 from .vrfs import vpn_of
 
 Subnets = Mapping[int, IPv4Network]
@@ -22,7 +23,7 @@ Key = tuple[str, str]
 def addressed(lab: Lab) -> Lab:
     """``lab`` (ports named, VRFs identified) with addresses everywhere; raises LabError when a range is used up."""
     try:
-        lab = _with_loopbacks(lab)
+        lab = with_borrowed(_with_loopbacks(lab))
         planned = _planned(lab)
     except alloc.PoolEmpty as empty:
         path = "nodes" if empty.pools == alloc.LOOPBACKS else "links"

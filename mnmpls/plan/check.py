@@ -17,6 +17,7 @@ from .check_lsps import lsp_faults
 from .check_nodes import node_faults
 from .check_shape import shape_faults
 from .check_tunnels import tunnel_faults
+from .check_unnumbered import unnumbered_faults
 from .graph import network
 
 Fault = tuple[str, str]
@@ -62,6 +63,7 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from node_faults(lab, net)
     yield from link_faults(lab, net)
     yield from tunnel_faults(lab, net)
+    yield from unnumbered_faults(lab, net)
     yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)
     yield from daemon_faults(lab, net)

@@ -62,7 +62,7 @@ def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:
     segment_at = {id(port): i for i, segment in enumerate(net.segments) for port in segment.ports}
     for i, link in enumerate(lab.links):
         for port, side in ((link.a, "a"), (link.b, "b")):
-            if port.addresses and id(port) in segment_at:
+            if port.addresses and id(port) in segment_at and not link.unnumbered:
                 said, segment = f"{link_text(link)}: ", segment_at[id(port)]
                 for text in port.addresses:
                     if "/" in text and (read := _read(text)):

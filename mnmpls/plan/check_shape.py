@@ -14,7 +14,7 @@ from ..model import Lab
 
 Fault = tuple[str, str]
 
-NAMES = {str: "a text", int: "a whole number"}
+NAMES = {str: "a text", int: "a whole number", bool: "True or False"}
 LARGEST = 10**4000
 """Numbers of 4300 digits and more Python itself refuses to write out, in an error too."""
 READERS = frozenset({"places", "faults"})

@@ -86,6 +86,8 @@ def plain(net: Network, routes: Routes, known: Mapping[str, Iterable[str]]) -> N
             _routes_to(routes, search(core, [target]), inner, have_it)
     for segment in net.segments:
         members = {port.node for port in segment.ports}
+        if any(net.links[port.node, port.name].unnumbered for port in segment.ports):
+            continue  # its addresses are loopbacks
         if members <= net.core.keys() and not any(port.vrf for port in segment.ports):
             if any(net.is_end(cidr) for port in segment.ports for cidr in port.addresses or ()):
                 _carry(net, routes, sorted(members), subnets(segment))

@@ -23,6 +23,7 @@ from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
 from .graph import ROUTERS, Network, interface
 from .ttl import LARGEST, PIPE
 from .tunnels import receiver, tunnel
+from .unnumbered import on_link_routes
 
 
 def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
@@ -49,6 +50,7 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         if master:
             yield Member(port.name, master)
         yield from (Address(port.name, cidr) for cidr in port.addresses or ())
+    yield from on_link_routes(net, node)
     for rule in node.rules:
         for version in (4, 6):
             if not rule.src or version == interface(rule.src).version:

@@ -302,7 +302,8 @@ def interfaces(port: Port) -> list[Interface]:
 
 
 def via(mine: Port, theirs: Port, version: int) -> str | None:
-    """The neighbour's address of that IP version in a subnet that both ports have, or None."""
+    """The neighbour's address of that IP version in a subnet that both ports have, or the one that it borrows at an
+    unnumbered link, or None."""
     return _shared(mine.addresses or (), theirs.addresses or (), version)
 
 
@@ -310,7 +311,11 @@ def via(mine: Port, theirs: Port, version: int) -> str | None:
 def _shared(mine: tuple[str, ...], theirs: tuple[str, ...], version: int) -> str | None:
     """Asked for every prefix that a wire carries: the answer is kept, because ipaddress takes its time."""
     nets = {address.network for address in map(interface, mine) if address.version == version}
-    return next((str(address.ip) for address in map(interface, theirs) if address.network in nets), None)
+    there = [address for address in map(interface, theirs) if address.version == version]
+    near = [address for address in there if address.network in nets]
+    if not near and any(net.num_addresses == 1 for net in nets):
+        near = [address for address in there if address.network.num_addresses == 1]
+    return str(near[0].ip) if near else None
 
 
 def subnets(segment: Segment) -> list[str]:

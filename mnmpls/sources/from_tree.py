@@ -26,7 +26,7 @@ from ..errors import Problem
 from ..model import ROLES, STATIC, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .impairments import impairment, merged
 from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
-from .reading import Entries, Notes, is_null, is_text, items, mapping, needed, number, numbers, text, texts
+from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
 
@@ -186,6 +186,7 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
         number(notes, f"{where}.ttl", has.get("ttl")),
         None if is_text(limit, "none") else number(notes, f"{where}.encaplimit", limit),
         numbers(notes, f"{where}.versions", has.get("versions")),
+        flag(notes, f"{where}.unnumbered", has.get("unnumbered")),
     )
 
 

@@ -120,6 +120,10 @@ LINK: Keys = {
     "versions": _key(
         {"enum": [4, 6, [4], [6], [4, 6], [6, 4]]}, "IP versions of the addresses that are planned here; left out: 4"
     ),
+    "unnumbered": _key(
+        {"type": "boolean"},
+        "true: its p and pe lend it their loopbacks' addresses; traceroute then does not tell such links apart",
+    ),
     "key": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "GRE key"),
     "vni": _key({"type": "integer", "minimum": 0, "maximum": 2**24 - 1}, "VXLAN network identifier"),
     "ttl": _key({"type": "integer", "minimum": 1, "maximum": 255}, "of a tunnel's outer header"),

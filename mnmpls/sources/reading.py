@@ -107,6 +107,16 @@ def number(notes: Notes, where: str, node: yaml.Node | None) -> int | None:
     return None
 
 
+def flag(notes: Notes, where: str, node: yaml.Node | None) -> bool:
+    if node is None:
+        return False
+    notes.at(where, node)
+    word = node.value.lower() if isinstance(node, yaml.ScalarNode) else ""
+    if word not in ("true", "false"):
+        notes.fault(where, node, f"expected true or false, not {_what(node)}")
+    return bool(word == "true")
+
+
 def items(notes: Notes, where: str, node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
     """The entries of a list with their paths; a single value is a list of one."""
     if node is None or is_null(node):

@@ -91,6 +91,7 @@ def link_data(link: Link) -> Data:
             ttl=link.ttl,
             encaplimit=link.encap_limit,
             versions=list(link.versions),
+            unnumbered=link.unnumbered or None,
         ),
     }
 

@@ -45,6 +45,7 @@ LABS: dict[str, Callable[[], Lab]] = {
     "planned": lambda: l3vpn(customers=2, sites=2, hosts=0, core=2),
     "dual-stack": dual_stack,
     "lsps": lambda: load(str(TOPOS / "lsps.yml")),
+    "unnumbered": lambda: load(str(TOPOS / "unnumbered.yml")),
 }
 
 

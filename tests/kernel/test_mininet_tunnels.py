@@ -1,4 +1,4 @@
-"""Links of Mininet that are tunnels."""
+"""Links of Mininet that are tunnels, or unnumbered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnmpls.mn.net import Mininet
 from mnmpls.mn.nodes import LabHost, PERouter
 from mnmpls.mn.topo import LabTopo
 from mnmpls.sources import from_data
-from mnmpls.state import Tunnel
+from mnmpls.state import Address, Route, Tunnel
 
 pytestmark = pytest.mark.kernel
 
@@ -45,6 +45,27 @@ def test_a_tunnel_in_a_running_net() -> None:
         made.delLink(link)
         assert _tunnels(made, "pe1") == _tunnels(made, "pe2") == []
         assert made.pingAll() == 0.0
+    finally:
+        made.stop()
+
+
+def test_an_unnumbered_link_in_a_running_net() -> None:
+    """Beside a numbered wire it takes its share of the labels; delLink leaves the routers' loopbacks as they were."""
+    made = _two_sites()
+    made.start()
+    try:
+        before = {name: made[name].namespace.observe() for name in ("pe1", "pe2")}
+        link = made.addLink("pe1", "pe2", unnumbered=True)
+        (added,) = [each for each in lab_of(made["pe1"]).links if each.unnumbered]
+        assert [port.addresses for port in added.ports] == [("10.255.0.1/32",), ("10.255.0.2/32",)]
+        assert made.pingAll() == 0.0
+        assert [each.why for each in made.results() if not each.ok] == []
+        made.delLink(link)
+        assert made.pingAll() == 0.0
+        for name, observed in before.items():
+            assert {each for each in observed if isinstance(each, Address | Route)} == {
+                each for each in made[name].namespace.observe() if isinstance(each, Address | Route)
+            }
     finally:
         made.stop()
 

@@ -47,7 +47,9 @@ IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)
 PORT = st.builds(
     Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD), IMPAIRMENT
 )
-LINK = st.builds(Link, PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS, *[st.none() | NUMBER] * 4, NUMBERS)
+LINK = st.builds(
+    Link, PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS, *[st.none() | NUMBER] * 4, NUMBERS, st.booleans()
+)
 LSP = st.builds(
     Lsp, WORDS, NUMBERS, _maybe(WORD), _maybe(NAME), _maybe(NAME), WORDS, st.sampled_from(POPS) | WORD, _maybe(WORD)
 )

@@ -120,7 +120,8 @@ IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
         **IMPAIRED_}  # fmt: skip
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over": ["10.0.0.1", "10.0.0.2"],
-         "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], **IMPAIRED_}  # fmt: skip
+         "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], "unnumbered": True,
+         **IMPAIRED_}  # fmt: skip
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
 FULL = {"name": "full", "platform_labels": 100, "igp": "ospf", "labels": "ldp", "vpn": "bgp", "ttl": "pipe",
