@@ -103,13 +103,13 @@ def test_many_namespaces_where_few_files_are_usual() -> None:
     """The usual limit of open files is raised for them; one that cannot be is told."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     here = len(os.listdir("/proc/self/fd"))
-    made = []
+    made: list[Namespace] = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (here + 10, hard))
-        made += [Namespace.create() for _ in range(20)]
+        made.extend(Namespace.create() for _ in range(20))
         resource.setrlimit(resource.RLIMIT_NOFILE, (here + 41, here + 41))
         with pytest.raises(KernelRefused, match="as many files open as it may"):
-            made += [Namespace.create() for _ in range(20)]
+            made.extend(Namespace.create() for _ in range(20))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for each in made:
