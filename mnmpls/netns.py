@@ -132,10 +132,11 @@ class RunningLab(LabNodes):
         planned = records(wanted)
         former, before, self.lab, self.records = self.lab, self.records, wanted, planned
         made, kept = _wires(former), _wires(wanted)
-        for a, _ in made.keys() - kept.keys():
-            namespace = self._nodes[a.node].namespace
-            if a.name in namespace.ports():
-                namespace.delete_port(a.name)
+        # With those that go: what is in the way of new ones, a tunnel that becomes a wire.
+        for end in (*(a for a, _ in made.keys() - kept.keys()), *(end for new in kept.keys() - made for end in new)):
+            namespace = self._nodes[end.node].namespace if end.node in self._nodes else None
+            if namespace and end.name in namespace.ports():
+                namespace.delete_port(end.name)
         for name in [name for name in self._nodes if name not in planned]:
             self._nodes.pop(name).namespace.close()
         self._grow(made.keys() & kept.keys())

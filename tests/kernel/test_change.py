@@ -170,3 +170,15 @@ def test_a_vrf_goes_and_comes_back(lab: RunningLab) -> None:
         lab.change(wanted)
         assert not drifted(lab) and not [one.why for one in lab.probe() if not one.ok]
         assert not [route for route in lab.namespaces["pe1"].routes_by_hand() if "88.2.1.3" in str(route)]
+
+
+def test_a_tunnel_becomes_a_wire_of_the_same_name() -> None:
+    """And a tunnel again: whatever is in the way of a port goes."""
+    nodes = {"a": "p", "b": "p"}
+    ends: dict[str, object] = {"a": {"a": {"port": "x"}}, "b": {"b": {"port": "x"}}}
+    wire = {"a": "a", "b": "b", "name": "wire"}
+    labs = [from_data({"nodes": nodes, "links": [wire, {**ends, **more}]}) for more in ({"type": "gre"}, {})]
+    with RunningLab(labs[0]) as running:
+        for wanted in (labs[1], labs[0]):
+            running.change(wanted)
+            assert not drifted(running)
