@@ -29,7 +29,8 @@ ETC, RUN = "/etc/frr", "/run/frr"
 EVENTS = "mnmpls.log"
 """In RUN: what was noticed about the node's daemons."""
 
-_VTYSH = "no service integrated-vtysh-config\n"
+_VTYSH = "hostname {}\nno service integrated-vtysh-config\n"
+"""Without its name, the prompt would be the machine's."""
 _START_S, _STOP_S, _AGAIN_S, _ANSWER_S = 20.0, 3.0, 0.02, 2.0
 _LAST_LINES = 5
 _SHOWN = 6
@@ -122,7 +123,7 @@ class Services:
             for name in new:
                 netns = namespaces[name].fd
                 home = Home(self._processes, netns)
-                home.write("vtysh.conf", _VTYSH)
+                home.write("vtysh.conf", _VTYSH.format(name))
                 self._nodes[name] = _Node(home, netns, wanted[name])
                 self.folders[name] = Folders(home.path("mounts"), home.path("run"))
             self._start(new)
@@ -321,8 +322,9 @@ def answers(run: str, daemon: str) -> bool:
 
 
 def events(run: str) -> list[str]:
-    """Of each daemon of the node that died, the first line of what was said about it."""
-    return [line for line in log_lines(run, EVENTS.removesuffix(".log")) if not line.startswith(" ")]
+    """One line for each daemon of the node that died."""
+    lines = log_lines(run, EVENTS.removesuffix(".log"))
+    return [line.rpartition(";")[0] for line in lines if not line.startswith(" ")]
 
 
 def log_lines(run: str, daemon: str) -> list[str]:
