@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from .. import guests, kernel_choice, registry
+from ..checks.vpn import END_POINTS
 from ..errors import MnmplsError, UsageError, counted
 from ..export.table import table
 from ..live import finding, holder
@@ -72,7 +73,9 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
     elif problem:
         print(f"mnmpls: {lab.name} is up, but {problem}", file=sys.stderr, flush=True)
     else:
-        proven = "; everybody reaches whom the lab means to, and nobody else" if options.wait else ""
+        asked = sum(node.role in END_POINTS for node in lab.nodes) > 1
+        known = "everybody reaches whom the lab means to, and nobody else" if asked else "no two hosts or CEs to ask"
+        proven = f"; {known}" if options.wait else ""
         are = "is" if len(lab.nodes) == 1 else "are"
         print(f"{lab.name}: {counted(len(lab.nodes), 'node')} {are} up after {seconds:.1f} s{proven}", flush=True)
     if os.environ.get(_AWAITED):
