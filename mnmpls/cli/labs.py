@@ -62,7 +62,12 @@ def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines
         env = {guests.WHY: choice.why}
         if options.foreground:
             return guests.run(choice, argv, env, offer=offer)
-        _, status = guests.start(choice, argv, offer, {**env, _AWAITED: str(began)})
+        try:
+            _, status = guests.start(choice, argv, offer, {**env, _AWAITED: str(began)})
+        except SystemExit as ended:
+            if ended.code != 128 + signal.SIGKILL:  # else it has told itself why
+                raise
+            raise MnmplsError(holder.without_a_word(-signal.SIGKILL)) from ended
     return status
 
 

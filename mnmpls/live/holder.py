@@ -120,13 +120,13 @@ def start(lab: Lab, name: str, listener: socket.socket, options: Options) -> str
         os.waitpid(holder, 0)
         raise
     if said is None:
-        raise MnmplsError(_without_a_word(os.waitstatus_to_exitcode(os.waitpid(holder, 0)[1])))
+        raise MnmplsError(without_a_word(os.waitstatus_to_exitcode(os.waitpid(holder, 0)[1])))
     if "error" in said:
         raise registry.remote(said)
     return str(said["ready"])
 
 
-def _without_a_word(status: int) -> str:
+def without_a_word(status: int) -> str:
     """Why the holder said nothing: the kernel kills by SIGKILL when memory runs out."""
     if status == -signal.SIGKILL:
         return "the lab's holder was killed (too little memory? MNMPLS_MEMORY_MIB gives a guest more)"

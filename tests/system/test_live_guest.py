@@ -302,3 +302,21 @@ def test_a_script_in_a_guest_is_a_lab_here(tmp_path: Path) -> None:
         used_from_outside(name)
         one.communicate("go on\n", timeout=30)
     assert one.returncode == 0 and name not in running()
+
+
+def test_a_guest_without_room_for_the_lab_is_told(tmp_path: Path) -> None:
+    """Where the guest's kernel kills the holder, as it does for lack of memory: that is said, and nothing stays."""
+    file = tmp_path / "lab.yml"
+    name = f"t{os.getpid()}-room"
+    file.write_text(L3VPN.read_text().replace("c1h1: host", "c1h1: {role: host, exec: [sleep 60]}"))
+    words = [*MNMPLS, "up", str(file), "--name", name, "--allow-exec"]
+    with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stderr
+        while "c1h1: sleep 60" not in (line := up.stderr.readline()) or line.startswith(" "):
+            assert up.poll() is None
+        kill = "for p in /proc/[0-9]*; do grep -q foreground $p/cmdline && kill -9 ${p#/proc/}; done"
+        visit = f"from mnmpls import guests; guests.run_in_lab({name!r}, ['bash', '-c', {kill!r}])"
+        subprocess.run([sys.executable, "-c", visit], env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
+        _, said = up.communicate(timeout=60)
+    assert up.returncode == 1 and "MNMPLS_MEMORY_MIB gives a guest more" in said, said
+    assert gone(name)
