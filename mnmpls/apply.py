@@ -13,6 +13,7 @@ from .refusals import refusal
 from .state import (
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     Port,
@@ -32,6 +33,7 @@ _ROUNDS = 5
 
 _ORDER: tuple[type[Record], ...] = (
     Bridge,
+    Dummy,
     UdpPort,
     Tunnel,
     VrfDevice,
@@ -133,7 +135,7 @@ def _do(work: Difference, namespace: Namespace) -> None:
 def _disturbs(work: Difference, observed: frozenset[Record]) -> bool:
     """Whether what was written may have taken other records along: the kernel drops addresses and routes with a
     change of master, MTU or state."""
-    moved = any(isinstance(record, VrfDevice | Bridge | Tunnel | Member | Port) for record in work.write)
+    moved = any(isinstance(record, VrfDevice | Bridge | Dummy | Tunnel | Member | Port) for record in work.write)
     return moved and any(isinstance(record, Address | Route | LabelRoute) for record in observed)
 
 
@@ -161,6 +163,8 @@ def subject(record: Record) -> Hashable:
             return table, dst, metric
         case LabelRoute(label):
             return label
+        case Dummy(name):
+            return Dummy, name
         case UdpPort(port, version):
             return type(record), port, version
         case Address() | Rule():

@@ -12,6 +12,7 @@ from .state import (
     TTL_AS_SET,
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     NextHop,
@@ -43,6 +44,8 @@ def command(record: Record) -> list[str]:
             return ["ip", "link", "add", "name", name, _state(up), "type", "vrf", "table", str(table)]
         case Bridge(name, up):
             return ["ip", "link", "add", "name", name, _state(up), "type", "bridge", "stp_state", "0"]
+        case Dummy(name):
+            return ["ip", "link", "add", "name", name, "type", "dummy"]
         case Tunnel(name, kind):
             return ["ip", "link", "add", "name", name, "type", kind, *_tunnel(record)]
         case UdpPort(port, version, protocol):

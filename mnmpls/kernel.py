@@ -20,6 +20,7 @@ from .refusals import missing_interface, refusal, refused
 from .state import (
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     Port,
@@ -226,7 +227,7 @@ class Namespace:
                 return self._device_messages(record, "vrf", messages.vrf_data(table))
             case Bridge():
                 return self._device_messages(record, "bridge", messages.bridge_data())
-            case Tunnel():
+            case Tunnel() | Dummy():
                 return self._tunnel_messages(record)
             case Member(port, master):
                 return [messages.link_set(index(port), master=index(master))]
@@ -248,11 +249,10 @@ class Namespace:
             before = [messages.link_delete(there.number)]
         return [*before, self._new_device(record.name, kind, data, record.up)]
 
-    def _tunnel_messages(self, record: Tunnel) -> list[Message]:
+    def _tunnel_messages(self, record: Tunnel | Dummy) -> list[Message]:
         """A tunnel in the way is made anew: not every kind lets its settings be changed."""
         there = self._seen.get(record.name)
-        before = there and there.kind in messages_devices.TUNNEL_KINDS
-        gone = [messages.link_delete(there.number)] if there and before else []
+        gone = [messages.link_delete(there.number)] if there and there.kind in messages_devices.ANEW else []
         return [*gone, self._new_device(record.name, record.kind, messages_devices.tunnel_data(record), up=False)]
 
     def _new_device(self, name: str, kind: str, data: bytes, up: bool) -> Message:
@@ -288,7 +288,7 @@ class Namespace:
 
     def _removals(self, record: Record, protocol: int) -> list[Message]:
         match record:
-            case VrfDevice(name) | Bridge(name) | Tunnel(name):
+            case VrfDevice(name) | Bridge(name) | Dummy(name) | Tunnel(name):
                 return [messages.link_delete(self._index(name))]
             case Member(port):
                 return [messages.link_set(self._index(port), master=0)]

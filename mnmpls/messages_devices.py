@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .messages import Interface, spanning_tree, spelled, vrf_table
 from .netlink import NLM_F_CREATE, NLM_F_REPLACE, Message, attribute, attributes, text
-from .state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Member, Port, Qdisc, Record, Tunnel, VrfDevice
+from .state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Dummy, Member, Port, Qdisc, Record, Tunnel, VrfDevice
 
 _GRE_KEY = struct.pack(">H", 0x2000)
 _NO_FLAGS = bytes(2)
@@ -55,7 +55,8 @@ _KINDS = {
     "vxlan": _Numbers(local=4, remote=2, ttl=5),
 }
 _VXLAN6 = _Numbers(local=17, remote=16, ttl=5)
-TUNNEL_KINDS = frozenset(_KINDS)
+ANEW = frozenset(_KINDS) | {Dummy.kind}
+"""Devices that are made anew where one is in the way."""
 
 
 RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
@@ -134,6 +135,8 @@ def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:
             if not spanning_tree(each):
                 yield Bridge(each.name, each.up)
         elif each.name not in FALLBACK_DEVICES:
+            if each.kind == Dummy.kind:
+                yield Dummy(each.name)
             if device := tunnel(each):
                 yield device
             yield Port(each.name, each.up, each.mtu_bytes)
@@ -145,8 +148,10 @@ def _numbers(kind: str, six: bool) -> _Numbers:
     return _VXLAN6 if kind == "vxlan" and six else _KINDS[kind]
 
 
-def tunnel_data(record: Tunnel) -> bytes:
+def tunnel_data(record: Tunnel | Dummy) -> bytes:
     """What the kernel is told of it, and tells again."""
+    if isinstance(record, Dummy):
+        return b""
     six = ":" in record.local
     at, family = _numbers(record.kind, six), socket.AF_INET6 if six else socket.AF_INET
     data = attribute(at.local, socket.inet_pton(family, record.local))

@@ -111,6 +111,24 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Dummy:
+    """An interface that leads nowhere: its subnets are at the node as a port's are."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    vrf: str | None = None
+    mtu_bytes: int | None = None
+
+    def port(self, node: str) -> Port:
+        """The same as a port of ``node``."""
+        return Port(node, self.name, self.addresses, self.vrf, self.mtu_bytes)
+
+
+DUMMY = "dummy"
+"""The type of a "link" with a Dummy at its one end; no lab has it among its links."""
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Two ports and what is between them: a wire, or a tunnel through other links. ``over`` is what a tunnel runs
     through: the name of a link that joins the same nodes, or the two addresses, a's first; open when empty. ``key`` is
@@ -164,6 +182,7 @@ class Node:
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
+    dummies: tuple[Dummy, ...] = ()
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:

@@ -10,6 +10,7 @@ from .state import (
     TUNNEL_MODULES,
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     NextHop,
@@ -97,6 +98,14 @@ def _vrf(record: object, code: int, said: str) -> tuple[str, str] | None:
         return "this kernel has no VRF devices", f"load the module: `modprobe vrf`, {GUEST}"
     if code == errno.EEXIST:
         return "an interface of another kind has that name", "choose another name for the VRF"
+    return None
+
+
+def _dummy(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code == errno.EOPNOTSUPP:
+        return "this kernel has no dummy interfaces", f"load the module: `modprobe dummy`, {GUEST}"
+    if code == errno.EEXIST:
+        return "an interface of another kind has that name", "choose another name for the dummy"
     return None
 
 
@@ -230,6 +239,7 @@ def _sysctl(record: object, code: int, said: str) -> tuple[str, str] | None:
 _BY_RECORD = {
     VrfDevice: _vrf,
     Bridge: _bridge,
+    Dummy: _dummy,
     Tunnel: _tunnel,
     UdpPort: _udp_port,
     Member: _member,

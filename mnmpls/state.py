@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 MAIN_TABLE = 254
 """RT_TABLE_MAIN; the only table in which the kernel takes label routes (net/mpls/af_mpls.c)."""
@@ -69,6 +70,14 @@ class Tunnel:
     encap_limit: int | None = None
     udp_port: int = 0
     """Where packets are put into UDP, to which port (the source port is a hash of theirs); 0: they are not."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Dummy:
+    """An interface that leads nowhere (drivers/net/dummy.c)."""
+
+    name: str
+    kind: ClassVar[str] = "dummy"
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -199,7 +208,8 @@ class LabelRoute:
     ttl: str = ""
 
 
-Record = Sysctl | VrfDevice | Bridge | Tunnel | UdpPort | Member | Port | Qdisc | Address | Rule | Route | LabelRoute
+Device = VrfDevice | Bridge | Dummy | Tunnel
+Record = Sysctl | Device | UdpPort | Member | Port | Qdisc | Address | Rule | Route | LabelRoute
 
 
 def sysctl_parts(key: str) -> tuple[str, ...]:

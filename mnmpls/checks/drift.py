@@ -8,7 +8,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..apply import added, difference, lost, subject
-from ..state import Address, Bridge, LabelRoute, Member, Port, Qdisc, Record, Route, Rule, Sysctl, Tunnel, VrfDevice
+from ..state import (
+    Address,
+    Bridge,
+    Dummy,
+    LabelRoute,
+    Member,
+    Port,
+    Qdisc,
+    Record,
+    Route,
+    Rule,
+    Sysctl,
+    Tunnel,
+    VrfDevice,
+)
 from ..wording import words
 
 if TYPE_CHECKING:
@@ -113,7 +127,7 @@ def _needs(record: Record, device: Port | VrfDevice | Bridge) -> bool:
     match record:
         case Member(port, master):
             return device.name in (port, master)
-        case Address(port) | Qdisc(port) | Tunnel(port):
+        case Address(port) | Qdisc(port) | Dummy(port) | Tunnel(port):
             return device.name == port
         case Sysctl(key):
             return f".{device.name}." in key

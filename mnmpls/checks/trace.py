@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ..model import Lab
-from ..state import Bridge, Member, Qdisc, Record, Rule, Sysctl, Tunnel
+from ..state import Bridge, Dummy, Member, Qdisc, Record, Rule, Sysctl, Tunnel
 from ..strangers import queues
 from ..wording import label_words, vrf_names
 from .capture import Seen, Sighting, Tap, tap, way
@@ -314,7 +314,7 @@ _SILENCED = frozenset(Sysctl(key, "1") for key in _SILENT)
 
 
 def _may_drop(one: Drift) -> bool:
-    return isinstance(one.wanted or one.found, Member | Qdisc | Rule | Bridge | Tunnel)
+    return isinstance(one.wanted or one.found, Member | Qdisc | Rule | Bridge | Dummy | Tunnel)
 
 
 def _key(hop: Hop) -> tuple[object, ...]:

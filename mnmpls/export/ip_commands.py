@@ -10,7 +10,19 @@ from ..apply import difference
 from ..commands import command
 from ..messages import RTPROT_MNMPLS
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
-from ..state import TUNNEL_MODULES, Address, Bridge, LabelRoute, Record, Route, Sysctl, Tunnel, UdpPort, VrfDevice
+from ..state import (
+    TUNNEL_MODULES,
+    Address,
+    Bridge,
+    Dummy,
+    LabelRoute,
+    Record,
+    Route,
+    Sysctl,
+    Tunnel,
+    UdpPort,
+    VrfDevice,
+)
 from .atlas import Atlas, atlas
 from .reasons import ROLES, reason
 
@@ -53,6 +65,8 @@ def _modules(records: Records) -> Iterator[str]:
     every = [record for found in records.values() for record in found]
     if any(isinstance(each, Bridge) for each in every):
         yield "bridge"
+    if any(isinstance(each, Dummy) for each in every):
+        yield "dummy"
     if any(isinstance(each, VrfDevice) for each in every):
         yield "vrf"
     tunnels = sorted({each.kind for each in every if isinstance(each, Tunnel)})

@@ -9,6 +9,7 @@ from ..state import (
     UNREACHABLE_METRIC,
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     NextHop,
@@ -59,6 +60,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return _vrf(atlas, node, name, table)
         case Bridge():
             return "the LAN itself: a bridge, without spanning tree"
+        case Dummy():
+            return "an interface that leads nowhere, for addresses of the node's own"
         case Tunnel(_, _, local, remote):
             return f"a tunnel: what is sent by it goes to {remote} in packets from {local}"
         case UdpPort(port):

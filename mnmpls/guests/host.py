@@ -18,6 +18,7 @@ from mnmpls.state import (
     TUNNEL_MODULES,
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     NextHop,
     Port,
@@ -77,6 +78,7 @@ FEATURES: dict[str, Feature] = {
         after=("settings",),
     ),
     "bridge": Feature("bridges", (Bridge("trial-bridge"),), ("bridge",), ("BRIDGE",)),
+    "dummy": Feature("dummy interfaces", (Dummy("trial-dummy"),), ("dummy",), ("DUMMY",)),
     "vrf": Feature("VRF devices", (VrfDevice("trial-vrf", 10),), ("vrf",), ("NET_VRF", "NET_L3_MASTER_DEV")),
     "mpls": Feature(
         "MPLS", (Sysctl("net.mpls.platform_labels", "100"), LabelRoute(16, (NextHop("", "lo"),))),
@@ -118,6 +120,8 @@ def needs(record: Record) -> frozenset[str]:
             return frozenset({"vrf"})
         case Bridge():
             return frozenset({"bridge"})
+        case Dummy():
+            return frozenset({"dummy"})
         case Qdisc():
             return frozenset({"netem"})
         case UdpPort():

@@ -85,7 +85,7 @@ def lab_name(topo: Any) -> str:
 
 MADE_BY = ("igp", "labels", "vpn")
 """Parameters of routers that say the same of the whole lab."""
-AT_NODES = ("loopback", "vrfs", "main", "rules", "routes", "sysctls", "gateway", "label_range")
+AT_NODES = ("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range")
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
 _End = tuple[str, str, Mapping[str, Any]]
@@ -327,6 +327,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "vrfs": _vrfs(params.get("vrfs")),
         "main": params.get("main"),
         "rules": params.get("rules"),
+        "dummies": params.get("dummies"),
         "routes": routes or None,
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,

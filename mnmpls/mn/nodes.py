@@ -47,6 +47,7 @@ class LabNode(Node):  # type: ignore[misc]
 
     ``loopback``  a CIDR or a list of them, ``"none"`` for none; planned for routers when left out.
     ``routes``    dicts as in a lab file (``dst`` or ``label``, ``via``, ``port``, ``labels``, ``vrf``, ``ttl``).
+    ``dummies``   interfaces that lead nowhere: ``{"d0": "10.9.0.1/24"}``, or ``{"d0": {"ip": …, "vrf": …, "mtu": …}}``.
     ``rules``     policy routing, dicts as in a lab file (``from``, ``iif``, ``fwmark``, ``table``, ``priority``).
     ``sysctls``   a dict.
     ``gateway``   default gateway of a host or CE; found on its link when left out.

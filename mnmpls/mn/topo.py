@@ -12,7 +12,7 @@ from ..plan import complete
 from ..processes import require_exec_allowed
 from ..sources import load
 from ..sources.impairments import impairment_data
-from ..sources.to_data import link_data, rule_data, targets_data
+from ..sources.to_data import dummy_data, link_data, rule_data, targets_data
 from .graph import MADE_BY, SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
@@ -57,6 +57,7 @@ def _node_params(node: Node) -> dict[str, Any]:
         "vrfs": node.vrfs,
         "main": targets_data(node),
         "rules": [rule_data(rule) for rule in node.rules],
+        "dummies": {dummy.name: dummy_data(dummy) for dummy in node.dummies},
         "routes": node.routes,
         "sysctls": dict(node.sysctls),
         "gateway": node.gateway,

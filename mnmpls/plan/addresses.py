@@ -48,6 +48,7 @@ def _filled(port: Port, planned: Mapping[Key, tuple[str, ...]]) -> Port:
 def _with_loopbacks(lab: Lab) -> Lab:
     given = _loopbacks(lab)
     nets = _v4(given) + _v4(_given(port for link in lab.links for port in link.ports))
+    nets += _v4(cidr for node in lab.nodes for dummy in node.dummies for cidr in dummy.addresses)
     nets.append(IPv4Network((alloc.LOOPBACKS[0].network_address, 32)))
     wanting = [node.name for node in lab.nodes if node.role in ROUTERS and not node.loopbacks]
     planned = dict(zip(wanting, alloc.carve(alloc.LOOPBACKS, [32] * len(wanting), nets), strict=False))
@@ -55,7 +56,10 @@ def _with_loopbacks(lab: Lab) -> Lab:
     def with_loopbacks(node: Node) -> Node:
         found = (str(planned[node.name]),) if node.name in planned else _canonical(node.loopbacks)
         vrfs = tuple(map(_with_canonical_loopbacks, node.vrfs))
-        return node if (found, vrfs) == (node.loopbacks, node.vrfs) else replace(node, loopbacks=found, vrfs=vrfs)
+        dummies = tuple(replace(dummy, addresses=_canonical(dummy.addresses)) for dummy in node.dummies)
+        if (found, vrfs, dummies) == (node.loopbacks, node.vrfs, node.dummies):
+            return node
+        return replace(node, loopbacks=found, vrfs=vrfs, dummies=dummies)
 
     return replace(lab, nodes=tuple(map(with_loopbacks, lab.nodes)))
 

@@ -60,6 +60,12 @@ def _at_loopbacks(lab: Lab) -> Iterator[_Given]:
 
 def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:
     segment_at = {id(port): i for i, segment in enumerate(net.segments) for port in segment.ports}
+    for node in lab.nodes:
+        for dummy in node.dummies:
+            segment = net.segment_of[node.name, dummy.name]
+            for text in dummy.addresses:
+                if "/" in text and (read := _read(text)):
+                    yield _Given(f"nodes.{node.name}.dummies.{dummy.name}", "", node.name, dummy.vrf, segment, *read)
     for i, link in enumerate(lab.links):
         for port, side in ((link.a, "a"), (link.b, "b")):
             if port.addresses and id(port) in segment_at and not link.unnumbered:

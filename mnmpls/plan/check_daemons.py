@@ -70,6 +70,12 @@ def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         for vrf in node.vrfs:
             if not dual and _has(vrf.loopbacks, 6):
                 yield f"nodes.{node.name}.vrfs.{vrf.name}.loopback", _needs_v6(node)
+        for dummy in node.dummies:
+            where = f"nodes.{node.name}.dummies.{dummy.name}"
+            if not dummy.vrf:
+                yield where, f"OSPF is not told of {node.name}'s dummies: give it to a VRF, or the address to loopback"
+            elif text := _port_fault(net, dummy.port(node.name), dual):
+                yield f"{where}.ip", text
     for i, link in enumerate(lab.links):
         if not link.is_wire and any(port.node in net.nodes and net.role(port.node) in ROUTERS for port in link.ports):
             text = f"a {link.type} tunnel at a router does not go with igp, labels and vpn yet: only wires do"

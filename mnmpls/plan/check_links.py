@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ..errors import nearest
-from ..model import Impairment, Lab, Link, Node, Port
+from ..model import Dummy, Impairment, Lab, Link, Node, Port
 from .graph import Network
 from .spelling import MAC, cidr, name_fault
 
@@ -20,11 +20,30 @@ LEAST_MTU_OF_IPV6_BYTES = 1280
 
 def link_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Every fault of every link by itself; the text begins with the link's ends, since its number is no name."""
-    names: dict[tuple[str, str], str] = {}
+    names = {(node.name, dummy.name): f"nodes.{node.name}.dummies.{dummy.name}" for node, dummy in _dummies(lab)}
+    yield from _dummy_faults(lab, net)
     for i, link in enumerate(lab.links):
         for path, text in _of_link(lab, net, link, f"links[{i}]", names):
             yield path, f"{link_text(link)}: {text}"
     yield from _loops(lab, net)
+
+
+def _dummies(lab: Lab) -> Iterator[tuple[Node, Dummy]]:
+    return ((node, dummy) for node in lab.nodes for dummy in node.dummies)
+
+
+def _dummy_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    seen: set[tuple[str, str]] = set()
+    for node, dummy in _dummies(lab):
+        where = f"nodes.{node.name}.dummies.{dummy.name}"
+        if (node.name, dummy.name) in seen:
+            yield where, f"{node.name} has two dummies called {dummy.name}: rename one"
+        seen.add((node.name, dummy.name))
+        if not dummy.name:
+            yield where, f"a dummy of {node.name} has no name: give it one"
+        if not dummy.addresses:
+            yield f"{where}.ip", "a dummy is there for its addresses: give it one, such as 10.9.0.1/24"
+        yield from _port_faults(net, node, dummy.port(node.name), where)
 
 
 def link_text(link: Link) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..errors import nearest
-from ..model import LINK_TYPES, NO_LOOPBACK, Lab, Link
+from ..model import DUMMY, LINK_TYPES, NO_LOOPBACK, Lab, Link
 from .check_links import link_text
 from .graph import Network, interface
 from .spelling import cidr, is_address
@@ -33,7 +33,10 @@ def tunnel_faults(lab: Lab, net: Network) -> Iterator[Fault]:
 
 
 def _of_link(net: Network, link: Link, named: Mapping[str, Link], where: str) -> Iterator[Fault]:
-    if link.type not in LINK_TYPES:
+    if link.type == DUMMY:
+        text = "a dummy has no other end, and is no link: write it at its node"
+        yield f"{where}.type", f"{text}, as dummies: {{d0: 10.9.0.1/24}}"
+    elif link.type not in LINK_TYPES:
         yield f"{where}.type", f"there is no link type {link.type!r}; {nearest(link.type, LINK_TYPES)}"
         return
     if link.name and named[link.name] is not link:

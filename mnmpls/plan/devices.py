@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import NO_LOOPBACK, Impairment, Lab, Lsp, Node, StaticRoute
+from ..model import DUMMY, NO_LOOPBACK, Impairment, Lab, Lsp, Node, StaticRoute
 from ..state import (
     QUEUE_PACKETS,
     UNREACHABLE_METRIC,
     Address,
     Bridge,
+    Dummy,
     Member,
     Port,
     Qdisc,
@@ -39,7 +40,9 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         yield from (Address(vrf.name, cidr) for cidr in vrf.loopbacks)
     for port in net.ports[node.name]:
         link = net.links[node.name, port.name]
-        if not link.is_wire:
+        if link.type == DUMMY:
+            yield Dummy(port.name)
+        elif not link.is_wire:
             yield tunnel(link, port)
             if udp := receiver(link):
                 yield udp

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from ..model import LABELS_ONLY, Lab, Link, Node, Port, Vrf
+from ..model import DUMMY, LABELS_ONLY, Lab, Link, Node, Port, Vrf
 
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
@@ -108,10 +108,14 @@ def network(lab: Lab) -> Network:
     for link in lab.links:
         for port in link.ports:
             ports[port.node].append(port)
-    segments = tuple(_segments(lab, nodes))
+    dummies = [dummy.port(node.name) for node in lab.nodes for dummy in node.dummies]
+    for port in dummies:
+        ports[port.node].append(port)
+    segments = (*_segments(lab, nodes), *(Segment((port,)) for port in dummies))
     where = {(port.node, port.name): i for i, segment in enumerate(segments) for port in segment.ports}
     by_node = {name: tuple(found) for name, found in ports.items()}
-    links = {(port.node, port.name): link for link in lab.links for port in link.ports}
+    links = {(port.node, port.name): Link(port, port, DUMMY) for port in dummies}
+    links |= {(port.node, port.name): link for link in lab.links for port in link.ports}
     core = wired = _core(nodes, segments)
     tunnels = [link for link in lab.links if not link.is_wire]
     ends = frozenset(address for link in tunnels if len(link.over) == 2 for address in link.over)

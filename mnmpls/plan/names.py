@@ -21,6 +21,8 @@ def named(lab: Lab) -> Lab:
         return lab
     bridges = {node.name for node in lab.nodes if node.role == "bridge"}
     taken = {node.name: {"lo", node.name, *(vrf.name for vrf in node.vrfs)} for node in lab.nodes}
+    for node in lab.nodes:
+        taken[node.name].update(dummy.name for dummy in node.dummies)
     for link in lab.links:
         for port in link.ports:
             taken[port.node].add(port.name)

@@ -11,6 +11,7 @@ from ..model import Lab, Lsp
 from ..state import (
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     NextHop,
@@ -51,7 +52,7 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return next((f"links[{i}]" for i, each in enumerate(lab.links) if each.type == "mpls-udp"), f"nodes.{node}")
         case Bridge():
             return f"nodes.{node}"
-        case Tunnel(port) | Qdisc(port):
+        case Tunnel(port) | Dummy(port) | Qdisc(port):
             return _end(lab, node, port)
         case Member(port):
             return _end(lab, node, port, ".vrf")
@@ -81,6 +82,8 @@ def _end(lab: Lab, node: str, name: str, key: str = "") -> str:
         for side, port in zip("ab", link.ports, strict=True):
             if (port.node, port.name) == (node, name):
                 return f"links[{number}].{side}{key}"
+    if any(dummy.name == name for each in lab.nodes if each.name == node for dummy in each.dummies):
+        return f"nodes.{node}.dummies.{name}{key}"
     return f"nodes.{node}"
 
 

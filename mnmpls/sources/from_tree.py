@@ -23,9 +23,9 @@ from dataclasses import replace
 import yaml
 
 from ..errors import Problem
-from ..model import ROLES, STATIC, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import ROLES, STATIC, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .impairments import impairment, merged
-from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
+from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
@@ -86,7 +86,22 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         imports=imports,
         exports=exports,
         rules=tuple(_rule(notes, path, entry) for path, entry in items(notes, f"{where}.rules", has.get("rules"))),
+        dummies=tuple(_dummies(notes, f"{where}.dummies", has.get("dummies"))),
     )
+
+
+def _dummies(notes: Notes, where: str, node: yaml.Node | None) -> list[Dummy]:
+    found = {} if node is None else mapping(notes, where, node, like="{d0: 10.9.0.1/24}")
+    return [_dummy(notes, f"{where}.{name}", name, entry) for name, entry in found.items()]
+
+
+def _dummy(notes: Notes, where: str, name: str, node: yaml.Node) -> Dummy:
+    """``ADDRESS``, a list of them, or a mapping."""
+    if not isinstance(node, yaml.MappingNode):
+        return Dummy(name, texts(notes, f"{where}.ip", node))
+    has = mapping(notes, where, node, DUMMY)
+    vrf = _vrf_of_port(notes, f"{where}.vrf", has.get("vrf"))
+    return Dummy(name, texts(notes, f"{where}.ip", has.get("ip")), vrf, number(notes, f"{where}.mtu", has.get("mtu")))
 
 
 def _vrfs(notes: Notes, where: str, node: yaml.Node | None) -> list[Vrf]:

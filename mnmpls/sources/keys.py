@@ -26,6 +26,11 @@ VRFS: Shape = {
         {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/vrf"}},
     ]
 }
+DUMMIES: Shape = {
+    "type": "object",
+    "propertyNames": ANY_NAME,
+    "additionalProperties": {"anyOf": [TEXTS, {"$ref": "#/$defs/dummy"}]},
+}
 TTL: Shape = {"enum": ["uniform", "pipe"]}
 TTL_OR_NUMBER: Shape = {"anyOf": [TTL, {"type": "integer", "minimum": 1, "maximum": 255}]}
 SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
@@ -63,6 +68,7 @@ NODE: Keys = {
         {"$ref": "#/$defs/main"},
         "{rt, import, export}: route targets of the main table, for routes to and from VRFs; only at a pe",
     ),
+    "dummies": _key(DUMMIES, "interfaces that lead nowhere, name: address, or name: {ip, vrf, mtu}"),
     "routes": _key(_list_of("route"), "static routes; they win over planned ones"),
     "rules": _key(_list_of("rule"), "policy routing: which packets have tables of their own"),
     "sysctls": _key(SYSCTLS, "net.* settings of this node"),
@@ -142,6 +148,11 @@ PORT: Keys = {
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU in bytes; left out: 1500"),
     "mac": _key(TEXT, "MAC address, such as 02:00:00:00:00:01"),
     **IMPAIRED,
+}
+
+DUMMY: Keys = {
+    "ip": _key(TEXTS, "ADDRESS/LENGTH, or a list of them"),
+    **{key: PORT[key] for key in ("vrf", "mtu")},
 }
 
 LSP: Keys = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model import ROLES
-from .keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, TEXT, TEXTS, VRF, Keys, Shape
+from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, TEXT, TEXTS, VRF, Keys, Shape
 
 NODE_KEY: Keys = {"node": {**TEXT, "description": "name of the node"}}
 
@@ -19,6 +19,7 @@ def schema() -> dict[str, object]:
             "node": {"anyOf": [{"enum": list(ROLES)}, _mapping(NODE, "role")]},
             "main": _mapping(MAIN),
             "vrf": {"anyOf": [{"type": "null"}, _mapping(VRF)]},
+            "dummy": _mapping(DUMMY, "ip"),
             "rule": _mapping(RULE, "table", "priority"),
             "route": {**_mapping(ROUTE), "anyOf": [{"required": ["dst"]}, {"required": ["label"]}]},
             "link": {

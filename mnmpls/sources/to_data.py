@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import LabError
-from ..model import STATIC, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import STATIC, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
 
@@ -39,6 +39,7 @@ def _node(node: Node) -> Data:
             loopback=list(node.loopbacks),
             vrfs={vrf.name: vrf_data(vrf) for vrf in node.vrfs},
             main=targets_data(node),
+            dummies={dummy.name: dummy_data(dummy) for dummy in node.dummies},
             rules=[rule_data(rule) for rule in node.rules],
             routes=[route_data(route) for route in node.routes],
             sysctls=dict(node.sysctls),
@@ -47,6 +48,10 @@ def _node(node: Node) -> Data:
             exec=list(node.exec),
         ),
     }
+
+
+def dummy_data(dummy: Dummy) -> Data:
+    return _given(ip=list(dummy.addresses), vrf=dummy.vrf, mtu=dummy.mtu_bytes)
 
 
 def vrf_data(vrf: Vrf) -> Data:

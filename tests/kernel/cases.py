@@ -11,6 +11,7 @@ from mnmpls.state import (
     UNREACHABLE_METRIC,
     Address,
     Bridge,
+    Dummy,
     LabelRoute,
     Member,
     NextHop,
@@ -106,6 +107,7 @@ _DEVICES = (
         "ip link del br0",
         ("ip link set br0 down", "ip link set br0 type bridge stp_state 1"),
     ),
+    Case("dummy", Dummy("d0"), "ip link del d0", ("ip link del d0 && ip link add d0 type bridge",)),
     Case(
         "member-of-vrf",
         Member("spare", "red"),

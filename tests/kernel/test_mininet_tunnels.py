@@ -1,4 +1,4 @@
-"""Links of Mininet that are tunnels, or unnumbered."""
+"""Links of Mininet that are tunnels, or unnumbered, and interfaces without a link."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnmpls.mn.net import Mininet
 from mnmpls.mn.nodes import LabHost, PERouter
 from mnmpls.mn.topo import LabTopo
 from mnmpls.sources import from_data
-from mnmpls.state import Address, Route, Tunnel
+from mnmpls.state import Address, Dummy, Route, Tunnel
 
 pytestmark = pytest.mark.kernel
 
@@ -68,6 +68,29 @@ def test_an_unnumbered_link_in_a_running_net() -> None:
             }
     finally:
         made.stop()
+
+
+def test_dummies_of_a_router() -> None:
+    """``dummies`` of a router, as a parameter or by a LabTopo, are there and reached across the core."""
+    given = {"d0": {"ip": "10.9.0.1/24", "vrf": "red"}, "d1": "10.8.0.1/24"}
+    nodes = {"h1": "host", "pe1": {"role": "pe", "vrfs": ["red"]},
+             "pe2": {"role": "pe", "vrfs": ["red"], "dummies": given}}  # fmt: skip
+    links = [["h1", {"pe1": {"vrf": "red"}}], ["pe1", "pe2"]]
+    by_hand = Mininet()
+    by_hand.addHost("h1", cls=LabHost)
+    by_hand.addHost("pe1", cls=PERouter, vrfs=["red"])
+    by_hand.addHost("pe2", cls=PERouter, vrfs=["red"], dummies=given)
+    by_hand.addLink("h1", "pe1", vrf="red")
+    by_hand.addLink("pe1", "pe2")
+    for made in (by_hand, Mininet(LabTopo(from_data({"name": "dummies", "nodes": nodes, "links": links})))):
+        made.start()
+        try:
+            assert {each.name for each in made["pe2"].namespace.observe() if isinstance(each, Dummy)} == {"d0", "d1"}
+            assert "1 received" in made["h1"].cmd("ping -c 1 -W 2 10.9.0.1")
+            assert "1 received" in made["pe1"].cmd("ping -c 1 -W 2 10.8.0.1")
+            assert [each.why for each in made.results() if not each.ok] == []
+        finally:
+            made.stop()
 
 
 def test_what_no_tunnel_can_be() -> None:

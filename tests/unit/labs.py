@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mnmpls.model import POPS, ROLES, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from mnmpls.model import POPS, ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 
 _NAMES = ["a", "b-1", "pe1", "node", "ip", "mac", "none", "null", "~", "0x1", "1_0", "no"]
 NAME = st.sampled_from(_NAMES)
@@ -27,6 +27,7 @@ LABEL = st.none() | NUMBER
 ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optional(NAME), LABEL, _maybe(WORD))
 SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.items()))
 RULE = st.builds(PolicyRule, NUMBER, NUMBER, _maybe(WORD), _maybe(NAME), st.none() | NUMBER)
+DUMMY = st.builds(Dummy, NAME, WORDS, _optional(NAME), st.none() | NUMBER)
 NODE = st.builds(
     Node,
     NAME,
@@ -41,6 +42,7 @@ NODE = st.builds(
     WORDS,
     WORDS,
     st.lists(RULE, max_size=2).map(tuple),
+    st.lists(DUMMY, max_size=2, unique_by=lambda dummy: dummy.name).map(tuple),
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)

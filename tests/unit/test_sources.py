@@ -16,7 +16,7 @@ from mnmpls.errors import LabError
 from mnmpls.model import Lab, Link, Node, Port
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import data, from_data, load, schema
-from mnmpls.sources.keys import LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
+from mnmpls.sources.keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from tests.unit.labs import LABS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +113,9 @@ VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "e
         "loopback": "10.0.0.2/32"}  # fmt: skip
 MAIN_ = {"rt": "65000:4", "import": ["65000:5"], "export": "65000:6"}
 RULE_ = {"from": "10.1.0.0/16", "iif": "up", "fwmark": 7, "table": 100, "priority": 1001}
+DUMMY_ = {"ip": ["10.9.0.1/24"], "vrf": "red", "mtu": 1400}
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "rules": [RULE_],
+         "dummies": {"d0": DUMMY_, "d1": "10.8.0.1/24"},
          "routes": [ROUTE_], "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
          "label_range": "100-199"}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
@@ -132,8 +134,8 @@ FULL = {"name": "full", "platform_labels": 100, "igp": "ospf", "labels": "ldp", 
 @pytest.mark.parametrize(
     ("known", "entry"),
     [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (RULE, RULE_), (LINK, LINK_),
-     (("node", *PORT), END_), (LSP, LSP_)],
-    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp"],
+     (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_)],
+    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy"],
 )
 def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
     """A lab with every key there is passes both; with one more key in any of its mappings it passes neither."""
