@@ -9,7 +9,8 @@ from typing import Any
 
 from .errors import KernelRefused
 from .kernel import Namespace
-from .refusals import refusal
+from .kernel.refusals import refusal
+from .kernel.strangers import lost_rules, rules_by_hand
 from .state import (
     Address,
     Bridge,
@@ -26,7 +27,6 @@ from .state import (
     UdpPort,
     VrfDevice,
 )
-from .strangers import lost_rules, rules_by_hand
 
 _ROUNDS = 5
 """One is usual, one more where something is removed; each further one restores what the last took along."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .messages import RTPROT_MNMPLS
 from .state import (
     IPV6_METRIC,
     L3MDEV,
     MAIN_TABLE,
+    RTPROT_MNMPLS,
     TTL_AS_SET,
     Address,
     Bridge,

@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+RTPROT_MNMPLS = 201
+"""Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
+
 MAIN_TABLE = 254
 """RT_TABLE_MAIN; the only table in which the kernel takes label routes (net/mpls/af_mpls.c)."""
 

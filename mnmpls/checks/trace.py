@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from ..kernel.strangers import queues
 from ..model import Lab
 from ..state import Bridge, Dummy, Member, Qdisc, Record, Rule, Sysctl, Tunnel
-from ..strangers import queues
 from ..wording import label_words, vrf_names
 from .capture import Seen, Sighting, Tap, tap, way
 from .drift import Drift, drifts

@@ -8,9 +8,9 @@ from itertools import groupby
 
 from ..apply import difference
 from ..commands import command
-from ..messages import RTPROT_MNMPLS
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
 from ..state import (
+    RTPROT_MNMPLS,
     TUNNEL_MODULES,
     Address,
     Bridge,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
-from mnmpls.refusals import refused
+from mnmpls.kernel.refusals import refused
 from mnmpls.state import (
     MPLS_IN_IP,
     TUNNEL_MODULES,

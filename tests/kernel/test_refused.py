@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mnmpls import messages
 from mnmpls.apply import apply
 from mnmpls.errors import KernelRefused
-from mnmpls.kernel import Namespace, wire
-from mnmpls.netlink import Socket
+from mnmpls.kernel import Namespace, messages, wire
+from mnmpls.kernel.netlink import Socket
+from mnmpls.kernel.refusals import refused
 from mnmpls.netns import RunningLab
-from mnmpls.refusals import refused
 from mnmpls.sources import load
 from mnmpls.state import (
     IPV6_METRIC,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnmpls import messages
+from mnmpls.kernel import messages
 
 _ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from mnmpls.refusals import refused
+from mnmpls.kernel.refusals import refused
 from mnmpls.state import (
     Address,
     Bridge,

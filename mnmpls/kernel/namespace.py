@@ -1,4 +1,4 @@
-"""One network namespace of the Linux kernel: records written into it and read back. The only user of netlink."""
+"""One network namespace of the Linux kernel: records written into it and read back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeVar
 
-from . import fou, messages, messages_devices, messages_rules, netspace
-from .errors import KernelRefused
-from .messages import RTPROT_MNMPLS, Interface
-from .messages_devices import device_records
-from .netlink import NETLINK_GENERIC, NLM_F_ACK, Message, Refused, Socket, attributes
-from .refusals import missing_interface, refusal, refused
-from .state import (
+from ..errors import KernelRefused
+from ..state import (
+    RTPROT_MNMPLS,
     Address,
     Bridge,
     Dummy,
@@ -33,8 +29,11 @@ from .state import (
     UdpPort,
     VrfDevice,
 )
-
-__all__ = ["RTPROT_MNMPLS", "Namespace", "Wire", "wire", "wires"]
+from . import fou, messages, messages_devices, messages_rules, netspace
+from .messages import Interface
+from .messages_devices import device_records
+from .netlink import NETLINK_GENERIC, NLM_F_ACK, Message, Refused, Socket, attributes
+from .refusals import missing_interface, refusal, refused
 
 _INDICES = count(1000)
 """Of the interfaces that this process makes: known without asking, and far from what the kernel counts out itself.

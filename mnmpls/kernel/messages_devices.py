@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Dummy, Member, Port, Qdisc, Record, Tunnel, VrfDevice
 from .messages import Interface, spanning_tree, spelled, vrf_table
 from .netlink import NLM_F_CREATE, NLM_F_REPLACE, Message, attribute, attributes, text
-from .state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Dummy, Member, Port, Qdisc, Record, Tunnel, VrfDevice
 
 _GRE_KEY = struct.pack(">H", 0x2000)
 _NO_FLAGS = bytes(2)

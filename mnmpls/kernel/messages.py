@@ -13,11 +13,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from ..state import MAIN_TABLE, RTPROT_MNMPLS, TTL_AS_SET, Address, LabelRoute, NextHop, Route
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
-from .state import MAIN_TABLE, TTL_AS_SET, Address, LabelRoute, NextHop, Route
 
-RTPROT_MNMPLS = 201
-"""Our routes' protocol number (unused in include/uapi/linux/rtnetlink.h): what carries it is ours."""
 RTPROT_KERNEL, RTPROT_BOOT = 2, 3
 RTPROTS_DAEMONS = (11, 186, 187, 188, 193, 196)
 """Zebra, BGP, IS-IS, OSPF (include/uapi/linux/rtnetlink.h), and FRR's own for LDP and static routes

@@ -1,6 +1,6 @@
 """The calling thread's network namespace: a new one made, another one visited, settings written where it is.
 
-Only kernel.py uses this.
+Only namespace.py uses this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from .state import sysctl_parts
+from ..state import sysctl_parts
 
 CLONE_NEWNET = 0x40000000
 OWN = "/proc/thread-self/ns/net"

@@ -7,8 +7,8 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 
+from ..state import UdpPort
 from .netlink import Message, attribute, attributes, text
-from .state import UdpPort
 
 _FAMILY_CONTROL, _CTRL_GETFAMILY, _CTRL_ID, _CTRL_NAME = 0x10, 3, 1, 2
 _ADD, _DELETE, _GET = 1, 2, 3

@@ -1,7 +1,7 @@
 """rtnetlink's wire format and one socket that speaks it (RFC 3549; include/uapi/linux/netlink.h).
 
 Written here and not taken from a library: in a UML guest importing pyroute2 costs 0.5 s and more and one of its calls
-2.6 ms, against 6 µs for a label route among many. Only kernel.py and messages.py use this.
+2.6 ms, against 6 µs for a label route among many. Only this room uses it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 class Refused(Exception):
     """The kernel answered a request with an error number; ``said`` is its extended ack text, or empty. ``name``
-    is the interface that the request asked for. kernel.py turns it into a KernelRefused."""
+    is the interface that the request asked for. namespace.py turns it into a KernelRefused."""
 
     def __init__(self, code: int, said: str, name: str = "") -> None:
         self.code, self.said, self.name = code, said, name

@@ -6,9 +6,9 @@ import socket
 import struct
 from collections.abc import Collection, Mapping
 
-from .messages import RTPROT_BOOT, RTPROT_KERNEL, RTPROT_MNMPLS
+from ..state import L3MDEV, RTPROT_MNMPLS, Rule
+from .messages import RTPROT_BOOT, RTPROT_KERNEL
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, Message, attribute, attributes, text, u32
-from .state import L3MDEV, Rule
 
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_FWMASK, FRA_PROTOCOL = 2, 3, 6, 10, 15, 16, 21

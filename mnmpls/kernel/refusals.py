@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from .errors import KernelRefused
-from .state import (
+from ..errors import KernelRefused
+from ..state import (
     TUNNEL_MODULES,
     Address,
     Bridge,
@@ -24,7 +24,7 @@ from .state import (
     UdpPort,
     VrfDevice,
 )
-from .wording import words
+from ..wording import words
 
 GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
 _WRITABLE = "in a container: start it with --privileged; elsewhere: mount -o remount,rw /proc/sys"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ..state import L3MDEV, Rule
 from . import messages, messages_devices, messages_rules
-from .kernel import Namespace
+from .namespace import Namespace
 from .netlink import Message, Socket
-from .state import L3MDEV, Rule
 
 
 def rules_by_hand(namespace: Namespace) -> frozenset[Rule]:

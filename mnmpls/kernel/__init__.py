@@ -1,0 +1,7 @@
+"""The only room that touches a kernel: namespaces, wires, records written and read back, and what its refusals mean."""
+
+from __future__ import annotations
+
+from .namespace import Namespace, Wire, wire, wires
+
+__all__ = ["Namespace", "Wire", "wire", "wires"]
