@@ -24,6 +24,7 @@ from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
 from ..model import Lab, Lsp, StaticRoute, Vrf
 from ..plan import complete, records
+from ..plan.graph import spread
 from ..plan.origins import located
 from ..processes import Folders
 from ..services import Services
@@ -265,24 +266,32 @@ def lab_from_topo(topo: Topo) -> Lab:
 
 
 def _data_of_topo(topo: Topo) -> Mapping[str, Any]:
-    """As of the nodes that will be made of it, and in their order; other people's classes are left out."""
+    """As of the nodes that will be made of it, and in their order: ours, then other people's around them."""
     infos = {name: topo.nodeInfo(name) for name in (*topo.hosts(), *topo.switches())}
     ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
-    rank = {name: i for i, (name, _, _) in enumerate(ours)}
-    every = (info for _, _, info in topo.links(sort=True, withInfo=True))
-    found = (info for info in every if {info["node1"], info["node2"]} <= rank.keys())
+    every = [info for _, _, info in topo.links(sort=True, withInfo=True)]
+    beside: dict[str, list[str]] = {name: [] for name in infos}
+    for info in every:
+        beside[info["node1"]].append(info["node2"])
+        beside[info["node2"]].append(info["node1"])
+    own = [name for name, _, _ in ours]
+    others = sorted(spread(own, beside)[len(own) :])
+    rank = {name: i for i, name in enumerate((*own, *others))}
 
     def first_end(info: Mapping[str, Any]) -> tuple[int, int]:
         return min((rank[info[f"node{n}"]], info[f"port{n}"]) for n in (1, 2))
 
-    return _data(ours, map(_topo_link, sorted(found, key=first_end)))
+    found = sorted((info for info in every if info["node1"] in rank), key=first_end)
+    nodes = [*ours, *((name, "bridge" if topo.isSwitch(name) else "host", {}) for name in others)]
+    return _data(nodes, (_topo_link(info, frozenset(own)) for info in found))
 
 
-def _topo_link(info: Mapping[str, Any]) -> _Told:
+def _topo_link(info: Mapping[str, Any], ours: frozenset[str]) -> _Told:
     def end(n: int) -> _End:
         node = info[f"node{n}"]
         name = info.get(f"intfName{n}") or f"{node}-eth{info[f'port{n}']}"
-        return node, name, {**info, **(info.get(f"params{n}") or {})}
+        own = info.get(f"params{n}") or {}
+        return node, name, {**info, **own} if node in ours else {"ip": own.get("ip", "none")}
 
     settings = {"type": "type", **SETTINGS}
     return {key: info[given] for given, key in settings.items() if given in info}, end(1), end(2)

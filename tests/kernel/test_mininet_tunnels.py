@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from mininet.nodelib import LinuxBridge
+from mininet.topo import Topo
 
 from mnmpls.errors import LabError
 from mnmpls.mn.graph import lab_of
@@ -91,6 +93,28 @@ def test_dummies_of_a_router() -> None:
             assert [each.why for each in made.results() if not each.ok] == []
         finally:
             made.stop()
+
+
+def test_a_tunnel_across_somebody_elses_switch() -> None:
+    """A Topo whose two PEs see each other by a bridge of Mininet's own alone: a tunnel between their addresses carries
+    the VPN."""
+    topo = Topo()
+    topo.addSwitch("s1", cls=LinuxBridge)
+    for n in (1, 2):
+        topo.addHost(f"pe{n}", cls=PERouter, vrfs=["red"])
+        topo.addHost(f"h{n}", cls=LabHost)
+        topo.addLink(f"pe{n}", f"h{n}", params1={"vrf": "red"})
+        topo.addLink(f"pe{n}", "s1", params1={"ip": f"10.1.0.{n}/24"})
+    topo.addLink("pe1", "pe2", type="gre", over=["10.1.0.1", "10.1.0.2"])
+    made = Mininet(topo, controller=None)
+    made.start()
+    try:
+        assert [each.why for each in made.results() if not each.ok] == []
+        route = next(each for each in made["pe1"].namespace.observe() if isinstance(each, Route) and each.table == 10
+                     and any(hop.labels for hop in each.hops))  # fmt: skip
+        assert [hop.port for hop in route.hops] == [each.name for each in _tunnels(made, "pe1")]
+    finally:
+        made.stop()
 
 
 def test_what_no_tunnel_can_be() -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from mininet.nodelib import LinuxBridge
 from mininet.topo import Topo
 
 from mnmpls.errors import LabError
@@ -96,3 +97,28 @@ def test_values_of_the_model_are_parameters_too() -> None:
     lab = lab_from_topo(_topo({"vrfs": [vrf], "routes": (route,)}, {"vrf": "red"}, {"lsps": [lsp]}))
     assert lab.node("pe1").vrfs == (vrf,) and lab.node("pe1").routes == (route,) and lab.lsps == (lsp,)
     assert [port.vrf for port in lab.links[0].ports] == [None, "red"]
+
+
+@pytest.mark.parametrize("between", ["switch", "host"])
+def test_other_peoples_nodes_are_part_of_the_lab(between: str) -> None:
+    """A tunnel between two nodes of ours that only Mininet's own switch or host joins has something to run over; what
+    is not connected to a node of ours is left out, and so is a Topo without one."""
+    made = Topo()
+    for n in (1, 2):
+        made.addHost(f"pe{n}", cls=PERouter)
+    if between == "switch":
+        made.addSwitch("s1", cls=LinuxBridge)
+    else:
+        made.addHost("s1")
+    for n in (1, 2):
+        made.addLink(f"pe{n}", "s1", params1={"ip": f"10.1.{n if between == 'host' else 0}.{n}/24"})
+    made.addHost("far")
+    over = ["10.1.0.1", "10.1.0.2"] if between == "switch" else ["10.1.1.1", "10.1.2.2"]
+    made.addLink("pe1", "pe2", cls=MPLSLink, type="gre", over=over)
+    lab = complete(lab_from_topo(made))
+    roles = {node.name: node.role for node in lab.nodes}
+    assert roles == {"pe1": "pe", "pe2": "pe", "s1": {"switch": "bridge"}.get(between, "host")}
+    assert next(link.over for link in lab.links if not link.is_wire) == tuple(over)
+    stock = Topo()
+    stock.addLink(stock.addHost("h1"), stock.addSwitch("s1"))
+    assert lab_from_topo(stock).nodes == ()
