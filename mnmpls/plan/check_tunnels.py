@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from itertools import pairwise
 
 from ..errors import nearest
 from ..model import DUMMY, LINK_TYPES, NO_LOOPBACK, Lab, Link
 from .check_links import link_text
-from .graph import Network, interface
+from .graph import ROUTERS, Network, interface, spread
 from .spelling import cidr, is_address
 from .tunnels import KINDS, LEAST_MTU_BYTES, version_of
 
@@ -28,8 +29,44 @@ def tunnel_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     for i, link in enumerate(lab.links):
         for path, text in _of_link(net, link, named, f"links[{i}]"):
             yield path, f"{link_text(link)}: {text}"
-    for path, link, text in _alike(lab):
+    for path, link, text in (*_alike(lab), *_alone(lab, net)):
         yield path, f"{link_text(link)}: {text}"
+
+
+def _alone(lab: Lab, net: Network) -> Iterator[tuple[str, Link, str]]:
+    """Tunnels between nodes that no wires join: nothing but a tunnel could carry their packets, which no tunnel can
+    that itself has nothing beneath."""
+    tunnels = [(i, link) for i, link in enumerate(lab.links) if not link.is_wire and link.type in KINDS]
+    ends = {id(port) for _, link in tunnels for port in link.ports}
+    every, outside = (_joined(net, ends, inside) if tunnels else {} for inside in (True, False))
+    for i, link in tunnels:
+        a, b = link.a.node, link.b.node
+        if a in net.nodes and b in net.nodes and "bridge" not in (net.role(a), net.role(b)):
+            routers = bool({net.role(a), net.role(b)} & ROUTERS)
+            first = outside if routers else every
+            if first.get(a, a) != first.get(b, b):
+                where = " outside VRFs" if routers else ""
+                text = f"no wires lead from {a} to {b}{where}, so that only itself could carry this tunnel's packets"
+                yield f"links[{i}]", link, f"{text}: join the two by a link, or by way of other nodes"
+
+
+def _joined(net: Network, tunnels: Container[int], inside: bool) -> dict[str, str]:
+    """For every node the first of those that wires join it to; wires in VRFs count only with ``inside``, or where the
+    user's own routes may lead from the main table into a VRF. ``tunnels``: the ids of their ports, which may have no
+    names yet."""
+    leaks = {name for name, node in net.nodes.items() if inside or node.imports or node.routes or node.rules}
+    beside: dict[str, list[str]] = {}
+    for segment in net.segments:
+        members = [each.node for each in segment.ports if each.vrf is None or each.node in leaks]
+        if not any(id(port) in tunnels for port in segment.ports):
+            for one, other in pairwise(members):
+                beside.setdefault(one, []).append(other)
+                beside.setdefault(other, []).append(one)
+    first: dict[str, str] = {}
+    for start in beside:
+        if start not in first:
+            first.update(dict.fromkeys(spread([start], beside), start))
+    return first
 
 
 def _of_link(net: Network, link: Link, named: Mapping[str, Link], where: str) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..state import MPLS_IN_IP, Tunnel, UdpPort
 from .check_links import link_text
-from .graph import interface, via
+from .graph import Network, interface, network, search, via
 
 KINDS: dict[str, dict[int, str]] = {
     "gre": {4: "gre"},
@@ -39,7 +39,8 @@ def underlaid(lab: Lab) -> Lab:
     none."""
     if not lab.has_tunnels:
         return lab
-    found = [_addresses(lab, link) for link in lab.links]
+    net = network(lab)
+    found = [_addresses(lab, net, link) for link in lab.links]
     lacking = {f"links[{i}].over": each for i, each in enumerate(found) if isinstance(each, str)}
     if lacking:
         raise LabError(Problem(path, text, lab.place(path)) for path, text in lacking.items())
@@ -47,7 +48,7 @@ def underlaid(lab: Lab) -> Lab:
     return replace(lab, links=tuple(replace(link, over=over) for link, over in zip(lab.links, known, strict=True)))
 
 
-def _addresses(lab: Lab, link: Link) -> tuple[str, ...] | str:
+def _addresses(lab: Lab, net: Network, link: Link) -> tuple[str, ...] | str:
     """What the tunnel runs between, or why it cannot be told."""
     if link.is_wire:
         return link.over
@@ -62,7 +63,11 @@ def _addresses(lab: Lab, link: Link) -> tuple[str, ...] | str:
     spoken = " or ".join(f"IPv{version}" for version in versions)
     if link.over:
         return f"{link_text(link)}: link {link.over[0]} has no subnet of {spoken}: give both of its ends an address"
-    both = [_loopback(lab.node(port.node), versions) for port in link.ports]
+    nodes = [net.nodes[port.node] for port in link.ports]
+    both = [_loopback(node, versions) for node in nodes]
+    if all(both) and not any(node.routes for node in nodes) and nodes[0].name not in search(net.wired, [nodes[1].name]):
+        text = f"its ends would be their loopbacks, {both[0]} and {both[1]}, but no wires of p and pe lead from one to"
+        return f"{link_text(link)}: {text} the other: give over, the two addresses"
     if all(both):
         return tuple(both)
     text = f"{link.a.node} and {link.b.node} share no link outside VRFs with {spoken}, nor has each a loopback of it"
