@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, wire
@@ -114,30 +115,38 @@ def features(records_by_node: Mapping[str, Iterable[Record]]) -> frozenset[str]:
     return ALWAYS.union(*(needs(record) for records in records_by_node.values() for record in records))
 
 
+_NOTHING, _IPV6, _LABELS = frozenset[str](), frozenset({"ipv6"}), frozenset({"mpls", "mpls-encap"})
+_NEEDED: Mapping[type[Record], frozenset[str]] = {
+    VrfDevice: frozenset({"vrf"}),
+    Bridge: frozenset({"bridge"}),
+    Dummy: frozenset({"dummy"}),
+    Qdisc: frozenset({"netem"}),
+    UdpPort: frozenset({"fou"}),
+    LabelRoute: frozenset({"mpls"}),
+    Port: _NOTHING,
+}
+"""By records whose kind says all."""
+
+
 def needs(record: Record) -> frozenset[str]:
+    if (known := _NEEDED.get(type(record))) is not None:
+        return known
     match record:
-        case VrfDevice():
-            return frozenset({"vrf"})
-        case Bridge():
-            return frozenset({"bridge"})
-        case Dummy():
-            return frozenset({"dummy"})
-        case Qdisc():
-            return frozenset({"netem"})
-        case UdpPort():
-            return frozenset({"fou"})
+        case Address(_, cidr):
+            return _IPV6 if ":" in cidr else _NOTHING
+        case Route(_, dst, hops):
+            labelled = _LABELS if any(hop.labels for hop in hops) else _NOTHING
+            return labelled | _IPV6 if ":" in dst else labelled
+        case Sysctl(key):
+            return _of_setting(key)
         case Tunnel(kind=kind, udp_port=port):
             return frozenset({"fou" if port else kind})
-        case LabelRoute():
-            return frozenset({"mpls"})
-        case Sysctl(key):
-            return frozenset({"settings", *({"mpls": {"mpls"}, "ipv6": {"ipv6"}}.get(key.split(".")[1], ()))})
-        case Address(_, cidr):
-            return frozenset({"ipv6"}) if ":" in cidr else frozenset()
-        case Route(_, dst, hops):
-            labelled = {"mpls", "mpls-encap"} if any(hop.labels for hop in hops) else set()
-            return frozenset(labelled | ({"ipv6"} if ":" in dst else set()))
-    return frozenset()
+    return _NOTHING
+
+
+@lru_cache(maxsize=1024)
+def _of_setting(key: str) -> frozenset[str]:
+    return frozenset({"settings", *({"mpls", "ipv6"} & {key.split(".")[1]})})
 
 
 def missing(wanted: Iterable[str]) -> dict[str, str]:

@@ -214,8 +214,6 @@ class Namespace:
     def _messages(self, record: Record) -> list[Message]:
         index = self._index
         match record:  # Those of which there are many come first.
-            case Qdisc(port):
-                return [messages_devices.qdisc_new(record, index(port))]
             case Address():
                 return [messages.address_new(record, index)]
             case Route():
@@ -232,6 +230,8 @@ class Namespace:
                 return [messages.link_set(index(port), master=index(master))]
             case Port(name, up, mtu_bytes):
                 return [messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)]
+            case Qdisc(port):
+                return [messages_devices.qdisc_new(record, index(port))]
             case Rule():
                 return [messages_rules.rule_new(record)]
             case Sysctl() | UdpPort():

@@ -269,7 +269,7 @@ def _data_of_topo(topo: Topo) -> Mapping[str, Any]:
     """As of the nodes that will be made of it, and in their order: ours, then other people's around them."""
     infos = {name: topo.nodeInfo(name) for name in (*topo.hosts(), *topo.switches())}
     ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
-    every = [info for _, _, info in topo.links(sort=True, withInfo=True)]
+    every = [info for _, _, info in topo.links(withInfo=True)]
     beside: dict[str, list[str]] = {name: [] for name in infos}
     for info in every:
         beside[info["node1"]].append(info["node2"])
@@ -351,12 +351,12 @@ def _given(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _mistyped(params: Mapping[str, Any], ours: tuple[str, ...]) -> Mapping[str, Any]:
     """Parameters that nearly are one of ours, for the reader to tell; all others are Mininet's own business."""
-    return {key: None for key in params if _is_nearly(key, ours)}
+    return dict.fromkeys(_nearly(tuple(params), ours))
 
 
 @lru_cache(maxsize=4096)
-def _is_nearly(key: str, ours: tuple[str, ...]) -> bool:
-    return key not in ours and bool(get_close_matches(key, ours, 1, 0.65))
+def _nearly(keys: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key not in ours and get_close_matches(key, ours, 1, 0.65))
 
 
 def _vrfs(given: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 import yaml
 
@@ -12,19 +13,21 @@ from ..model import Lab
 from . import from_tree
 from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
 
-_TEXT, _LIST, _MAPPING = f"{PLAIN}str", f"{PLAIN}seq", f"{PLAIN}map"
+_TEXT, _NUMBER, _LIST, _MAPPING = f"{PLAIN}str", f"{PLAIN}int", f"{PLAIN}seq", f"{PLAIN}map"
 _PLAIN_TYPES = {int: "int", float: "float", bool: "bool", type(None): "null"}
 
 
 def from_data(data: object) -> Lab:
     """The lab that ``data`` describes in a lab file's form; what is wrong with it is found as in a file, each problem
     with its path. Raises LabError for what no lab file can hold."""
-    return from_tree.read(Notes(""), _tree("", data, 0))
+    return from_tree.read(Notes("", places={"": ""}), _tree("", data, 0))
 
 
 def _tree(where: str, data: object, depth: int) -> yaml.Node:
     if type(data) is str:  # nearly all are
-        return yaml.ScalarNode(_TEXT, data)
+        return _text(data)
+    if type(data) is int and data.bit_length() <= 63:
+        return yaml.ScalarNode(_NUMBER, str(data))
     if isinstance(data, int) and data.bit_length() > 13_000:  # Python refuses to write out 4300 digits
         raise LabError([Problem(where, f"no number of a lab has {data.bit_length()} bits")])
     kind = _PLAIN_TYPES.get(type(data))
@@ -35,9 +38,21 @@ def _tree(where: str, data: object, depth: int) -> yaml.Node:
     if isinstance(data, (list, tuple)):
         return yaml.SequenceNode(_LIST, [_tree(f"{where}[{i}]", entry, depth + 1) for i, entry in enumerate(data)])
     if isinstance(data, (dict, Mapping)):
-        pairs = [(_tree(where, key, depth + 1), _tree(_under(where, key), data[key], depth + 1)) for key in data]
+        pairs = [
+            (
+                _text(key) if type(key) is str else _tree(where, key, depth + 1),
+                _text(entry) if type(entry) is str else _tree(_under(where, key), entry, depth + 1),
+            )
+            for key, entry in data.items()
+        ]
         return yaml.MappingNode(_MAPPING, pairs)
     raise LabError([Problem(where, f"a lab is made of texts, numbers, lists and mappings, not of {_what(data)}")])
+
+
+@lru_cache(maxsize=65536)
+def _text(text: str) -> yaml.Node:
+    """One for all places where it stands, since none has a line; keys are most of all texts."""
+    return yaml.ScalarNode(_TEXT, text)
 
 
 def _under(where: str, key: object) -> str:

@@ -23,7 +23,7 @@ from dataclasses import replace
 import yaml
 
 from ..errors import Problem
-from ..model import ROLES, STATIC, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import ROLES, STATIC, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .impairments import impairment, merged
 from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
@@ -188,7 +188,8 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
     mtu = number(notes, f"{where}.mtu", has.get("mtu"))
     ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
     shared = impairment(notes, where, has)
-    ends = [replace(end, impairment=merged(end.impairment, shared)) for end in ends]
+    if shared != Impairment():
+        ends = [replace(end, impairment=merged(end.impairment, shared)) for end in ends]
     limit = has.get("encaplimit")
     return Link(
         ends[0],

@@ -13,12 +13,15 @@ from .reading import Entries, Notes, number, text
 
 IMPAIRMENTS = ("bw", "delay", "jitter", "loss", "max_queue_size")
 
+_NONE = Impairment()
 _UNITS_US = {"us": 1, "ms": 1000, "s": 1_000_000}
 _DIGITS = r"(\d{1,12}(?:\.\d{1,9})?)"
 
 
 def impairment(notes: Notes, where: str, has: Entries) -> Impairment:
     """What of IMPAIRMENTS ``has`` gives."""
+    if has.keys().isdisjoint(IMPAIRMENTS):
+        return _NONE
     return Impairment(
         rate_kbit=_scaled(notes, f"{where}.bw", has.get("bw"), 1000, "Mbit/s, such as 10 or 0.5"),
         delay_us=_time(notes, f"{where}.delay", has.get("delay")),

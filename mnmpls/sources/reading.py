@@ -51,19 +51,24 @@ def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = 
     found: Entries = {}
     for key_node, value in node.value:
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
-        path = f"{where}.{key}" if where else key
         if not 0 < len(key) <= LONGEST_KEY:
             notes.fault(where, key_node, f"expected a name before the colon, not {_what(key_node)}")
         elif known and key not in known:
-            notes.fault(path, key_node, f"there is no key {key!r} here; {nearest(key, known)}")
+            notes.fault(_under(where, key), key_node, f"there is no key {key!r} here; {nearest(key, known)}")
         elif key in found:
             first = found[key].start_mark
             there = f", first in line {first.line + 1}" if first else ""
-            notes.fault(path, key_node, f"{key!r} is given twice{there}: rename one, or take one out")
+            text = f"{key!r} is given twice{there}: rename one, or take one out"
+            notes.fault(_under(where, key), key_node, text)
         else:
-            notes.at(path, key_node)
+            if key_node.start_mark:
+                notes.at(_under(where, key), key_node)
             found[key] = value
-    return {key: value for key, value in found.items() if not known or not is_null(value)}
+    return {key: value for key, value in found.items() if value.tag != _NULL or not is_null(value)} if known else found
+
+
+def _under(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def needed(notes: Notes, where: str, node: yaml.Node, has: Entries, **keys: str) -> None:
@@ -133,7 +138,7 @@ def items(notes: Notes, where: str, node: yaml.Node | None) -> Iterator[tuple[st
 
 
 def texts(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, ...]:
-    return tuple(text(notes, path, entry) for path, entry in items(notes, where, node))
+    return () if node is None else tuple(text(notes, path, entry) for path, entry in items(notes, where, node))
 
 
 def numbers(notes: Notes, where: str, node: yaml.Node | None) -> tuple[int, ...]:
