@@ -43,6 +43,17 @@ Socket = tuple[str, int]
 """Node and IP version."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a probe is waited for: that its request arrives somewhere, that an answer comes back."""
+
+    arrival: bool
+    answer: bool
+
+    def granted(self, seen: Sighting) -> bool:
+        return (seen.rtt_ms is not None) >= self.answer and bool(seen.received) >= self.arrival
+
+
 @dataclass(slots=True)
 class Sighting:
     """What was seen of one probe; ``said`` is what a router or the own kernel said about it, as a clause."""
@@ -54,11 +65,10 @@ class Sighting:
 
 
 def ask(
-    wanted: Mapping[Pair, bool], ends: Mapping[str, Namespace], deadline_s: float = 2.0, until: float = math.inf
+    wanted: Mapping[Pair, Wish], ends: Mapping[str, Namespace], deadline_s: float = 2.0, until: float = math.inf
 ) -> dict[Pair, Sighting]:
-    """Probes each pair in turn until this time (of time.monotonic); a pair's value tells whether an answer is
-    expected, that is, waited for up to the deadline (which counts from the end of the first round). Gives the pairs
-    that were probed."""
+    """Probes each pair in turn until this time (of time.monotonic); what is wished for is waited for up to the deadline
+    (which counts from the end of the first round). Gives the pairs that were probed."""
     versions: list[int] = sorted({ip_address(target).version for _, target in wanted})
     with _sockets(ends, versions) as sockets:
         run = _Run(sockets, list(wanted))
@@ -68,13 +78,13 @@ def ask(
         return {pair: one for pair, one in found if one.sent_s}
 
 
-def _wait(run: _Run, wanted: Mapping[Pair, bool], deadline_s: float) -> None:
+def _wait(run: _Run, wanted: Mapping[Pair, Wish], deadline_s: float) -> None:
     start = time.monotonic()
     last_answer, resends = start, list(RESEND_AFTER_S)
-    grace_s = GRACE_S if not all(wanted.values()) else 0.0
+    grace_s = GRACE_S if not all(wish.answer for wish in wanted.values()) else 0.0
     while True:
         now = time.monotonic()
-        open_pairs = [pair for pair in run.unanswered() if wanted[pair]]
+        open_pairs = run.waiting(wanted)
         if now - start >= deadline_s or (not open_pairs and now - last_answer >= grace_s):
             return
         if resends and now - start >= resends[0]:
@@ -111,10 +121,10 @@ class _Run:
         for key, one in sockets.items():
             self._selector.register(one, selectors.EVENT_READ, key)
 
-    def unanswered(self) -> list[Pair]:
-        """Those that were asked."""
+    def waiting(self, wanted: Mapping[Pair, Wish]) -> list[Pair]:
+        """Those that were asked and do not have what is wished for them."""
         found = zip(self.pairs, self.sightings, strict=True)
-        return [pair for pair, one in found if one.sent_s and one.rtt_ms is None]
+        return [pair for pair, one in found if one.sent_s and not wanted[pair].granted(one)]
 
     def send(self, pairs: list[Pair], until: float = math.inf) -> None:
         for i, pair in enumerate(pairs):
@@ -138,7 +148,7 @@ class _Run:
                 self.sightings[at].said = f" ({src}'s own kernel: {os.strerror(error.errno or 0)})"
 
     def read(self, timeout_s: float) -> bool:
-        """Takes in what has arrived; True if an answer was among it."""
+        """Takes in what has arrived; True if something wanted was among it."""
         answered = False
         for key, _ in self._selector.select(timeout_s):
             one: socket.socket = self._sockets[key.data]

@@ -61,6 +61,10 @@ def _takes(importer: Vrf, exporter: Vrf) -> bool:
     return not set(importer.imports).isdisjoint(exporter.exports)
 
 
+def _takes_from(near: Site, far: Site) -> bool:
+    return any(_takes(mine, theirs) for _, mine in near.attached for _, theirs in far.attached)
+
+
 class Vpns:
     """A lab's sites and VPNs, looked up once for many questions."""
 
@@ -75,6 +79,7 @@ class Vpns:
         self._vrfs |= {(node.name, ""): Vrf("", None, None, node.imports, node.exports) for node in lab.nodes}
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._owned: dict[str, dict[str, str]] = {}  # by a site's first node
+        self._heard: dict[str, dict[str, str]] = {}  # likewise
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -141,6 +146,21 @@ class Vpns:
                 for address in self.addresses(name):
                     found.setdefault(address, name)
         return found
+
+    def one_way(self, src: str, text: str) -> str | None:
+        """The end point with this address whose site ``src`` has a route to and that has none to src."""
+        site = self.site_of[src]
+        if site.nodes[0] not in self._heard:
+            far = (far for far in self.sites if _takes_from(site, far) and not reach_each_other(site, far))
+            ends = (name for one in far for name in self.end_points(one))
+            self._heard[site.nodes[0]] = {address: name for name in ends for address in self.addresses(name)}
+        return self._heard[site.nodes[0]].get(text)
+
+    @cached_property
+    def between(self) -> frozenset[str]:
+        """Hosts with several links: what is on one of them gets to another only by a node that forwards."""
+        hosts = (name for name, node in self.nodes.items() if node.role == "host")
+        return frozenset(name for name in hosts if len(self._links[name]) > 1)
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """A node's addresses without prefix lengths; those of ports towards its own site come before a CE's link to

@@ -15,13 +15,14 @@ from .capture import Tap, tap
 from .control import control
 from .drift import drifts
 from .findings import Finding, Report
+from .intent import Intent, count
 from .learned import with_learned
 from .mtu import probe_mtu
-from .reach import Intent, count, probe
+from .reach import probe
 from .sampling import in_turn
 from .trace import Trace, trace_on
 from .views import World
-from .vpn import Call, Site, Vpns, reach_each_other
+from .vpn import Call, Site, Vpns
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -37,8 +38,8 @@ _SHARES = {"drift": 0.2, "trace": 0.5, "mtu": 0.75, "reach": 0.95}
 
 _ANSWERS_S = 2.0
 
-Pair = tuple[str, str, int]
-"""Two end points and an IP version."""
+Pair = tuple[str, str, int, bool]
+"""Two end points, an IP version, and whether the second one's answers find back."""
 
 
 def check(
@@ -91,17 +92,23 @@ def drift_of(node: str, records: Mapping[str, frozenset[Record]], namespaces: Na
 
 
 def site_pairs(intent: Intent) -> Iterator[Pair]:
-    """For each two sites that reach each other, in each IP version that both speak, one pair of end points, hosts if
-    there are any."""
+    """For each two sites of which one reaches the other, in each IP version that both speak, one pair of end points,
+    hosts if there are any."""
     vpns = intent.vpns
     ends = {(site.nodes[0], version): _end(vpns, site, version) for site in vpns.sites for version in (4, 6)}
     for i, near in enumerate(vpns.sites):
         for far in vpns.sites[i + 1 :]:
-            vpn = reach_each_other(near, far)
-            for version in (4, 6) if vpn or intent.by_routes else ():
-                src, dst = ends[near.nodes[0], version], ends[far.nodes[0], version]
-                if src and dst and (vpn or intent.answer(src, vpns.address(dst, version) or "") == dst):
-                    yield src, dst, version
+            for version in (4, 6):
+                a, b = ends[near.nodes[0], version], ends[far.nodes[0], version]
+                both = ((a, b), (b, a)) if a and b else ()
+                found = [pair for src, dst in both for pair in _arriving(intent, src, dst, version)]
+                yield from sorted(found, key=lambda pair: not pair[3])[:1]  # one that is answered, if there is one
+
+
+def _arriving(intent: Intent, src: str, dst: str, version: int) -> Iterator[Pair]:
+    outcome = intent.outcome(src, intent.vpns.address(dst, version) or "")
+    if outcome.taker == dst:
+        yield src, dst, version, outcome.answers
 
 
 def _end(vpns: Vpns, site: Site, version: int) -> str | None:
@@ -135,26 +142,29 @@ def _judges(
     world as it is at the time."""
 
     def trace(pair: Pair) -> Iterator[Finding]:
-        found = trace_on(open_tap, world, namespaces, world.vpns.call(*pair), pair[1])
+        src, dst, version, answers = pair
+        found = trace_on(open_tap, world, namespaces, world.vpns.call(src, dst, version), dst)
         if found.differences and world.lab.has_daemons:  # which may have found a better way meanwhile
             now = look()
-            found = trace_on(open_tap, now, namespaces, now.vpns.call(*pair), pair[1])
-        yield _traced(found)
+            found = trace_on(open_tap, now, namespaces, now.vpns.call(src, dst, version), dst)
+        yield _traced(found, answers)
 
     def mtu(pair: Pair) -> Iterator[Finding]:
-        src, dst, version = pair
+        src, dst, version, _ = pair
         for one, other in ((src, dst), (dst, src)):
             yield from _sized(open_tap, world, world.vpns.call(one, other, version), other)
 
     return trace, mtu
 
 
-def _traced(one: Trace) -> Finding:
+def _traced(one: Trace, answers: bool) -> Finding:
     if one.differences:
         first = one.differences[0]
         return Finding("trace", one.subject, False, first.expected, str(first), first.node, one)
     if one.answered:
         return Finding("trace", one.subject, True, "the predicted way and an answer", "as predicted", detail=one)
+    if not answers and one.delivered_to:
+        return Finding("trace", one.subject, True, "the predicted way, no answer", "as predicted", detail=one)
     last = (one.reply or one.request)[-1]
     seen = f"dropped at {last.node}, as the records say: {last.reason}"
     return Finding("trace", one.subject, False, "an answer", seen, last.node, one)

@@ -64,6 +64,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from _section("loopbacks", ("node", "address"), loopbacks)
     yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))
     yield from _unnumbered(lab)
+    yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
     yield from _section("label switched paths", ("from", "VRF", "labels", "to"), _paths(known))
@@ -75,6 +76,14 @@ def _unnumbered(lab: Lab) -> Iterator[str]:
     names = [f"{link.a.node} - {link.b.node}" for link in lab.links if link.unnumbered]
     if names:
         yield f"unnumbered links: {', '.join(names)}\n  {UNNUMBERED_COSTS}"
+
+
+def _between(lab: Lab) -> Iterator[str]:
+    """Hosts do not forward, and who draws one between two others may have meant it to."""
+    for node in lab.nodes:
+        ends = [lab.peer(port).node for port in lab.ports(node.name)] if node.role == "host" else []
+        if len(ends) > 1:
+            yield f"{node.name} is a host between {', '.join(ends)}: it forwards nothing; a ce would"
 
 
 def _makers(lab: Lab) -> Rows:

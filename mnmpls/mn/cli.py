@@ -14,7 +14,7 @@ import mininet.cli as stock
 from mininet.log import error, output
 
 from .. import checks
-from ..checks import reach, trace
+from ..checks import intent, trace
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..state import LabelRoute, NextHop
 from ..vrf import in_vrf
@@ -211,7 +211,7 @@ def _operation(hop: NextHop) -> tuple[str, str, str]:
 
 def _who_has(plan: Planned, address: str | None, seen_from: str) -> list[str]:
     """Nodes that ``seen_from`` may reach and that have ``address``: one name, as a rule."""
-    wanted = reach.intended(plan.lab).values()
+    wanted = intent.intended(plan.lab).values()
     return sorted({each.answer for each in wanted if (each.src, each.address) == (seen_from, address) and each.answer})
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..checks import reach, trace
+from ..checks import intent, trace
 from ..errors import CheckFailed
 from ..model import DEFAULT_MTU_BYTES
 from .graph import Planned, plan_around
@@ -50,7 +50,9 @@ def _refuse_isolated(plan: Planned, client: Any, server: Any) -> None:
         raise CheckFailed(f"iperf: {client} and {server} are not connected")
     if not server.IP():
         raise CheckFailed(f"iperf: {server} has no address")
-    expected = reach.intended(plan.lab).get((client.name, server.name))
+    expected = intent.intended(plan.lab).get((client.name, server.name))
+    if expected and expected.one_way:
+        raise CheckFailed(f"iperf: packets of {client} reach {expected.taker}, which has no way back to {client}")
     if expected and not expected.reaches:
         owner = "its own" if expected.answer == client.name else f"{expected.answer}'s"
         instead = f"; for {client}, {server.IP()} is {owner} address" if expected.answer else ""

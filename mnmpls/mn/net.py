@@ -14,7 +14,7 @@ import mininet.net as stock
 from mininet.log import error, info, output
 from mininet.term import makeTerms
 
-from ..checks import reach
+from ..checks import intent, reach
 from ..checks.ready import await_reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_root
@@ -271,7 +271,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def _first_pair(self) -> tuple[Any, Any]:
         ends = [node for node in self.hosts if getattr(node, "role", "host") == "host"]
         for plan in self.planned():
-            wanted = reach.intended(plan.lab)
+            wanted = intent.intended(plan.lab)
             pairs = [(a, b) for a in ends[:1] for b in reversed(ends) if (a.name, b.name) in wanted]
             for a, b in pairs:
                 if wanted[a.name, b.name].reaches:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mnmpls.model import Lab, Link, Node, Port, Vrf
+from dataclasses import replace
+
+from mnmpls.model import Lab, Link, Lsp, Node, Port, Vrf
 
 _P = Node("p", "p")
 
@@ -55,6 +57,23 @@ LABS = (
         [*(("ce1", "pe1:red"), ("ce1", "pe1:blue"), ("ce2", "pe2:red"), ("ce3", "pe2:blue")),
          *(("h1", "ce1"), ("h2", "ce2"), ("h3", "ce3"))],
     ),
+    _lab(
+        "targets-of-one-side",
+        "host h1 h2 h3",
+        {"pe1": (_vrf("tap", "65000:1", "65000:9"), _RED), "pe2": (_RED,)},
+        [("h1", "pe1:tap"), ("h2", "pe2:red"), ("h3", "pe1:red")],
+    ),
+    replace(
+        _lab("an-lsp-of-one-side", "host h1 h2", {"pe1": (), "pe2": ()}, [("h1", "pe1"), ("h2", "pe2")]),
+        lsps=(Lsp(("pe1", "p", "pe2"), fec=("172.16.0.2/31",)),),
+    ),
+    _lab(
+        "a-host-between",
+        "ce ce1 ce2, host h1 h2 between behind",
+        {"pe1": (_RED,), "pe2": (_RED,)},
+        [("ce1", "pe1:red"), ("ce2", "pe2:red"), ("h1", "ce1"), ("between", "ce1"), ("between", "behind"),
+         ("h2", "ce2")],
+    ),
 )  # fmt: skip
 """Two PEs for one CE; sites that reach a hub but not each other; customers without a VPN, joined at one router only; a
-site that two VPNs share."""
+site that two VPNs share; ways there without ways back, by route targets and by an LSP; a host with two links."""

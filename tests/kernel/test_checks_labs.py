@@ -142,3 +142,31 @@ def test_a_packet_that_cannot_be_answered_is_told() -> None:
     assert (found.delivered_to, found.answered) == ("p", False)
     assert [(hop.node, hop.operation, hop.reason) for hop in found.reply] == [("p", "drop", "no route to 192.168.1.1")]
     assert "p gets it and cannot answer" in found.text()
+
+
+@pytest.mark.parametrize("name", ["targets-of-one-side", "an-lsp-of-one-side"])
+def test_a_way_there_without_a_way_back_is_told_as_that(name: str) -> None:
+    """What arrives and cannot be answered is no leak: the matrix has a sign of its own for it, and on the wire it goes
+    where it was to, and nothing comes back."""
+    with running_lab(next(lab for lab in LABS if lab.name == name)) as lab:
+        report = check(lab.lab, lab.records, lab.namespaces)
+        (one,) = [one.detail for one in report.of("reach") if one.subject.startswith("h1 -> h2")]
+        assert isinstance(one, Result)
+        assert (one.ok, one.received, one.rtt_ms, one.who) == (True, ("h2",), None, None)
+        assert one.why.endswith("one way: h2 received the request, and has no way back")
+        assert "→ arrives, no way back" in report.text("utf-8")
+        (traced,) = [found for found in report.of("trace") if found.subject.startswith("h1 -> h2")]
+        assert traced.ok and traced.expected == "the predicted way, no answer"
+
+
+def test_a_way_back_that_was_not_meant_is_told() -> None:
+    """Somebody adds one by hand: that an answer comes is wrong then; and that nothing arrives any more is, too."""
+    with running_lab(next(lab for lab in LABS if lab.name == "an-lsp-of-one-side")) as lab:
+        lab.ip("pe2", "route", "add", "172.16.0.0/31", "via", "10.254.0.3")
+        lab.ip("p", "route", "add", "172.16.0.0/31", "via", "10.254.0.0")
+        meant = "; h2 was to receive it, and has no way back to h1"
+        told = "h1 -> h2 (172.16.0.2): h2 received the request, and its answer came back"
+        assert told + meant in lab.failures()
+        lab.ip("pe1", "route", "del", "172.16.0.2/31")
+        (said,) = (why for why in lab.failures() if why.startswith("h1 -> h2"))
+        assert "the request was delivered to nobody" in said and said.endswith(meant)

@@ -127,3 +127,9 @@ def test_forms_of_paths_are_told() -> None:
     assert "; the packet keeps its own TTL (RFC 3443)\nip -n p2 -f mpls route add 132 ttl-propagate disabled" in script
     arrows = {(each.src, each.dst, each.text) for each in picture(lab, planned).arrows}
     assert {("p2", "z", "0 (explicit null)"), ("p1", "p2", "132"), ("q2", "z", "143")} <= arrows
+
+
+def test_a_host_with_several_links_is_told_to_forward_nothing() -> None:
+    """Before anybody wonders why nothing gets through it."""
+    lab = complete(from_data({"nodes": {"a": "host", "m": "host", "b": "host"}, "links": [["a", "m"], ["m", "b"]]}))
+    assert "m is a host between a, b: it forwards nothing; a ce would" in plan_text(lab, records(lab)).splitlines()

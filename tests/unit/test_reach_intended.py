@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mnmpls.checks.intent import Expectation, intended
 from mnmpls.checks.packets import checksum, decode, echo_request, number
-from mnmpls.checks.reach import ASCII_SIGNS, SIGNS, Expectation, Result, intended, matrix, signs
+from mnmpls.checks.reach import ASCII_SIGNS, SIGNS, Result, matrix, signs
 from mnmpls.model import Lab, StaticRoute, Vrf
 from mnmpls.plan import complete, l3vpn
 from mnmpls.sources import load
@@ -68,10 +69,13 @@ def test_without_a_common_route_target_nobody_answers(lab: Lab) -> None:
 
 
 def test_one_direction_of_import_is_not_enough(lab: Lab) -> None:
-    """A VRF that exports but does not import gets no answers back: neither side reaches the other."""
+    """A VRF that exports but does not import gets no answers back: it sends nothing to the other one, whose packets
+    arrive and are not answered."""
     deaf = _with_vrfs(lab, "pe1", lambda vrf: replace(vrf, imports=()))
-    assert intended(deaf)["c1h1", "c1h3"].answer is None
-    assert intended(deaf)["c1h3", "c1h1"].answer is None
+    assert intended(deaf)["c1h1", "c1h3"].taker is None
+    back = intended(deaf)["c1h3", "c1h1"]
+    assert (back.taker, back.answer, back.reaches, back.one_way) == ("c1h1", None, False, True)
+    assert back.meant == "c1h1 was to receive it, and has no way back to c1h3"
 
 
 def _with_vrfs(lab: Lab, name: str, change: object) -> Lab:
@@ -99,7 +103,7 @@ def test_routes_of_the_user_join_what_targets_keep_apart(lab: Lab) -> None:
     for name, routes in (("one", {"pe1": (there,)}), ("both", {"pe1": (there,), "pe2": (back,)})):
         nodes = tuple(replace(node, routes=routes.get(node.name, ())) for node in apart.nodes)
         joined[name] = intended(replace(apart, nodes=nodes))
-    assert joined["one"]["c1h1", "c1h3"].answer is None
+    assert (joined["one"]["c1h1", "c1h3"].taker, joined["one"]["c1h1", "c1h3"].answers) == ("c1h3", False)
     assert joined["both"]["c1h1", "c1h3"].answer == "c1h3"
     assert joined["both"]["c2h1", "c2h3"].answer is None
 
