@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_interface
 
 from ..errors import CheckFailed
 from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
+from ..plan.graph import overlay_ports
 
 END_POINTS = ("ce", "host")
 CUSTOMER = ("ce", "host", "bridge")
@@ -72,6 +73,7 @@ class Vpns:
         self.lab = lab
         self.nodes: Mapping[str, Node] = {node.name: node for node in lab.nodes}
         self._links: dict[str, list[tuple[Port, Port]]] = defaultdict(list)
+        self._overlays = overlay_ports(lab)
         for link in lab.links:
             for near, far in (link.ports, link.ports[::-1]):
                 self._links[near.node].append((near, far))
@@ -106,7 +108,8 @@ class Vpns:
     def _joined(self, start: str) -> set[str]:
         seen, todo = {start}, [start]
         while todo:
-            fresh = {far.node for _, far in self._links[todo.pop()] if self.is_customer(far.node)} - seen
+            beside = (far for near, far in self._links[todo.pop()] if near not in self._overlays)
+            fresh = {far.node for far in beside if self.is_customer(far.node)} - seen
             seen |= fresh
             todo.extend(fresh)
         return seen
@@ -164,9 +167,10 @@ class Vpns:
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """A node's addresses without prefix lengths; those of ports towards its own site come before a CE's link to
-        its PE, since that is the address which its customer uses for it."""
+        its PE, since that is the address which its customer uses for it, and before tunnels, which its VPN does not
+        know."""
         if name not in self._addresses:
-            ports = sorted(self._links[name], key=lambda both: not self.is_customer(both[1].node))
+            ports = sorted(self._links[name], key=lambda k: (k[0] in self._overlays, not self.is_customer(k[1].node)))
             self._addresses[name] = _plain(self.nodes[name].loopbacks, [near for near, _ in ports])
         return self._addresses[name]
 

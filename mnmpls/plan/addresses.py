@@ -228,7 +228,7 @@ def with_gateways(lab: Lab) -> Lab:
     """``lab`` (addressed) with the default gateway of each CE and host that has somewhere to go."""
     net = network(lab)
     found: dict[str, str] = {}
-    for site in sites(net):
+    for site in sites(net, net.overlays):
         found.update(_gateways(net, site))
 
     def with_gateway(node: Node) -> Node:
@@ -238,13 +238,15 @@ def with_gateways(lab: Lab) -> Lab:
 
 
 def _gateways(net: Network, site: Site) -> dict[str, str]:
-    """Nearest exit first; in a site without exits the hosts at least find their CE."""
+    """Nearest exit first, one into a VRF before one beside it, and by tunnels of the site's own only where no wire
+    leads; in a site without exits the hosts at least find their CE."""
     heads = site.exits or [p for name in site.nodes if net.role(name) == "ce" for p in net.ports[name]]
     passed = {port.node for port in heads}
-    queue = deque((net.segment_of[port.node, port.name], port) for port in heads)
+    queue = deque((net.segment_of[port.node, port.name], port) for port in sorted(heads, key=lambda each: not each.vrf))
+    tunnels = deque[tuple[int, Port]]()
     found: dict[str, str] = {}
-    while queue:
-        index, head = queue.popleft()
+    while queue or tunnels:
+        index, head = queue.popleft() if queue else tunnels.popleft()
         for port in net.segments[index].ports:
             address = via(port, head, 4) or via(port, head, 6)
             if port.node in passed or net.role(port.node) not in CUSTOMERS or address is None:
@@ -252,5 +254,8 @@ def _gateways(net: Network, site: Site) -> dict[str, str]:
             passed.add(port.node)
             found[port.node] = address
             if net.role(port.node) == "ce":
-                queue.extend((net.segment_of[p.node, p.name], p) for p in net.ports[port.node] if p != port)
+                for mine in net.ports[port.node]:
+                    beyond = net.segment_of[mine.node, mine.name]
+                    if mine != port and beyond not in net.overlays:
+                        (tunnels if beyond in net.among_customers else queue).append((beyond, mine))
     return found

@@ -13,6 +13,8 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from ..model import DUMMY, LABELS_ONLY, Lab, Link, Node, Port, Vrf
 
+_NONE = frozenset[int]()
+
 ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
 
@@ -74,6 +76,21 @@ class Network:
                 found[port.node, port.vrf].append(port)
         return found
 
+    @cached_property
+    def among_customers(self) -> frozenset[int]:
+        """Segments that are tunnels with customers' nodes at both ends."""
+        every = enumerate(self.segments)
+        tunnels = (i for i, segment in every if any(map(self.is_tunnel, segment.ports[:1])))
+        return frozenset(i for i in tunnels if all(self.role(p.node) in CUSTOMERS for p in self.segments[i].ports))
+
+    @cached_property
+    def overlays(self) -> frozenset[int]:
+        """Those of them whose ends are in VRFs already, each by a way of its own: a matter of customers, which does not
+        change where the VPN finds their LANs."""
+        apart = sites(self, self.among_customers) if self.among_customers else ()
+        placed = {name for site in apart if any(port.vrf for port in site.exits) for name in site.nodes}
+        return frozenset(i for i in self.among_customers if all(p.node in placed for p in self.segments[i].ports))
+
     def role(self, node: str) -> str:
         return self.nodes[node].role
 
@@ -95,6 +112,14 @@ class Network:
         index = self.segment_of[port.node, port.name]
         others = (other for other in self.segments[index].ports if other.node != port.node)
         return index not in self.beneath and any(is_router_port(self.nodes, other) for other in others)
+
+
+def overlay_ports(lab: Lab) -> frozenset[Port]:
+    """The ends of customers' tunnels that join no sites: see Network.overlays."""
+    if not lab.has_tunnels:
+        return frozenset()
+    net = network(lab)
+    return frozenset(port for index in net.overlays for port in net.segments[index].ports)
 
 
 def is_router_port(nodes: Mapping[str, Node], port: Port) -> bool:
@@ -202,24 +227,25 @@ def search(core: Mapping[str, tuple[Edge, ...]], roots: Iterable[str]) -> dict[s
     return {name: tuple(found) for name, found in edges.items()}
 
 
-def sites(net: Network) -> tuple[Site, ...]:
-    """Every site of the lab, in the order of its first node; each customer node is in exactly one."""
+def sites(net: Network, barred: frozenset[int] = _NONE) -> tuple[Site, ...]:
+    """Every site of the lab, in the order of its first node; each customer node is in exactly one. ``barred`` segments
+    join none."""
     found: list[Site] = []
     seen: set[str] = set()
     for name, node in net.nodes.items():
         if node.role in CUSTOMERS and name not in seen:
-            found.append(_site(net, name))
+            found.append(_site(net, name, barred))
             seen.update(found[-1].nodes)
     return tuple(found)
 
 
-def _site(net: Network, start: str) -> Site:
+def _site(net: Network, start: str, barred: frozenset[int]) -> Site:
     nodes, segments, exits = {start: None}, dict[int, None](), list[Port]()
     queue = deque([start])
     while queue:
         for port in net.ports[queue.popleft()]:
             index = net.segment_of[port.node, port.name]
-            if index in segments:
+            if index in segments or index in barred:
                 continue
             segments[index] = None
             for other in net.segments[index].ports:
@@ -231,10 +257,11 @@ def _site(net: Network, start: str) -> Site:
     return Site(tuple(nodes), tuple(segments), tuple(exits))
 
 
-def ways(net: Network, starts: Sequence[Port]) -> dict[int, Edge]:
-    """For every segment that is not at ``starts`` and can be reached through CEs: the first edge of a shortest way
-    there. Providers' routers and hosts do not forward for a site."""
+def ways(net: Network, starts: Sequence[Port], barred: frozenset[int] = _NONE) -> dict[int, Edge]:
+    """For every segment that is not at ``starts`` and can be reached through CEs, and not through ``barred`` segments:
+    the first edge of a shortest way there. Providers' routers and hosts do not forward for a site."""
     here = {net.segment_of[port.node, port.name]: port for port in reversed(starts)}
+    here = {index: port for index, port in here.items() if index not in barred}
     found: dict[int, Edge | None] = dict.fromkeys(sorted(here))
     passed = {port.node for port in starts}
     queue = deque(found)
@@ -247,7 +274,7 @@ def ways(net: Network, starts: Sequence[Port]) -> dict[int, Edge]:
             edge = found[index] or (here[index], gateway)
             for port in net.ports[gateway.node]:
                 beyond = net.segment_of[port.node, port.name]
-                if beyond not in found:
+                if beyond not in found and beyond not in barred:
                     found[beyond] = edge
                     queue.append(beyond)
     return {index: edge for index, edge in found.items() if edge is not None}

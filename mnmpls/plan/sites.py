@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from ..model import NO_LOOPBACK, Node, Port
 from ..state import MAIN_TABLE, NextHop
-from .graph import Network, interfaces, subnet_of, subnets, via, ways
+from .graph import ROUTERS, Network, interfaces, subnet_of, subnets, via, ways
 from .routes import Routes, towards, version
 
 Local = Mapping[str, NextHop]
@@ -24,10 +24,14 @@ def local(net: Network, node: Node, vrf: str | None) -> tuple[Local, Local]:
         if (subnet := subnet_of(cidr))
     }
     behind: dict[str, NextHop] = {}
-    for index, edge in ways(net, ports).items():
-        segment = net.segments[index]
-        if net.is_tunnel(edge[0]) and any(net.is_end(cidr) for port in segment.ports for cidr in port.addresses or ()):
-            continue  # the tunnel would run through itself
+    found = ways(net, ports, net.overlays) if node.role in ROUTERS else ways(net, ports)
+    wired = ways(net, ports, net.among_customers) if net.among_customers else found
+    for index, way in found.items():
+        segment, edge = net.segments[index], way
+        if any(net.is_end(cidr) for port in segment.ports for cidr in port.addresses or ()):
+            edge = wired.get(index, way)
+            if index not in wired or net.is_tunnel(edge[0]):
+                continue  # the tunnel would run through itself
         for subnet in subnets(segment):
             for hop in towards([edge], version(subnet)):
                 if subnet not in connected:

@@ -12,6 +12,8 @@ import pytest
 from mnmpls.apply import Difference, apply
 from mnmpls.checks import check
 from mnmpls.checks.layers import layers
+from mnmpls.plan import complete
+from mnmpls.plan import records as plan_records
 from mnmpls.sources import from_data
 from tests.kernel.running import Running, running_lab
 
@@ -228,3 +230,33 @@ def test_routes_by_a_tunnel_alone_and_a_stack_of_eight() -> None:
         assert report.ok, report.text()
         seen = running.trace("h1", "h2")
         assert seen.ok and seen.request[1].labels_out == tuple(stack) and seen.reply[1].labels_out == (300,)
+
+
+def test_customers_own_tunnels_bend_nothing_of_the_vpn() -> None:
+    """Two CEs in one VPN have a tunnel of their own through it: the PEs' routes are what they are without, their sites
+    reach each other by the tunnel, the third site both of them by the VPN. A CE that is joined to its VRF by a tunnel
+    has its default gateway there, not at the wire beneath; a branch whose one way into the VPN is a tunnel to another
+    site's CE is found behind that."""
+    sites = range(1, 6)
+    nodes: dict[str, object] = {f"pe{n}": {"role": "pe", "vrfs": ["red"]} for n in (1, 2, 3)}
+    nodes |= {"p": "p", **{f"ce{n}": "ce" for n in sites}, **{f"h{n}": "host" for n in sites}}
+    links: list[object] = [
+        *([f"pe{n}", "p"] for n in (1, 2, 3)),
+        *([{f"ce{n}": f"10.{n}.0.254/24"}, {f"h{n}": f"10.{n}.0.1/24"}] for n in sites),
+        *([{"node": f"pe{n}", "vrf": "red", "ip": f"10.0.{n}.1/24"}, {f"ce{n}": f"10.0.{n}.2/24"}] for n in (1, 2, 3)),
+        [{"pe3": "10.0.4.1/24"}, {"ce4": "10.0.4.2/24"}],
+        {"a": {"node": "pe3", "vrf": "red"}, "b": "ce4", "type": "gre", "over": ["10.0.4.1", "10.0.4.2"]},
+        [{"ce1": "10.0.5.1/24"}, {"ce5": "10.0.5.2/24"}],
+        {"a": "ce1", "b": "ce5", "type": "gre", "over": ["10.0.5.1", "10.0.5.2"]},
+    ]
+    own = {"a": {"ce1": "10.0.9.1/24"}, "b": {"ce2": "10.0.9.2/24"}, "type": "gre", "over": ["10.0.1.2", "10.0.2.2"]}
+    without = plan_records(complete(from_data({"nodes": nodes, "links": links})))
+    with running_lab(from_data({"nodes": nodes, "links": [*links, own]})) as running:
+        for name in ("pe1", "pe2", "pe3", "p", "ce3", "ce4"):
+            assert running.records[name] == without[name], name
+        report = check(running.lab, running.records, running.namespaces)
+        assert report.ok, report.text()
+        assert [hop.node for hop in running.trace("h1", "h2").request] == ["h1", "ce1", "ce2", "h2"]
+        assert [hop.node for hop in running.trace("h3", "h2").request] == ["h3", "ce3", "pe3", "p", "pe2", "ce2", "h2"]
+        assert [hop.node for hop in running.trace("h4", "h5").request][:3] == ["h4", "ce4", "pe3"]
+        assert running.trace("h4", "h5").answered and running.trace("h2", "h5").answered
