@@ -17,6 +17,7 @@ from .model import Lab, Port
 from .node import NoSuchNode, RunningNode
 from .plan import complete, records
 from .plan.origins import located
+from .power import turn_off, turn_on
 from .processes import Folders, Processes, run_lines
 from .services import Services
 from .state import Record
@@ -42,11 +43,13 @@ class LabNodes(Mapping[str, RunningNode]):
         processes: Processes,
         namespaces: Mapping[str, Namespace],
         folders: Mapping[str, Folders],
+        off: Collection[str] = (),
     ) -> None:
-        """``folders`` are those of the nodes that have daemons. Raises LabError for a lab that is wrong."""
+        """``folders`` are those of the nodes that have daemons, ``off`` the nodes that are turned off. Raises LabError
+        for a lab that is wrong."""
         self.lab = complete(lab)
         self.records: Mapping[str, frozenset[Record]] = records(self.lab)
-        self.processes, self.folders = processes, folders
+        self.processes, self.folders, self.off = processes, folders, set(off)
         self._nodes = {name: RunningNode(name, each, processes, folders) for name, each in namespaces.items()}
 
     def __getitem__(self, name: str) -> RunningNode:
@@ -70,7 +73,7 @@ class LabNodes(Mapping[str, RunningNode]):
     def check(self, limit_s: float = checks.LIMIT_S) -> checks.Report:
         """Reachability, isolation, labels on the wire, MTU, drift: see mnmpls.checks. What does not fit into the time
         limit is left out, and the report's notes say so."""
-        return checks.check(self.lab, self.records, self.namespaces, limit_s, self.folders)
+        return checks.check(self.lab, self.records, self.namespaces, limit_s, self.folders, self.off)
 
     def probe(self) -> tuple[reach.Result, ...]:
         """Who answers whom."""
@@ -98,7 +101,7 @@ class RunningLab(LabNodes):
     def __init__(self, lab: Lab) -> None:
         """Bring it up. Raises LabError before anything is made, KernelRefused when nothing is left of it."""
         processes = Processes()
-        self.services = Services(processes)
+        self.services, self._ran_lines = Services(processes), False
         super().__init__(lab, processes, {}, self.services.folders)
         self.beside = ExitStack()  # what goes with the lab
         try:
@@ -139,13 +142,35 @@ class RunningLab(LabNodes):
                 namespace.delete_port(end.name)
         for name in [name for name in self._nodes if name not in planned]:
             self._nodes.pop(name).namespace.close()
+        self.off &= self._nodes.keys()
         self._grow(made.keys() & kept.keys())
         self.services.end_others(wanted)
         own = {name: planned[name] | before.get(name, frozenset()) for name in self._nodes}
         undone = {name: remove_added(own[name], node.namespace, name) for name, node in self._nodes.items()}
         done = {name: undone[name] + done for name, done in self._apply().items()}
-        self.services.fit(wanted, self.namespaces)
+        self.services.fit(wanted, self.namespaces, self.off)
         return done
+
+    def stop(self, name: str) -> None:
+        """Turn a node off: its daemons and all else that runs in it end, its neighbours lose their carriers. Harmless
+        for one that is off."""
+        node = self[name]
+        if name not in self.off:
+            self.off.add(name)
+            turn_off(name, node.namespace, self.processes, self.services.cut)
+
+    def start(self, name: str) -> None:
+        """Turn it on again, its ``exec`` lines too if they were run before. Of one that is on, daemons that stayed down
+        are started. Raises CheckFailed for a daemon that does not start, or an ``exec`` line that fails."""
+        node, was_off = self[name], name in self.off
+        self.off.discard(name)
+        if was_off:
+            with located(self.lab):
+                turn_on(name, node.namespace, self.records[name])
+        self.services.fit(self.lab, self.namespaces, self.off)
+        self.services.renew(name)
+        if was_off and self._ran_lines:
+            run_lines(name, self.lab.node(name).exec, node.popen)
 
     def await_reach(self, limit_s: float, tell: Callable[[str], None] = lambda _: None) -> str:
         """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a
@@ -154,6 +179,7 @@ class RunningLab(LabNodes):
 
     def run_lines(self) -> None:
         """Each node's ``exec`` lines, in order, their output with our own. Raises CheckFailed for one that fails."""
+        self._ran_lines = True
         for node in self.lab.nodes:
             run_lines(node.name, node.exec, self[node.name].popen)
 
@@ -169,7 +195,8 @@ class RunningLab(LabNodes):
 
     def _apply(self) -> dict[str, Difference]:
         with located(self.lab):
-            return {name: apply(self.records[name], node.namespace, name) for name, node in self._nodes.items()}
+            on = {name: node.namespace for name, node in self._nodes.items() if name not in self.off}
+            return {name: apply(self.records[name], namespace, name) for name, namespace in on.items()}
 
 
 def _wires(lab: Lab) -> dict[_Wire, None]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,16 @@ class Processes:
             os.close(self._fd)
         self._init, self._fd = None, -1
 
+    def end_within(self, netns: int) -> None:
+        """Kill those in the network namespace behind descriptor ``netns``, and wait until the kernel has done so."""
+        spaces = {"pid": _space(self._fd), "net": _space(netns)} if self._fd >= 0 else {}
+        while found := list(_processes_in(spaces)) if spaces else []:  # some may have forked meanwhile
+            for pidfd in found:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                select.select([pidfd], [], [])
+                os.close(pidfd)
+
     @staticmethod
     def _enter_mounts(mounts: str) -> None:
         if mounts:
@@ -165,6 +176,27 @@ class Processes:
                 return fd
             os.close(fd)
         raise OSError(init.returncode, "the init of the lab's PID namespace did not start")
+
+
+def _space(file: int | str) -> tuple[int, int]:
+    """What tells a namespace from others (namespaces(7), NOTES)."""
+    found = os.stat(file)
+    return found.st_dev, found.st_ino
+
+
+def _processes_in(spaces: Mapping[str, tuple[int, int]]) -> Iterator[int]:
+    """A pidfd of each process that is in all these namespaces, by their kinds."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended, or is about to and has no namespaces any more
+            pidfd = os.pidfd_open(int(pid))
+            try:
+                is_there = all(_space(f"/proc/{pid}/ns/{kind}") == space for kind, space in spaces.items())
+            except OSError:
+                is_there = False
+            if is_there:
+                yield pidfd
+            else:
+                os.close(pidfd)
 
 
 def mount_memory(folder: str, options: str = "") -> None:

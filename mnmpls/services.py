@@ -14,7 +14,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -113,13 +113,13 @@ class Services:
             for name in [name for name, node in self._nodes.items() if node.services != wanted.get(name)]:
                 self._stop(name)
 
-    def fit(self, lab: Lab, namespaces: Mapping[str, Namespace]) -> None:
-        """Have exactly the daemons that the completed ``lab`` asks for: those of a node whose configuration differs
-        are started anew. Raises CheckFailed for one that does not start."""
+    def fit(self, lab: Lab, namespaces: Mapping[str, Namespace], off: Container[str] = ()) -> None:
+        """Have exactly the daemons that the completed ``lab`` asks for, but at the nodes that are ``off``: those of a
+        node whose configuration differs are started anew. Raises CheckFailed for one that does not start."""
         wanted = services(lab)
         with self._lock:
             self.end_others(lab)
-            new = [name for name in wanted if name not in self._nodes]
+            new = [name for name in wanted if name not in self._nodes and name not in off]
             for name in new:
                 netns = namespaces[name].fd
                 home = Home(self._processes, netns)
@@ -207,21 +207,20 @@ class Services:
         os.write(log, f"{time.strftime('%H:%M:%S')} {text}\n".encode())
         os.close(log)
         if daemon.again:
-            self._revive(daemon)
+            self._revive(daemon.node, daemon.service, again=False)
         self.report(text)
 
-    def _revive(self, daemon: _Daemon) -> None:
+    def _revive(self, name: str, service: Service, again: bool) -> None:
         """Where others need it, they start anew with it: what zebra had of them is lost with it (watchfrr(8) does the
         same)."""
-        node = self._nodes[daemon.node]
-        leaning = [each for each in node.daemons.values() if daemon.service.name in each.service.needs]
+        leaning = [each for each in self._nodes[name].daemons.values() if service.name in each.service.needs]
         for each in leaning:
             self._kill(each)
-        self._spawn(daemon.node, daemon.service, again=False)
+        self._spawn(name, service, again)
         if leaning:
-            self._await_socket(daemon.node, daemon.service.name)
+            self._await_socket(name, service.name)
         for each in leaning:
-            self._spawn(daemon.node, each.service, each.again)
+            self._spawn(name, each.service, each.again)
 
     def _last_words(self, name: str, daemon: str) -> str:
         lines = log_lines(self._nodes[name].home.path("run"), daemon)[-_LAST_LINES:]
@@ -246,6 +245,25 @@ class Services:
                 daemon.process.wait()
             os.close(daemon.pidfd)
         node.home.close()
+
+    def cut(self, name: str) -> None:
+        """The node's daemons end at once and say nothing to others. Harmless for a node without any."""
+        with self._lock:
+            if node := self._nodes.pop(name, None):
+                del self.folders[name]
+                for daemon in node.daemons.values():
+                    self._kill(daemon)
+                node.home.close()
+
+    def renew(self, name: str) -> None:
+        """Those of the node's daemons that stayed down are started, and each may die once more. Raises CheckFailed."""
+        with self._lock:
+            node = self._nodes.get(name)
+            for daemon in node.daemons.values() if node else ():
+                daemon.again = True
+            for service in [one for one in node.services if one.name not in node.daemons] if node else ():
+                self._revive(name, service, again=True)
+                self._await_socket(name, service.name)
 
     @staticmethod
     def _kill(daemon: _Daemon) -> None:

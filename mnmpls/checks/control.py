@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from ..daemons import services, sessions
 from ..model import Lab
@@ -11,23 +11,26 @@ from ..services import answers, events, missing
 from .findings import Finding, Report
 
 
-def control(lab: Lab, folders: Mapping[str, Folders]) -> Report:
-    """A finding for each daemon and each session; that one died and was started again is a note."""
+def control(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Report:
+    """A finding for each daemon and each session, but those of and with nodes that are ``off``; that a daemon died and
+    was started again is a note."""
     notes = tuple(f"daemon: {line}" for home in folders.values() for line in events(home.run))
-    return Report((*_running(lab, folders), *_sessions(lab, folders)), notes)
+    return Report((*_running(lab, folders, off), *_sessions(lab, folders, off)), notes)
 
 
-def _running(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
-    for node, wanted in services(lab).items():
-        for service in wanted:
-            runs = node in folders and answers(folders[node].run, service.name)
-            seen = "running" if runs else "does not answer"
-            yield Finding("daemon", f"{node} {service.name}", runs, "running", seen, "" if runs else node)
+def _running(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Iterator[Finding]:
+    wanted = ((node, service) for node, some in services(lab).items() if node not in off for service in some)
+    for node, service in wanted:
+        runs = node in folders and answers(folders[node].run, service.name)
+        seen = "running" if runs else "does not answer"
+        yield Finding("daemon", f"{node} {service.name}", runs, "running", seen, "" if runs else node)
 
 
-def _sessions(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
+def _sessions(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Iterator[Finding]:
     lacking = frozenset(missing(lab, folders))
     for one in sessions(lab):
+        if one.node in off or one.peer_node in off:
+            continue
         there = one not in lacking
         seen = "up" if there else f"{one.daemon} has none"
         yield Finding("session", f"{one.node}: {one.text}", there, "up", seen, "" if there else one.node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ..model import Lab
@@ -48,12 +48,13 @@ def check(
     namespaces: Namespaces,
     limit_s: float = LIMIT_S,
     folders: Mapping[str, Folders] = NO_FOLDERS,
+    off: Container[str] = (),
 ) -> Report:
     """Everything: each node's records against its kernel; the labels of one packet between each two sites that reach
     each other, there and back; the path MTU between them; and who answers whom. In a lab that is too large for the
     time limit, some nodes and pairs that are spread over it; the report's notes say how many. Where daemons make the
     routes, ``folders`` of their nodes: then that they have their sessions, too, and labels as the kernels have them
-    instead of planned ones."""
+    instead of planned ones. Nodes that are ``off`` are told as that."""
     start = time.monotonic()
 
     def until(kind: str) -> float:
@@ -64,8 +65,12 @@ def check(
 
     world = look()
     pairs = list(site_pairs(Intent(lab)))
-    report = _each("drift", "nodes", list(records), lambda node: drift_of(node, records, namespaces), until("drift"))
-    report += control(lab, folders)
+
+    def drifted(node: str) -> Iterator[Finding]:
+        return drift_of(node, records, namespaces, off)
+
+    report = _each("drift", "nodes", list(records), drifted, until("drift"))
+    report += control(lab, folders, off)
     _make_room(2 * len(lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)
@@ -74,15 +79,22 @@ def check(
     return report + _reach(lab, namespaces, until("reach"))
 
 
-def drift(records: Mapping[str, frozenset[Record]], namespaces: Namespaces) -> Iterator[Finding]:
+def drift(
+    records: Mapping[str, frozenset[Record]], namespaces: Namespaces, off: Container[str] = ()
+) -> Iterator[Finding]:
     """Per node whether its kernel holds the records; a Finding for each thing that is missing, differs or was added in
-    what the lab owns: its ports, its VRFs' tables, the label table."""
+    what the lab owns: its ports, its VRFs' tables, the label table. Nodes that are ``off`` are told as that."""
     for node in records:
-        yield from drift_of(node, records, namespaces)
+        yield from drift_of(node, records, namespaces, off)
 
 
-def drift_of(node: str, records: Mapping[str, frozenset[Record]], namespaces: Namespaces) -> Iterator[Finding]:
+def drift_of(
+    node: str, records: Mapping[str, frozenset[Record]], namespaces: Namespaces, off: Container[str]
+) -> Iterator[Finding]:
     """The same for one node."""
+    if node in off:
+        yield Finding("node", node, False, "on", "turned off (`mnmpls start` turns it on)", node)
+        return
     vrfs = vrf_names(records[node])
     found = drifts(node, records[node], namespaces[node])
     for one in found:

@@ -17,7 +17,7 @@ ROOMS = {
     "guest": "guest",
     "exec": "inside",
     "completion": "completion",
-    **dict.fromkeys(("up", "down", "list", "apply"), "labs"),
+    **dict.fromkeys(("up", "down", "list", "apply", "stop", "start"), "labs"),
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
     **dict.fromkeys(("vtysh", "logs"), "daemons"),
     "doctor": "doctor",

@@ -150,7 +150,7 @@ def verb_list(options: Namespace) -> int:
         print(json.dumps([asdict(each) for each in running]))
     elif running:
         rows = [
-            (each.name, str(each.nodes), each.runtime, each.kernel, _ago(each.since), str(each.pid), each.file)
+            (each.name, _nodes(each), each.runtime, each.kernel, _ago(each.since), str(each.pid), each.file)
             for each in running
         ]
         print(table(("NAME", "NODES", "RUNTIME", "KERNEL", "UP", "PID", "FILE"), rows))
@@ -161,10 +161,37 @@ def verb_list(options: Namespace) -> int:
     return 1 if silent else 0
 
 
+def _nodes(about: finding.About) -> str:
+    return f"{about.nodes} ({', '.join(about.off)} off)" if about.off else str(about.nodes)
+
+
 def _ago(since: float) -> str:
     seconds = int(max(0, time.time() - since))
     hours, minutes = seconds // 3600, seconds // 60 % 60
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds % 60:02}s"
+
+
+def verb_stop(options: Namespace) -> int:
+    return _switch(options, "off")
+
+
+def verb_start(options: Namespace) -> int:
+    return _switch(options, "on")
+
+
+def _switch(options: Namespace, state: str) -> int:
+    name = name_of(options.lab)
+    about = finding.about(name)
+    if about.runtime == finding.GUEST:
+        status = again_inside(name, [options.verb, name, *options.nodes])
+        if not status:
+            off = {*about.off, *options.nodes} if options.verb == "stop" else {*about.off} - {*options.nodes}
+            registry.ask(name, {"off": sorted(off)})
+        return status
+    for node in options.nodes:
+        registry.ask(name, {options.verb: node}, options.timeout or 1e6)
+        print(f"{name}: {node} is {state}", flush=True)
+    return 0
 
 
 def verb_apply(options: Namespace) -> int:

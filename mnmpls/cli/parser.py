@@ -80,6 +80,10 @@ def _labs(verbs: Any) -> None:
     _lab(vtysh)
     vtysh.add_argument("node", metavar="NODE")
     vtysh.add_argument("-c", dest="commands", action="append", default=[], metavar="CMD", help="run this and end")
+    for verb, text in (("stop", "turn nodes off, as by their switches"), ("start", "turn nodes on again")):
+        switched = _verb(verbs, verb, text)
+        _lab(switched)
+        switched.add_argument("nodes", metavar="NODE", nargs="+")
     again = _verb(verbs, "apply", "make a running lab into what its file says now", json=True)
     _lab(again)
     again.add_argument("file", metavar="FILE", nargs="?", help="another file than the one it was started from")

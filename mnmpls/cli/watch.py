@@ -41,7 +41,7 @@ def verb_drift(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with join(name) as lab:
-        found = (checks.drift(part.records, part.namespaces) for part in lab.parts)
+        found = (checks.drift(part.records, part.namespaces, part.off) for part in lab.parts)
         report = checks.Report(tuple(finding for part in found for finding in part))
     return _say(report, options)
 

@@ -20,7 +20,7 @@ from mnmpls.guests.environment import WHY, guest_environment
 from mnmpls.guests.guest import GRACE_S, Guest
 from mnmpls.guests.machine import Backend
 from mnmpls.guests.session import Command, Session, opening
-from mnmpls.guests.visitors import STREAMS, Offer, Visitor, Visitors, asked, size
+from mnmpls.guests.visitors import STREAMS, Offer, Visitor, Visitors, asked, size, text
 
 MAIN = 1
 TICK_S = 0.5
@@ -51,6 +51,7 @@ class Run:
         self.last = MAIN
         self.release = ""
         self.since = time.time()
+        self.off: list[str] = []
         self.outgoing = bytearray()
         self.incoming = bytearray()
         self.unheard = 0
@@ -174,6 +175,9 @@ class Run:
                 self.lose(visitor)
             elif "about" in said:
                 visitor.tell(self.about())
+            elif "off" in said:
+                self.off = sorted(map(text, said["off"]))
+                visitor.tell(self.about())
             elif "run" in said and not visitor.number:
                 self.welcome(visitor, said)
             elif "signal" in said and visitor.number:
@@ -181,14 +185,14 @@ class Run:
             elif "size" in said and visitor.number:
                 self.resize(visitor.number, size(said["size"]))
             else:
-                visitor.refuse("this lab runs in a guest: only about and run are answered here", 1)
+                visitor.refuse("this lab runs in a guest: only about, off and run are answered here", 1)
         except (ValueError, TypeError) as error:
             visitor.refuse(f"not understood: {error}", 1)
 
     def about(self) -> dict[str, Any]:
         assert self.offer
         kernel = f"{self.guest.backend.name}, {f'Linux {self.release}' if self.opened else 'starting'}"
-        known = {"runtime": "guest", "kernel": kernel, "pid": os.getpid(), "since": self.since}
+        known = {"runtime": "guest", "kernel": kernel, "pid": os.getpid(), "since": self.since, "off": self.off}
         return {**known, "writable": self.wish.writable, **self.offer.about}
 
     def welcome(self, visitor: Visitor, request: Mapping[str, Any]) -> None:

@@ -28,12 +28,15 @@ class About:
     runtime: str = GUEST
     file: str = ""
     nodes: int = 0
+    off: tuple[str, ...] = ()
+    """Nodes that are turned off."""
 
 
 def about(name: str) -> About:
     """Raises NotRunning."""
     known = registry.ask(name, {"about": True})
-    return About(**{key: value for key, value in known.items() if key in About.__slots__})
+    told = {key: value for key, value in known.items() if key in About.__slots__}
+    return About(**{**told, "off": tuple(told.get("off", ()))})
 
 
 def labs() -> tuple[tuple[About, ...], tuple[str, ...]]:

@@ -47,7 +47,7 @@ class Joined:
 def _part(part: Mapping[str, Any]) -> LabNodes:
     namespaces = {node: Namespace.open(path) for node, path in part["namespaces"].items()}
     folders = {node: Folders(**paths) for node, paths in part["folders"].items()}
-    return LabNodes(from_data(part["lab"]), Processes.joined(part["processes"]), namespaces, folders)
+    return LabNodes(from_data(part["lab"]), Processes.joined(part["processes"]), namespaces, folders, part["off"])
 
 
 @contextmanager

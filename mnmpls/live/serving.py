@@ -8,13 +8,13 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from .. import registry
-from ..errors import MnmplsError, nearest
+from ..errors import CheckFailed, MnmplsError, nearest
 from ..kernel import Namespace
 from ..model import Lab
 from ..node import NoSuchNode
@@ -37,6 +37,10 @@ class Served(Protocol):
     def processes(self) -> Processes: ...
     @property
     def folders(self) -> Mapping[str, Folders]: ...
+    @property
+    def off(self) -> Collection[str]: ...
+    def stop(self, name: str) -> None: ...
+    def start(self, name: str) -> None: ...
 
 
 def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Served]]) -> dict[str, Answer]:
@@ -47,20 +51,42 @@ def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Serv
         return {
             "name": name, "runtime": runtime, "file": file, "pid": os.getpid(), "since": since,
             "kernel": f"{os.environ.get('MNMPLS_GUEST') or 'host'}, Linux {platform.release()}",
-            "nodes": sum(len(part.namespaces) for part in parts()),
+            "nodes": sum(len(part.namespaces) for part in parts()), "off": off(),
         }  # fmt: skip
 
-    def node(request: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = request["node"]
+    def off() -> list[str]:
+        return sorted(node for part in parts() for node in part.off)
+
+    def part_of(wanted: str) -> Served:
         for part in parts():
             if wanted in part.namespaces:
-                where = {"namespace": _path(part.namespaces[wanted]), "processes": part.processes.path()}
-                folders = part.folders.get(str(wanted))
-                return {**where, "folders": asdict(folders) if folders else None}
+                return part
         known = [each for part in parts() for each in part.namespaces]
-        raise NoSuchNode(f"lab {name!r} has no node {wanted!r}; {nearest(str(wanted), known)}")
+        raise NoSuchNode(f"lab {name!r} has no node {wanted!r}; {nearest(wanted, known)}")
 
-    return {"about": about, "node": node, "lab": lambda _: {"parts": [_part(part) for part in parts()]}}
+    def node(request: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = str(request["node"])
+        part = part_of(wanted)
+        if wanted in part.off:
+            raise CheckFailed(f"{wanted} of lab {name!r} is turned off: `mnmpls start {name} {wanted}` turns it on")
+        folders = part.folders.get(wanted)
+        where = {"namespace": _path(part.namespaces[wanted]), "processes": part.processes.path()}
+        return {**where, "folders": asdict(folders) if folders else None}
+
+    def stop(request: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = str(request["stop"])
+        part_of(wanted).stop(wanted)
+        return {"off": off()}
+
+    def start(request: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = str(request["start"])
+        part_of(wanted).start(wanted)
+        return {"off": off()}
+
+    def whole(_: Mapping[str, Any]) -> dict[str, Any]:
+        return {"parts": [_part(part) for part in parts()]}
+
+    return {"about": about, "node": node, "lab": whole, "stop": stop, "start": start}
 
 
 def _path(namespace: Namespace) -> str:
@@ -70,7 +96,8 @@ def _path(namespace: Namespace) -> str:
 def _part(part: Served) -> dict[str, Any]:
     paths = {name: _path(namespace) for name, namespace in part.namespaces.items()}
     folders = {name: asdict(found) for name, found in part.folders.items()}
-    return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path(), "folders": folders}
+    return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path(), "folders": folders,
+            "off": sorted(part.off)}  # fmt: skip
 
 
 def answer(listener: socket.socket, answers: Mapping[str, Answer]) -> None:

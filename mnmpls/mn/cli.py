@@ -6,7 +6,7 @@ import atexit
 import os
 import readline
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..errors import CheckFailed, MnmplsError, nearest
 from ..state import LabelRoute, NextHop
 from ..vrf import in_vrf
 from ..wording import label_words
+from . import switching
 from .graph import Planned, plan_around
 from .net import report
 
@@ -32,7 +33,8 @@ class CLI(stock.CLI):  # type: ignore[misc]
         "  mininet> pe1 vrf red CMD  a command with its sockets in a VRF\n"
         "  mininet> lfib p           what a router does with each label, as its kernel has it\n"
         "  mininet> trace c1h1 c1h3  one packet's way, as captured on the wire\n"
-        "  mininet> check            does the lab do what it should?\n\n"
+        "  mininet> check            does the lab do what it should?\n"
+        "  mininet> stop pe1         turn a node off; start pe1 turns it on again\n\n"
     )
 
     def onecmd(self, line: str) -> Any:
@@ -84,7 +86,23 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def do_check(self, _line: str) -> None:
         """Check reachability, isolation, labels on the wire and the kernels' state against the lab."""
         for plan in self.mn.planned():
-            output(checks.check(plan.lab, plan.records, plan.namespaces, folders=plan.folders).text() + "\n")
+            report = checks.check(plan.lab, plan.records, plan.namespaces, folders=plan.folders, off=plan.off)
+            output(report.text() + "\n")
+
+    def do_stop(self, line: str) -> None:
+        """Turn nodes off, as by their switches. Usage: stop NODE..."""
+        self._switch(line, "stop", switching.stop)
+
+    def do_start(self, line: str) -> None:
+        """Turn nodes on again. Usage: start NODE..."""
+        self._switch(line, "start", switching.start)
+
+    def _switch(self, line: str, verb: str, change: Callable[[Any], None]) -> None:
+        if not line.split():
+            error(f"usage: {verb} NODE...\n")
+        else:
+            for name in self._named(line):
+                change(self.mn[name])
 
     def do_source(self, line: str) -> None:
         """Read commands from a file, which may ``source`` others. Usage: source FILE"""
@@ -166,7 +184,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
     def _complete_nodes(self, text: str, *_: Any) -> list[str]:
         return [name for name in self.mn if name.startswith(text)]
 
-    complete_vrf = complete_lfib = complete_trace = _complete_nodes
+    complete_vrf = complete_lfib = complete_trace = complete_stop = complete_start = _complete_nodes
     complete_xterm = complete_x = complete_link = complete_iperf = _complete_nodes
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:

@@ -78,6 +78,10 @@ class Planned:
         services = next((node.daemons for node in self.nodes.values() if _is_ours(node)), None)
         return services.folders if services else {}
 
+    @property
+    def off(self) -> frozenset[str]:
+        return frozenset(name for name, node in self.nodes.items() if getattr(node, "off", False))
+
 
 def lab_name(topo: Any) -> str:
     """What a net of this Topo is called among the labs of the machine."""
@@ -152,6 +156,8 @@ def configure(node: Any) -> Difference:
     _adopt(node, planned.plan)
     node.configured = True
     _running.add(node)
+    if node.off:
+        return Difference()
     down = frozenset(intf.name for intf in node.intfList() if not getattr(intf, "up", True))
     with located(planned.lab):
         return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
@@ -182,7 +188,7 @@ def fit_daemons(node: Any, report: Callable[[str], None] = lambda _: None) -> Se
     services: Services = running[0] if running else Services(ours[0].processes, report)
     for each in ours:
         each.daemons = services
-    services.fit(plan.lab, plan.namespaces)
+    services.fit(plan.lab, plan.namespaces, plan.off)
     return services
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from mininet.node import Node
 from mininet.util import moveIntf
 
+from ..errors import CheckFailed
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
 from ..processes import Processes
@@ -73,7 +74,7 @@ class LabNode(Node):  # type: ignore[misc]
     def __init__(self, name: str, inNamespace: bool = True, **params: Any) -> None:  # noqa: N803
         self.namespace = Namespace.create()
         self.shell_state = "none"  # none, starting, running, over
-        self.configured = False
+        self.configured = self.off = False
         self.processes, self.daemons = PROCESSES, None  # its lab's, once they run
         self.born = next(_births)  # nodes are planned in the order of their making
         forget_plans()
@@ -86,11 +87,24 @@ class LabNode(Node):  # type: ignore[misc]
         """Called by Mininet for every node; our shell waits for its first use."""
 
     def start_shell_once(self) -> None:
+        """Raises CheckFailed in a node that is turned off."""
         if self.shell_state != "none":
             return
+        self._require_on()
         self.shell_state = "starting"
         super().startShell()
         self.shell_state = "running"
+
+    def forget_shell(self) -> None:
+        """It has ended; the next use starts another."""
+        if self.shell_state == "running":
+            super().cleanup()
+            self.pid = self.stdin = self.stdout = self.pollOut = None
+            self.shell_state = "none"
+
+    def _require_on(self) -> None:
+        if self.off:
+            raise CheckFailed(f"{self.name} is turned off: `start {self.name}` turns it on")
 
     def _popen(self, cmd: list[str], **params: Any) -> Any:
         if self.shell_state == "starting" and cmd[0] == "mnexec":
@@ -107,6 +121,7 @@ class LabNode(Node):  # type: ignore[misc]
     def popen(self, *args: Any, **kwargs: Any) -> Any:
         """A process in the node, without starting its shell for it. Words, one list or one string, as in Mininet;
         ``shell=True`` gives the words to the user's shell."""
+        self._require_on()
         given = args[0] if len(args) == 1 else list(args)
         shell = kwargs.pop("shell", False)
         if shell:

@@ -12,6 +12,7 @@ from ..kernel import Namespace
 from ..live.serving import Served, answers_of, serve_beside
 from ..model import Lab
 from ..processes import Folders, Processes
+from . import switching
 from .graph import lab_name
 from .nodes import PROCESSES
 
@@ -24,6 +25,14 @@ class Part:
     namespaces: Mapping[str, Namespace]
     processes: Processes
     folders: Mapping[str, Folders]
+    off: frozenset[str]
+    nodes: Mapping[str, Any]
+
+    def stop(self, name: str) -> None:
+        switching.stop(self.nodes[name])
+
+    def start(self, name: str) -> None:
+        switching.start(self.nodes[name])
 
 
 def offer(net: Any) -> socket.socket | None:
@@ -36,4 +45,4 @@ def offer(net: Any) -> socket.socket | None:
 
 
 def parts(net: Any) -> list[Served]:
-    return [Part(plan.lab, plan.namespaces, PROCESSES, plan.folders) for plan in net.planned()]
+    return [Part(plan.lab, plan.namespaces, PROCESSES, plan.folders, plan.off, plan.nodes) for plan in net.planned()]

@@ -32,7 +32,7 @@ def check(net: Any) -> None:
     """Reachability, isolation, labels on the wire, and every record read back. Raises CheckFailed."""
     wrong = []
     for plan in net.planned():
-        report = checks.check(plan.lab, plan.records, plan.namespaces, folders=plan.folders)
+        report = checks.check(plan.lab, plan.records, plan.namespaces, folders=plan.folders, off=plan.off)
         output(report.text() + "\n")
         wrong += [finding for finding in report.findings if not finding.ok]
     if wrong:

@@ -39,13 +39,14 @@ BELOW = {
     "kernel_choice": VOCABULARY | {"plan", "guests", "phases", "programs", "registry"},
     "vrf_sockets": set[str](),
     "vrf": VOCABULARY | {"kernel", "vrf_sockets"},
-    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "processes", "services", "node"},
+    "power": VOCABULARY | {"kernel", "apply", "processes"},
+    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "doctor": VOCABULARY | {"guests", "live", "programs"},
-    "mn": VOCABULARY | BELOW_RUNTIMES | {"wording", "programs", "registry", "live", "vrf"},
+    "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY
     | BELOW_RUNTIMES
     | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor"},

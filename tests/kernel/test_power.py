@@ -1,0 +1,150 @@
+"""Nodes turned off and on again, with daemons, under Mininet, and by the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mininet.log import setLogLevel
+
+from mnmpls.mn.cli import CLI
+from mnmpls.mn.net import Mininet
+from mnmpls.mn.topo import LabTopo
+from mnmpls.netns import RunningLab
+from mnmpls.sources import from_data
+from mnmpls.state import Address, LabelRoute, Port, Route
+from tests.unit.test_daemons import TOPOS
+
+pytestmark = pytest.mark.kernel
+
+LIMIT_S = 60
+PE = {"role": "pe", "vrfs": ["red"]}
+DATA = {
+    "name": "pair", "igp": "ospf", "labels": "ldp", "vpn": "bgp",
+    "nodes": {"pe1": PE, "pe2": PE, "h1": "host", "h2": {"role": "host", "exec": ["ip route add 10.99.0.0/16 dev lo"]}},
+    "links": [["pe1", "pe2"], [{"pe1": {"vrf": "red"}}, "h1"], [{"pe2": {"vrf": "red"}}, "h2"]],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[RunningLab]:
+    with RunningLab(from_data(DATA)) as running:
+        running.run_lines()
+        assert running.await_reach(LIMIT_S) == ""
+        yield running
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + LIMIT_S
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def carriers(lab: RunningLab, node: str) -> dict[str, bool]:
+    """By port."""
+    said = json.loads(lab[node].run(["ip", "-j", "link"], check=True).stdout)
+    return {one["ifname"]: "LOWER_UP" in one["flags"] for one in said}
+
+
+def test_off_is_off(lab: RunningLab) -> None:
+    """What runs in the node ends, its daemons too; its kernel holds no address, route, label or VRF any more; the
+    neighbours' ports have no carrier. Turning it off again changes nothing; it stays off when the lab is applied."""
+    with lab["pe2"].popen(["sleep", "1000"]) as inside, lab["pe1"].popen(["sleep", "1000"]) as beside:
+        lab.stop("pe2")
+        assert inside.wait(5) == -signal.SIGKILL
+        assert beside.poll() is None
+        beside.kill()
+    assert lab["pe2"].folders is None and lab["pe1"].folders
+    lab.stop("pe2")
+    lab.change(from_data(DATA))
+    assert lab.off == {"pe2"} and lab["pe2"].folders is None
+    namespace = lab["pe2"].namespace
+    left = namespace.observe() | namespace.learned() | namespace.routes_by_hand()
+    assert [one for one in left if isinstance(one, Address | Route | LabelRoute)] == []
+    assert {one.up for one in left if isinstance(one, Port)} == {False}
+    assert namespace.ports() == {"lo", "pe2-pe1-eth", "pe2-h2-eth"}
+    assert not carriers(lab, "pe1")["pe1-pe2-eth"] and not carriers(lab, "h2")["h2-pe2-eth"]
+
+
+def test_check_tells(lab: RunningLab) -> None:
+    """A node that is off is one finding, the first; its daemons, sessions and records are none."""
+    lab.stop("pe2")
+    report = lab.check()
+    assert report.text().splitlines()[0] == "pe2: turned off (`mnmpls start` turns it on); expected: on"
+    wrong = [one for one in report.findings if not one.ok and one.kind not in ("trace", "reach", "mtu")]
+    assert [(one.kind, one.subject) for one in wrong] == [("node", "pe2")]
+    assert {one.node for one in report.of("trace", ok=False)} == {"pe1"}
+
+
+def test_on_again(lab: RunningLab) -> None:
+    """All is back: records, daemons, sessions, what its ``exec`` lines did. Turning it on once more changes nothing."""
+    for node in ("pe2", "h2"):
+        lab.stop(node)
+        lab.start(node)
+        lab.start(node)
+    assert lab.off == set()
+    assert lab.await_reach(LIMIT_S) == ""
+    report = lab.check()
+    assert report.ok, report.text()
+    assert "10.99.0.0/16" in lab["h2"].run(["ip", "route"]).stdout
+
+
+def test_start_renews_daemons(lab: RunningLab) -> None:
+    """A daemon that stays down after its second death is started for a node that is on."""
+    said: list[str] = []
+    lab.services.report = said.append
+    for deaths in (1, 2):
+        assert soon(lambda: lab["pe1"].run(["sh", "-c", "kill -9 $(cat /run/frr/bgpd.pid)"]).returncode == 0)
+        assert soon(lambda deaths=deaths: len(said) == deaths)  # type: ignore[misc]
+    assert "it stays down" in said[1] and lab.check().of("daemon", ok=False)
+    lab.start("pe1")
+    assert lab.await_reach(LIMIT_S) == ""
+    assert not lab.check().of("daemon", ok=False)
+
+
+def test_mininet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At the prompt and by ``mnmpls stop``: no command runs in a node that is off, its shell is another one afterwards;
+    ``list`` and ``check`` tell of it, and the net ends with it off."""
+    setLogLevel("output")
+
+    def typed(*lines: str) -> str:
+        script = tmp_path / "script"
+        script.write_text("".join(f"{line}\n" for line in lines))
+        caplog.clear()
+        with open(os.devnull) as nobody:
+            CLI(net, stdin=nobody, script=str(script))
+        return "".join(caplog.messages)
+
+    def mnmpls(*words: str) -> str:
+        argv = [sys.executable, "-m", "mnmpls", *words]
+        done = subprocess.run(argv, env={**os.environ, "MNMPLS_KERNEL": "host"}, capture_output=True, text=True,
+                              timeout=LIMIT_S, check=False)  # fmt: skip
+        return done.stdout + done.stderr
+
+    net = Mininet(topo=LabTopo(str(TOPOS / "l3vpn.yml")))
+    try:
+        shell = net["p"].pid
+        assert "stop NODE" in typed("stop") and "there is no node 'pp'" in typed("stop pp")
+        typed("stop p")
+        assert not os.path.exists(f"/proc/{shell}")
+        assert "p is turned off: `start p` turns it on" in typed("p ip link")
+        assert "p: turned off" in typed("check")
+        assert json.loads(mnmpls("list", "--json"))[0]["off"] == ["p"]
+        assert "is turned off: `mnmpls start l3vpn p` turns it on" in mnmpls("exec", "l3vpn", "p", "ls")
+        assert "p: turned off" in mnmpls("drift", "l3vpn")
+        assert mnmpls("start", "l3vpn", "p") == "l3vpn: p is on\n"
+        assert "p-pe1-eth" in typed("p ip link")
+        assert net.pingAll() == 0
+        assert mnmpls("stop", "l3vpn", "pe1", "c1h1") == "l3vpn: pe1 is off\nl3vpn: c1h1 is off\n"
+    finally:
+        net.stop()

@@ -1,0 +1,51 @@
+"""``mnmpls stop`` and ``start`` of a lab of ``mnmpls up``, on this machine's own kernel and in a guest."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.system import test_live_guest as guest
+from tests.system.test_live import file, gone, good, inside, lab, mnmpls, name, running
+
+__all__ = ["file", "lab", "name"]
+
+pytestmark = pytest.mark.system
+
+
+def test_off_and_on(lab: str) -> None:
+    """Its processes end; list, exec, check and apply know that it is off; on again, everything answers; a lab with a
+    node that is off goes down whole."""
+    with inside(lab, "echo; sleep 1000") as one:
+        assert good("stop", lab, "h1", "r") == f"{lab}: h1 is off\n{lab}: r is off\n"
+        assert one.wait(10) == 128 + 9
+    assert good("stop", lab, "r") == f"{lab}: r is off\n"
+    assert running()[lab]["off"] == ["h1", "r"] and " 5 (h1, r off) " in good("list")
+    refused = mnmpls("exec", lab, "r", "--", "true")
+    assert refused.returncode == 1 and f"r of lab '{lab}' is turned off: `mnmpls start {lab} r`" in refused.stderr
+    assert mnmpls("stop", lab, "q").returncode == 2
+    assert good("apply", lab) == f"{lab}: nothing to do\n"
+    check = mnmpls("check", lab, "--json")
+    assert check.returncode == 1
+    assert [one["subject"] for one in json.loads(check.stdout)["findings"] if one["kind"] == "node"] == ["h1", "r"]
+    assert good("start", lab, "r", "h1") == f"{lab}: r is on\n{lab}: h1 is on\n"
+    good("check", lab)
+    good("stop", lab, "b")
+    good("down", lab)
+    assert gone(lab)
+
+
+def test_in_a_guest() -> None:
+    """``list`` outside knows what is off inside."""
+    one = f"{guest.NAME}-power"
+    guest.good("up", guest.L3VPN, "--name", one)
+    try:
+        assert guest.good("stop", one, "p") == f"{one}: p is off\n"
+        assert running()[one]["off"] == ["p"]
+        assert guest.mnmpls("check", one).returncode == 1
+        assert guest.good("start", one, "p") == f"{one}: p is on\n"
+        assert running()[one]["off"] == []
+        guest.good("check", one)
+    finally:
+        guest.good("down", one)
