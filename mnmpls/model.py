@@ -42,6 +42,38 @@ LABELS_ONLY = frozenset({"mpls-udp"})
 STATIC = "static"
 """Routes and labels are planned; no daemon runs."""
 
+NO_IGP = "none"
+"""At a node or a link: no routing protocol of the core runs there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Igp:
+    """Who makes the core's routes. At the lab ``protocol`` is STATIC or a routing protocol's name; at a node or a link
+    it is NO_IGP or empty, and the rest is what differs there. Left open (empty, None): as at the link, the node and the
+    lab around it, and in the end as plan/igp.py says. ``metric`` is a link's cost, ``hello_s`` and ``dead_s`` are
+    timers, and ``bfd`` has BFD (RFC 5880) watch each neighbour."""
+
+    protocol: str = ""
+    area: str = ""
+    metric: int | None = None
+    hello_s: int | None = None
+    dead_s: int | None = None
+    bfd: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Who makes the core's labels."""
+
+    protocol: str = STATIC
+
+
+@dataclass(frozen=True, slots=True)
+class Vpn:
+    """Who makes the routes between VRFs."""
+
+    protocol: str = STATIC
+
 
 @dataclass(frozen=True, slots=True)
 class Vrf:
@@ -147,6 +179,7 @@ class Link:
     encap_limit: int | None = None
     versions: tuple[int, ...] = ()
     unnumbered: bool = False
+    igp: Igp = Igp()
 
     @property
     def is_wire(self) -> bool:
@@ -183,6 +216,7 @@ class Node:
     exports: tuple[str, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
     dummies: tuple[Dummy, ...] = ()
+    igp: Igp = Igp()
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:
@@ -229,16 +263,16 @@ class Lab:
     lsps: tuple[Lsp, ...] = ()
     platform_labels: int | None = None
     ttl: str = ""
-    igp: str = STATIC
-    labels: str = STATIC
-    vpn: str = STATIC
+    igp: Igp = Igp(STATIC)
+    labels: Labels = Labels()
+    vpn: Vpn = Vpn()
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def has_daemons(self) -> bool:
-        """Are routes and labels of the core left to routing daemons?"""
-        return self.vpn != STATIC
+        """Is anything of the core left to routing daemons?"""
+        return {self.igp.protocol, self.labels.protocol, self.vpn.protocol} != {STATIC}
 
     def place(self, path: str) -> str:
         """Where ``path``, or the nearest thing around it, stands in the lab's text; empty where there is none."""

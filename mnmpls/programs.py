@@ -17,8 +17,11 @@ ALWAYS = ("setpriv", "unshare", "env", "sleep")
 DAEMON_FOLDERS = ("/usr/lib/frr", "/usr/libexec/frr")
 """Where distributions put FRR's daemons; none is on PATH."""
 
+DAEMONS = {"zebra": "igp", "bfdd": "igp", "ospfd": "igp", "ospf6d": "igp", "ldpd": "labels", "bgpd": "vpn"}
+"""FRR's, by the key of a lab that asks for them."""
+
 PACKAGES = {
-    **dict.fromkeys(("zebra", "ospfd", "ospf6d", "ldpd", "bgpd"), "frr"),
+    **dict.fromkeys(DAEMONS, "frr"),
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "env": "coreutils",
@@ -47,8 +50,7 @@ def needed(lab: Lab) -> Iterator[Need]:
     """Programs of every lab, and the first word of each ``exec`` line."""
     yield from map(Need, ALWAYS)
     if lab.has_daemons:
-        for daemon, key in (("zebra", "igp"), ("ospfd", "igp"), ("ospf6d", "igp"), ("ldpd", "labels"), ("bgpd", "vpn")):
-            yield Need(daemon, lab.told(key))
+        yield from (Need(daemon, lab.told(key)) for daemon, key in DAEMONS.items())
     for node in lab.nodes:
         for number, line in enumerate(node.exec):
             words = shlex.split(line)

@@ -322,13 +322,14 @@ def ask(run: str, daemon: str, command: str) -> str | None:
         line.settimeout(_ANSWER_S)
         try:
             line.connect(f"{run}/{daemon}.vty")
-            line.sendall(command.encode() + b"\0")
-            said = b""
-            while len(said) < 4 or said[-4:-1] != b"\0\0\0":
-                more = line.recv(1 << 16)
-                if not more:
-                    return None
-                said += more
+            for each in ("enable", command):  # without which bfdd knows no command (bfdd_vty.c)
+                line.sendall(each.encode() + b"\0")
+                said = b""
+                while len(said) < 4 or said[-4:-1] != b"\0\0\0":
+                    more = line.recv(1 << 16)
+                    if not more:
+                        return None
+                    said += more
         except OSError:
             return None
     return said[:-4].decode(errors="replace")

@@ -38,7 +38,14 @@ def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
 
 
 def _kinds(router: Router) -> list[str]:
-    wanted = {"zebra": True, "ospfd": True, "ospf6d": bool(router.v6), "ldpd": True, "bgpd": bool(router.vrfs)}
+    wanted = {
+        FIRST: True,
+        "bfdd": any(port.bfd for port in router.ports),
+        "ospfd": True,
+        "ospf6d": bool(router.v6),
+        "ldpd": True,
+        "bgpd": bool(router.vrfs),
+    }
     return [kind for kind, is_wanted in wanted.items() if is_wanted]
 
 

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_interface
 
-from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
+from ..model import NO_LOOPBACK, Lab, Node, Vrf
 from ..plan.alloc import ASN
-from ..plan.graph import ROUTERS, Network, network
+from ..plan.graph import ROUTERS, network, via
+from ..plan.igp import IgpPort, area_of, igp_ports
 
 
 @dataclass(frozen=True, slots=True)
 class CorePort:
-    """``direct``: there is one router at the other end, and no LAN between. ``neighbours`` are their nodes' names."""
+    """A port at which the core's routing protocol runs. ``direct``: there is one router at the other end, and no LAN
+    between. ``neighbours`` are the others' nodes and, as far as known, their addresses here (IPv4)."""
 
     name: str
     direct: bool
-    neighbours: tuple[str, ...]
+    neighbours: tuple[tuple[str, str], ...]
+    area: str
+    metric: int
+    hello_s: int
+    dead_s: int
+    bfd: bool
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Of its neighbours."""
+        return tuple(dict.fromkeys(node for node, _ in self.neighbours))
 
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none), its ports in the core, its VRFs, and the
-    loopbacks of the other PEs."""
+    """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
+    core, its VRFs, and the loopbacks of the other PEs."""
 
     name: str
     v4: str
     v6: str
+    area: str
     ports: tuple[CorePort, ...]
     vrfs: tuple[Vrf, ...]
     peers: tuple[str, ...]
@@ -39,6 +51,7 @@ def routers(lab: Lab) -> dict[str, Router]:
     if not lab.has_daemons:
         return {}
     net = network(lab)
+    ports = igp_ports(lab, net)
     edges = {node.name: _address(node, 4) for node in lab.nodes if node.vrfs}
     found = (node for node in lab.nodes if node.role in ROUTERS)
     return {
@@ -46,7 +59,8 @@ def routers(lab: Lab) -> dict[str, Router]:
             node.name,
             _address(node, 4),
             _address(node, 6),
-            tuple(_core_ports(net, node)),
+            area_of(lab, node),
+            tuple(map(_core_port, ports[node.name])),
             node.vrfs,
             tuple(v4 for name, v4 in edges.items() if name != node.name and node.vrfs),
         )
@@ -54,16 +68,11 @@ def routers(lab: Lab) -> dict[str, Router]:
     }
 
 
-def _core_ports(net: Network, node: Node) -> Iterator[CorePort]:
-    for port in net.ports[node.name]:
-        if net.is_core(port):
-            others = _others(net, port)
-            yield CorePort(port.name, len(others) == 1, tuple(dict.fromkeys(other.node for other in others)))
-
-
-def _others(net: Network, port: Port) -> list[Port]:
-    ports = net.segments[net.segment_of[port.node, port.name]].ports
-    return [other for other in ports if other != port and net.role(other.node) in ROUTERS and not other.vrf]
+def _core_port(at: IgpPort) -> CorePort:
+    neighbours = tuple((other.node, via(at.port, other, 4) or "") for other in at.others)
+    return CorePort(
+        at.port.name, len(neighbours) == 1, neighbours, at.area, at.metric, at.hello_s, at.dead_s, at.bfd
+    )  # fmt: skip
 
 
 def _address(node: Node, version: int) -> str:

@@ -28,6 +28,10 @@ class Session:
         return f"{self.kind} with {self.peer_node}" + (f" on {self.port}" if self.port else "")
 
 
+LINK_LOCAL = "fe80::"
+"""What stands for a peer that is called by its link-local address."""
+
+
 def sessions(lab: Lab) -> tuple[Session, ...]:
     """All of a completed lab, those first that others need."""
     known = routers(lab)
@@ -38,14 +42,23 @@ def sessions(lab: Lab) -> tuple[Session, ...]:
 def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:
     def found(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
         for port in router.ports if daemon == "ospfd" or router.v6 else ():
-            for other in port.neighbours if port.direct else ():
+            for other in port.nodes if port.direct else ():
                 yield Session(router.name, daemon, kind, known[other].v4, other, port.name)
 
     return found
 
 
+def _bfd(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
+    """An IPv6 neighbour is called by an address that the kernel chose; on a LAN there are several."""
+    for port in router.ports:
+        for other, address in port.neighbours if port.bfd and port.direct else ():
+            yield Session(router.name, "bfdd", "BFD session", address, other, port.name)
+            if router.v6:
+                yield Session(router.name, "bfdd", "BFD session for IPv6", LINK_LOCAL, other, port.name)
+
+
 def _ldp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
-    for other in dict.fromkeys(name for port in router.ports for name in port.neighbours):
+    for other in dict.fromkeys(name for port in router.ports for name in port.nodes):
         yield Session(router.name, "ldpd", "LDP session", known[other].v4, other)
 
 
@@ -58,6 +71,7 @@ def _bgp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
 _ALL = (
     ("ospfd", _adjacencies("ospfd", "OSPF adjacency")),
     ("ospf6d", _adjacencies("ospf6d", "OSPFv3 adjacency")),
+    ("bfdd", _bfd),
     ("ldpd", _ldp),
     ("bgpd", _bgp),
 )
@@ -65,6 +79,7 @@ _ALL = (
 QUESTIONS = {
     "ospfd": "show ip ospf neighbor json",
     "ospf6d": "show ipv6 ospf6 neighbor json",
+    "bfdd": "show bfd peers json",
     "ldpd": "show mpls ldp neighbor json",
     "bgpd": "show bgp ipv4 vpn summary json",
 }
@@ -78,7 +93,7 @@ def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:
         said = json.loads(answer or "{}")
     except ValueError:
         return frozenset()
-    return frozenset(_READERS[daemon](said)) if isinstance(said, dict) else frozenset()
+    return frozenset(_READERS[daemon](said))
 
 
 def _of_ospfd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -94,6 +109,13 @@ def _of_ospf6d(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield one.get("neighborId", ""), one.get("interfaceName", "")
 
 
+def _of_bfdd(said: Any) -> Iterator[tuple[str, str]]:
+    for one in said or ():
+        if one.get("status") == "up":
+            peer = one.get("peer", "")
+            yield LINK_LOCAL if ":" in peer else peer, one.get("interface", "")
+
+
 def _of_ldpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in said.get("neighbors", ()):
         if one.get("state") == "OPERATIONAL":
@@ -106,9 +128,10 @@ def _of_bgpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield peer, ""
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
+_READERS: Mapping[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
     "ospfd": _of_ospfd,
     "ospf6d": _of_ospf6d,
+    "bfdd": _of_bfdd,
     "ldpd": _of_ldpd,
     "bgpd": _of_bgpd,
 }

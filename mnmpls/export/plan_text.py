@@ -89,7 +89,11 @@ def _between(lab: Lab) -> Iterator[str]:
 def _makers(lab: Lab) -> Rows:
     """Who makes what in a lab with routing daemons; such a plan has no paths and no labels."""
     running = {node: {one.name for one in some} for node, some in services(lab).items()}
-    made = (("the core's routes", lab.igp, "ospfd"), ("labels", lab.labels, "ldpd"), ("VPN routes", lab.vpn, "bgpd"))
+    made = (
+        ("the core's routes", lab.igp.protocol, "ospfd"),
+        ("labels", lab.labels.protocol, "ldpd"),
+        ("VPN routes", lab.vpn.protocol, "bgpd"),
+    )
     on = {daemon: " ".join(node for node, some in running.items() if daemon in some) for _, _, daemon in made}
     return [(what, maker, on[daemon]) for what, maker, daemon in made] if running else []
 

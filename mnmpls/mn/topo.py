@@ -12,8 +12,9 @@ from ..plan import complete
 from ..processes import require_exec_allowed
 from ..sources import load
 from ..sources.impairments import impairment_data
+from ..sources.protocols import igp_data, labels_data, vpn_data
 from ..sources.to_data import dummy_data, link_data, rule_data, targets_data
-from .graph import MADE_BY, SETTINGS
+from .graph import SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
 
@@ -34,7 +35,7 @@ class LabTopo(Topo):  # type: ignore[misc]
         lab = complete(lab)
         self.lab_name = lab.name
         for node in lab.nodes:
-            made_by = {key: getattr(lab, key) for key in MADE_BY}
+            made_by = {"igp": igp_data(lab.igp), "labels": labels_data(lab.labels), "vpn": vpn_data(lab.vpn)}
             of_lab = {"platform_labels": lab.platform_labels, "ttl": lab.ttl, **made_by}
             extra = of_lab if node.role in ("p", "pe") else {}
             lsps = [lsp for lsp in lab.lsps if lsp.ends[0] == node.name]
@@ -63,6 +64,7 @@ def _node_params(node: Node) -> dict[str, Any]:
         "gateway": node.gateway,
         "exec": node.exec,
         "label_range": node.label_range,
+        "node_igp": igp_data(node.igp),
     }
 
 

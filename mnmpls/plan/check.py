@@ -12,6 +12,7 @@ from . import ttl
 from .alloc import FIRST_LABEL, PLATFORM_LABELS
 from .check_addresses import address_faults
 from .check_daemons import daemon_faults
+from .check_igp import igp_faults
 from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
@@ -67,3 +68,4 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)
     yield from daemon_faults(lab, net)
+    yield from igp_faults(lab, net)

@@ -19,7 +19,7 @@ LATER = {"igp": ("isis",), "labels": ("sr",), "vpn": ("evpn",)}
 
 def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Every fault of the keys ``igp``, ``labels`` and ``vpn``, and of what their daemons would need."""
-    chosen = {"igp": lab.igp, "labels": lab.labels, "vpn": lab.vpn}
+    chosen = {"igp": lab.igp.protocol, "labels": lab.labels.protocol, "vpn": lab.vpn.protocol}
     wrong = list(_unknown(chosen))
     yield from wrong
     if wrong or set(chosen.values()) == {STATIC}:

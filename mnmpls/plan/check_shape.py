@@ -46,7 +46,10 @@ def _test_of(hint: Any) -> Callable[[Any], bool]:
     if is_dataclass(hint):
         kind: Any = hint
         names, hints = zip(*_hints(kind), strict=True)
-        fields, tests = attrgetter(*names), [_test_of(each) for each in hints]
+        tests = [_test_of(each) for each in hints]
+        if len(names) == 1:  # of which attrgetter gives the value itself
+            return lambda value: type(value) is hint and tests[0](getattr(value, names[0]))
+        fields = attrgetter(*names)
         return lambda value: type(value) is hint and all(test(v) for test, v in zip(tests, fields(value), strict=True))
     if hint is int:
         return lambda value: type(value) is int and -LARGEST < value < LARGEST  # True is no whole number here

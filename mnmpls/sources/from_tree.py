@@ -23,7 +23,8 @@ from dataclasses import replace
 import yaml
 
 from ..errors import Problem
-from ..model import ROLES, STATIC, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from . import protocols
 from .impairments import impairment, merged
 from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
@@ -49,9 +50,9 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
         lsps=tuple(_lsps(notes, top)),
         ttl=text(notes, "ttl", top.get("ttl")),
         platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
-        igp=text(notes, "igp", top.get("igp"), STATIC),
-        labels=text(notes, "labels", top.get("labels"), STATIC),
-        vpn=text(notes, "vpn", top.get("vpn"), STATIC),
+        igp=protocols.igp(notes, top.get("igp")),
+        labels=protocols.labels(notes, top.get("labels")),
+        vpn=protocols.vpn(notes, top.get("vpn")),
         places=notes.places,
         faults=tuple(notes.problems),
     )
@@ -87,6 +88,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         exports=exports,
         rules=tuple(_rule(notes, path, entry) for path, entry in items(notes, f"{where}.rules", has.get("rules"))),
         dummies=tuple(_dummies(notes, f"{where}.dummies", has.get("dummies"))),
+        igp=protocols.igp_of_node(notes, f"{where}.igp", has.get("igp")),
     )
 
 
@@ -203,6 +205,7 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
         None if is_text(limit, "none") else number(notes, f"{where}.encaplimit", limit),
         numbers(notes, f"{where}.versions", has.get("versions")),
         flag(notes, f"{where}.unnumbered", has.get("unnumbered")),
+        protocols.igp_of_link(notes, f"{where}.igp", has.get("igp")),
     )
 
 

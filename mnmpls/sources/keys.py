@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import LINK_TYPES, POPS, ROLES, STATIC
+from ..model import LINK_TYPES, NO_IGP, POPS, ROLES, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -37,6 +37,9 @@ SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "ad
 END: Shape = {"$ref": "#/$defs/end"}
 
 
+SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": 65535}
+
+
 def _list_of(name: str) -> Shape:
     return {"type": "array", "items": {"$ref": f"#/$defs/{name}"}}
 
@@ -45,15 +48,41 @@ def _key(shape: Shape, text: str) -> Shape:
     return {**shape, "description": text}
 
 
+def _maker(words: list[str], long_form: str) -> Shape:
+    """A protocol's name, or a mapping with it and its settings."""
+    return {"anyOf": [{"enum": words}, {"$ref": f"#/$defs/{long_form}"}]}
+
+
+IGP_OF_NODE: Keys = {
+    "area": _key(TEXT, "OSPF area, such as 0.0.0.1; left out: 0.0.0.0"),
+    "metric": _key({"type": "integer", "minimum": 1, "maximum": 65535}, "what sending over a link costs; left out: 10"),
+}
+
+IGP_OF_LINK: Keys = {
+    **IGP_OF_NODE,
+    "hello": _key(SECONDS, "seconds between hello packets; left out: 1"),
+    "dead": _key(SECONDS, "seconds without one after which a neighbour is lost; left out: four times hello"),
+    "bfd": _key({"type": "boolean"}, "false: no BFD, which otherwise notices a silent neighbour within a second"),
+}
+
+IGP: Keys = {
+    "protocol": _key({"enum": [STATIC, "ospf"]}, "planned, or OSPF (FRR's ospfd and ospf6d)"),
+    **IGP_OF_LINK,
+}
+
+LABEL_MAKER: Keys = {"protocol": _key({"enum": [STATIC, "ldp"]}, "planned, or LDP (FRR's ldpd)")}
+
+VPN_MAKER: Keys = {"protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)")}
+
 LAB: Keys = {
     "name": _key(TEXT, "what the lab is called"),
     "platform_labels": _key(
         {"type": "integer", "minimum": 17, "maximum": 1048575},
         "size of every router's label table (net.mpls.platform_labels); left out: 10000, or more where labels need it",
     ),
-    "igp": _key({"enum": [STATIC, "ospf"]}, "who makes the core's routes: planned, or OSPF (FRR's ospfd and ospf6d)"),
-    "labels": _key({"enum": [STATIC, "ldp"]}, "who makes the core's labels: planned, or LDP (FRR's ldpd)"),
-    "vpn": _key({"enum": [STATIC, "bgp"]}, "who makes the routes between VRFs: planned, or BGP (FRR's bgpd)"),
+    "igp": _key(_maker([STATIC, "ospf"], "igp"), "who makes the core's routes: planned, or OSPF, and how"),
+    "labels": _key(_maker([STATIC, "ldp"], "labels"), "who makes the core's labels: planned, or LDP"),
+    "vpn": _key(_maker([STATIC, "bgp"], "vpn"), "who makes the routes between VRFs: planned, or BGP"),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
     "ttl": _key(TTL, "how labels count hops: uniform goes on with the packet's TTL, pipe hides the core"),
@@ -73,6 +102,9 @@ NODE: Keys = {
     "rules": _key(_list_of("rule"), "policy routing: which packets have tables of their own"),
     "sysctls": _key(SYSCTLS, "net.* settings of this node"),
     "gateway": _key(TEXT, "default gateway of a ce or host, or none; left out: planned"),
+    "igp": _key(
+        _maker([NO_IGP], "igp_of_node"), "none: the core's routing protocol does not run here; or {area, metric}"
+    ),
     "label_range": _key(
         {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}, "planned labels that come in here are from it, as 100-199"
     ),
@@ -129,6 +161,9 @@ LINK: Keys = {
     "unnumbered": _key(
         {"type": "boolean"},
         "true: its p and pe lend it their loopbacks' addresses; traceroute then does not tell such links apart",
+    ),
+    "igp": _key(
+        _maker([NO_IGP], "igp_of_link"), "none: no routing protocol of the core; or {area, metric, hello, dead, bfd}"
     ),
     "key": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "GRE key"),
     "vni": _key({"type": "integer", "minimum": 0, "maximum": 2**24 - 1}, "VXLAN network identifier"),

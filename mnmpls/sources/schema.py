@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 from ..model import ROLES
-from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, TEXT, TEXTS, VRF, Keys, Shape
+from .keys import (
+    DUMMY,
+    IGP,
+    IGP_OF_LINK,
+    IGP_OF_NODE,
+    LAB,
+    LABEL_MAKER,
+    LINK,
+    LSP,
+    MAIN,
+    NODE,
+    PORT,
+    ROUTE,
+    RULE,
+    TEXT,
+    TEXTS,
+    VPN_MAKER,
+    VRF,
+    Keys,
+    Shape,
+)
 
 NODE_KEY: Keys = {"node": {**TEXT, "description": "name of the node"}}
 
@@ -16,6 +36,11 @@ def schema() -> dict[str, object]:
         "title": "mnmpls lab",
         **_mapping(LAB, "nodes"),
         "$defs": {
+            "igp": _mapping(IGP),
+            "igp_of_node": _mapping(IGP_OF_NODE),
+            "igp_of_link": _mapping(IGP_OF_LINK),
+            "labels": _mapping(LABEL_MAKER),
+            "vpn": _mapping(VPN_MAKER),
             "node": {"anyOf": [{"enum": list(ROLES)}, _mapping(NODE, "role")]},
             "main": _mapping(MAIN),
             "vrf": {"anyOf": [{"type": "null"}, _mapping(VRF)]},

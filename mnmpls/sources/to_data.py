@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import LabError
-from ..model import STATIC, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
+from .protocols import igp_data, labels_data, vpn_data
 
 Data = dict[str, object]
 
@@ -20,7 +21,7 @@ def data(lab: Lab) -> Data:
     return {
         "name": lab.name,
         **_given(platform_labels=lab.platform_labels, ttl=lab.ttl or None),
-        **{key: who for key in ("igp", "labels", "vpn") if (who := getattr(lab, key)) != STATIC},
+        **_given(igp=igp_data(lab.igp), labels=labels_data(lab.labels), vpn=vpn_data(lab.vpn)),
         "nodes": {node.name: _node(node) for node in lab.nodes},
         "links": [link_data(link) for link in lab.links],
         **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),
@@ -45,6 +46,7 @@ def _node(node: Node) -> Data:
             sysctls=dict(node.sysctls),
             gateway=node.gateway or None,
             label_range=node.label_range or None,
+            igp=igp_data(node.igp),
             exec=list(node.exec),
         ),
     }
@@ -97,6 +99,7 @@ def link_data(link: Link) -> Data:
             encaplimit=link.encap_limit,
             versions=list(link.versions),
             unnumbered=link.unnumbered or None,
+            igp=igp_data(link.igp),
         ),
     }
 

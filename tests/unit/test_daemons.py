@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mnmpls.daemons import established, services, sessions
-from mnmpls.model import Lab
+from mnmpls.daemons.routers import routers
+from mnmpls.model import Igp, Lab, Labels, Vpn
 from mnmpls.plan import complete, records
 from mnmpls.sources import data, from_data, load
 from mnmpls.state import LabelRoute, Route, Sysctl
@@ -57,7 +58,7 @@ def test_daemons_make_what_the_planner_leaves_out(lab: Lab) -> None:
     """With daemons no node gets a label route or a route with labels, and a router none outside its VRFs; what a PE
     has behind its own CEs stays."""
     found = records(lab)
-    static = records(replace(lab, igp="static", labels="static", vpn="static"))
+    static = records(replace(lab, igp=Igp("static"), labels=Labels(), vpn=Vpn()))
     assert any(isinstance(one, LabelRoute) for one in static["p"])
     for node, some in found.items():
         assert {one for one in some if not isinstance(one, Sysctl)} <= static[node]
@@ -81,12 +82,33 @@ def test_configurations(name: str, lab: Lab) -> None:
             assert service.config == golden.read_text(encoding="utf-8"), golden.name
 
 
+def test_settings_of_the_nearest_count() -> None:
+    """What a link says of OSPF comes before what its node says, and that before the lab; a link or a node without it
+    has none, and BFD is there unless it is not wanted."""
+    lab = from_data(
+        {
+            "igp": {"protocol": "ospf", "metric": 5, "hello": 2, "bfd": False}, "labels": "ldp", "vpn": "bgp",
+            "nodes": {"a": "p", "b": {"role": "p", "igp": {"metric": 7}}, "c": "p", "d": {"role": "p", "igp": "none"}},
+            "links": [["a", "b"], {"a": "b", "b": "c", "igp": {"metric": 9, "area": 1, "dead": 3, "bfd": True}},
+                      {"a": "a", "b": "c", "igp": "none"}, ["c", "d"]],
+        }
+    )  # fmt: skip
+    ports = {(one.name, port.name): port for one in routers(complete(lab)).values() for port in one.ports}
+    told = {key: (port.area, port.metric, port.hello_s, port.dead_s, port.bfd) for key, port in ports.items()}
+    assert told == {
+        ("a", "a-b-eth"): ("0.0.0.0", 5, 2, 8, False),
+        ("b", "b-a-eth"): ("0.0.0.0", 7, 2, 8, False),
+        ("b", "b-c-eth"): ("0.0.0.1", 9, 2, 3, True),
+        ("c", "c-b-eth"): ("0.0.0.1", 9, 2, 3, True),
+    }
+
+
 def test_who_runs_what(lab: Lab) -> None:
     """A P has no BGP, a customer's node has nothing, OSPFv3 runs where routers have IPv6 loopbacks, and zebra comes
     first; a static lab has none at all."""
     kinds = {node: [service.name for service in some] for node, some in services(lab).items()}
-    pe = ["zebra", "ospfd", "ldpd", "bgpd"]
-    assert kinds == {"p": pe[:3], "pe1": pe, "pe2": pe}
+    pe = ["zebra", "bfdd", "ospfd", "ldpd", "bgpd"]
+    assert kinds == {"p": pe[:4], "pe1": pe, "pe2": pe}
     assert "ospf6d" in {service.name for service in services(dual_stack())["pe1"]}
     assert services(complete(load(str(TOPOS / "l3vpn.yml")))) == {}
 
@@ -97,7 +119,8 @@ def test_sessions_and_what_daemons_say_of_them(lab: Lab) -> None:
     wanted = sessions(lab)
     assert [one.daemon for one in wanted].count("bgpd") == 2
     assert {one.text for one in wanted if one.node == "pe1"} == {
-        "OSPF adjacency with p on pe1-p-eth", "LDP session with p", "BGP session with pe2",
+        "OSPF adjacency with p on pe1-p-eth", "BFD session with p on pe1-p-eth", "LDP session with p",
+        "BGP session with pe2",
     }  # fmt: skip
     ospf = '{"neighbors":{"10.255.0.1":[{"nbrState":"Full/-","ifaceName":"pe1-p-eth:10.254.0.0"}]}}'
     assert established("ospfd", ospf) == {("10.255.0.1", "pe1-p-eth")}
@@ -109,3 +132,6 @@ def test_sessions_and_what_daemons_say_of_them(lab: Lab) -> None:
         ("10.255.0.1", "")
     }
     assert established("ldpd", ospf[:-1]) == frozenset()
+    bfd = '[{"peer":"10.0.0.1","interface":"a","status":"up"},{"peer":"fe80::1","interface":"b","status":"down"}]'
+    assert established("bfdd", bfd) == {("10.0.0.1", "a")}
+    assert established("bfdd", bfd.replace("down", "up")) == {("10.0.0.1", "a"), ("fe80::", "b")}

@@ -16,7 +16,23 @@ from mnmpls.errors import LabError
 from mnmpls.model import Lab, Link, Node, Port
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import data, from_data, load, schema
-from mnmpls.sources.keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
+from mnmpls.sources.keys import (
+    DUMMY,
+    IGP,
+    IGP_OF_LINK,
+    IGP_OF_NODE,
+    LAB,
+    LABEL_MAKER,
+    LINK,
+    LSP,
+    MAIN,
+    NODE,
+    PORT,
+    ROUTE,
+    RULE,
+    VPN_MAKER,
+    VRF,
+)
 from tests.unit.labs import LABS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,19 +130,24 @@ VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "e
 MAIN_ = {"rt": "65000:4", "import": ["65000:5"], "export": "65000:6"}
 RULE_ = {"from": "10.1.0.0/16", "iif": "up", "fwmark": 7, "table": 100, "priority": 1001}
 DUMMY_ = {"ip": ["10.9.0.1/24"], "vrf": "red", "mtu": 1400}
+IGP_OF_NODE_ = {"area": "0.0.0.1", "metric": 20}
+IGP_OF_LINK_ = {"area": 1, "metric": 20, "hello": 2, "dead": 8, "bfd": False}
+IGP_ = {"protocol": "ospf", "area": "0.0.0.0", "metric": 5, "hello": 3, "dead": 9, "bfd": True}
+LABELS_ = {"protocol": "ldp"}
+VPN_ = {"protocol": "bgp"}
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "rules": [RULE_],
          "dummies": {"d0": DUMMY_, "d1": "10.8.0.1/24"},
          "routes": [ROUTE_], "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
-         "label_range": "100-199"}  # fmt: skip
+         "label_range": "100-199", "igp": IGP_OF_NODE_}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
         **IMPAIRED_}  # fmt: skip
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over": ["10.0.0.1", "10.0.0.2"],
          "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], "unnumbered": True,
-         **IMPAIRED_}  # fmt: skip
+         "igp": IGP_OF_LINK_, **IMPAIRED_}  # fmt: skip
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
-FULL = {"name": "full", "platform_labels": 100, "igp": "ospf", "labels": "ldp", "vpn": "bgp", "ttl": "pipe",
+FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, "vpn": VPN_, "ttl": "pipe",
         "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_],
         "lsps": [LSP_]}  # fmt: skip
 
@@ -134,8 +155,10 @@ FULL = {"name": "full", "platform_labels": 100, "igp": "ospf", "labels": "ldp", 
 @pytest.mark.parametrize(
     ("known", "entry"),
     [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (RULE, RULE_), (LINK, LINK_),
-     (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_)],
-    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy"],
+     (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_), (IGP, IGP_), (IGP_OF_NODE, IGP_OF_NODE_),
+     (IGP_OF_LINK, IGP_OF_LINK_), (LABEL_MAKER, LABELS_), (VPN_MAKER, VPN_)],
+    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy",
+         "igp", "igp of a node", "igp of a link", "labels", "vpn"],
 )
 def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
     """A lab with every key there is passes both; with one more key in any of its mappings it passes neither."""

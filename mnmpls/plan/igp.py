@@ -1,0 +1,73 @@
+"""The core's routing protocol, port by port: what the lab says, and what holds where it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from ipaddress import IPv4Address
+
+from ..model import NO_IGP, Igp, Lab, Link, Node, Port
+from .graph import Network
+
+AREA = "0.0.0.0"
+"""OSPF's backbone (RFC 2328 3.1)."""
+METRIC, HELLO_S = 10, 1
+DEADS = 4
+"""So many hellos of a neighbour may be lost (RFC 2328 C.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgpPort:
+    """A port at which the core's routing protocol runs, with nothing left open. ``others`` are such ports that hear
+    it."""
+
+    port: Port
+    others: tuple[Port, ...]
+    area: str
+    metric: int
+    hello_s: int
+    dead_s: int
+    bfd: bool
+
+
+def igp_ports(lab: Lab, net: Network) -> Mapping[str, tuple[IgpPort, ...]]:
+    """Router -> those of its ports in the core at which the lab's routing protocol runs."""
+    found = {name: tuple(port for port in ports if _takes_part(net, port)) for name, ports in net.ports.items()}
+    return {name: tuple(_resolved(lab, net, ports)) for name, ports in found.items()}
+
+
+def _takes_part(net: Network, port: Port) -> bool:
+    node, link = net.nodes[port.node], net.links[port.node, port.name]
+    return net.is_core(port) and NO_IGP not in (node.igp.protocol, link.igp.protocol)
+
+
+def _resolved(lab: Lab, net: Network, ports: tuple[Port, ...]) -> Iterator[IgpPort]:
+    for port in ports:
+        segment = net.segments[net.segment_of[port.node, port.name]]
+        others = tuple(each for each in segment.ports if each.node != port.node and _takes_part(net, each))
+        if others:
+            wanted = wanted_at(lab, net.nodes[port.node], net.links[port.node, port.name])
+            hello_s = wanted.hello_s or HELLO_S
+            yield IgpPort(
+                port, others, area(wanted.area or AREA), wanted.metric or METRIC, hello_s,
+                wanted.dead_s or DEADS * hello_s, wanted.bfd is not False,
+            )  # fmt: skip
+
+
+def wanted_at(lab: Lab, node: Node, link: Link | None = None) -> Igp:
+    """What the link, else the node, else the lab says."""
+    found = lab.igp
+    for nearer in (node.igp, link.igp if link else Igp()):
+        given = {each.name: value for each in fields(nearer) if (value := getattr(nearer, each.name)) not in ("", None)}
+        found = replace(found, **given)
+    return found
+
+
+def area_of(lab: Lab, node: Node) -> str:
+    """The area that its loopback is in."""
+    return area(wanted_at(lab, node).area or AREA)
+
+
+def area(text: str) -> str:
+    """An OSPF area as FRR spells it. Raises ValueError."""
+    return str(IPv4Address(int(text) if text.isascii() and text.isdigit() else text))

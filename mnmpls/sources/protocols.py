@@ -1,0 +1,92 @@
+"""Who makes routes and labels, as a lab file says it: a protocol's name, or a mapping with ``protocol``."""
+
+from __future__ import annotations
+
+import yaml
+
+from ..model import NO_IGP, STATIC, Igp, Labels, Vpn
+from .keys import IGP, IGP_OF_LINK, IGP_OF_NODE, LABEL_MAKER, VPN_MAKER, Keys
+from .reading import Entries, Notes, flag, mapping, number, text
+
+Data = dict[str, object]
+
+
+def igp(notes: Notes, node: yaml.Node | None) -> Igp:
+    """The lab's."""
+    has = _long(notes, "igp", node, IGP)
+    return _igp(notes, "igp", has, text(notes, "igp.protocol", has.get("protocol"), STATIC))
+
+
+def igp_of_node(notes: Notes, where: str, node: yaml.Node | None) -> Igp:
+    """What differs at one node: ``none``, or a mapping."""
+    return _differing(notes, where, node, IGP_OF_NODE)
+
+
+def igp_of_link(notes: Notes, where: str, node: yaml.Node | None) -> Igp:
+    """The same at one link."""
+    return _differing(notes, where, node, IGP_OF_LINK)
+
+
+def labels(notes: Notes, node: yaml.Node | None) -> Labels:
+    has = _long(notes, "labels", node, LABEL_MAKER)
+    return Labels(text(notes, "labels.protocol", has.get("protocol"), STATIC))
+
+
+def vpn(notes: Notes, node: yaml.Node | None) -> Vpn:
+    has = _long(notes, "vpn", node, VPN_MAKER)
+    return Vpn(text(notes, "vpn.protocol", has.get("protocol"), STATIC))
+
+
+def _long(notes: Notes, where: str, node: yaml.Node | None, known: Keys) -> Entries:
+    """The long form of either."""
+    if node is None:
+        return {}
+    notes.at(where, node)
+    if isinstance(node, yaml.MappingNode):
+        return mapping(notes, where, node, known)
+    return {"protocol": node}
+
+
+def _differing(notes: Notes, where: str, node: yaml.Node | None, known: Keys) -> Igp:
+    if node is None:
+        return Igp()
+    notes.at(where, node)
+    if not isinstance(node, yaml.ScalarNode):
+        return _igp(notes, where, mapping(notes, where, node, known), "")
+    if node.value != NO_IGP:
+        text_ = f"a protocol is the whole lab's: here write {NO_IGP}, or a mapping with {', '.join(known)}"
+        notes.fault(where, node, f"{text_}, not {node.value!r}")
+    return Igp(NO_IGP)
+
+
+def _igp(notes: Notes, where: str, has: Entries, protocol: str) -> Igp:
+    return Igp(
+        protocol,
+        text(notes, f"{where}.area", has.get("area")),
+        number(notes, f"{where}.metric", has.get("metric")),
+        number(notes, f"{where}.hello", has.get("hello")),
+        number(notes, f"{where}.dead", has.get("dead")),
+        flag(notes, f"{where}.bfd", has["bfd"]) if "bfd" in has else None,
+    )
+
+
+def igp_data(given: Igp) -> str | Data | None:
+    """The same as a lab file writes it; None for what says nothing."""
+    more: Data = {"area": given.area or None, "metric": given.metric, "hello": given.hello_s, "dead": given.dead_s,
+                  "bfd": given.bfd}  # fmt: skip
+    return _short(given.protocol, more)
+
+
+def labels_data(given: Labels) -> str | Data | None:
+    return _short(given.protocol, {})
+
+
+def vpn_data(given: Vpn) -> str | Data | None:
+    return _short(given.protocol, {})
+
+
+def _short(protocol: str, more: Data) -> str | Data | None:
+    told = {key: value for key, value in more.items() if value is not None}
+    if told:
+        return {"protocol": protocol, **told} if protocol else told
+    return None if protocol in ("", STATIC) else protocol
