@@ -75,7 +75,8 @@ class Intent:
         self.by_routes = outside > 1 or any(node.routes for node in lab.nodes) or any(map(_is_split, self.vpns.sites))
 
     @cached_property
-    def _world(self) -> World:
+    def world(self) -> World:
+        """The plan's."""
         return World(self.vpns.lab, records(self.vpns.lab))
 
     @cached_property
@@ -104,13 +105,13 @@ class Intent:
     def _routed(self, src: str, text: str) -> Outcome:
         """The end point to which all ways lead, and whether its answers find back."""
         there = self._ends(Call(src, text))
-        back = self._world.source(Call(src, text))
+        back = self.world.source(Call(src, text))
         found = next(iter(there)) if len(there) == 1 else ""
         return Outcome(found, bool(back) and self._ends(Call(found, back)) == {src}) if found else NOBODY
 
     def _ends(self, of: Call) -> set[str]:
         """The end points where packets arrive; empty names stand for being dropped and for routers."""
-        ends = (one[-1] for one in ways(self._world, of))
+        ends = (one[-1] for one in ways(self.world, of))
         roles = self.vpns.nodes
         return {hop.node if hop.operation == "deliver" and roles[hop.node].role in END_POINTS else "" for hop in ends}
 

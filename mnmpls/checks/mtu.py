@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .capture import Seen, Tap, way
+from .patience import patience
 from .predict import Hop, ways
 from .views import World
 from .vpn import Call
@@ -71,8 +72,9 @@ def probe_mtu(open_tap: Tap, world: World, there: Call, deadline_s: float = 0.5)
         return None
     sizes = sorted(path_mtu(world, one) for one in arriving)
     dst, narrowest = arriving[0][-1].node, min(arriving[0][:-1], key=lambda hop: _fits(world, hop)).node
-    lost, node = "", ""
-    for _ in range(_TRIES):
+    lost, node, patient = "", "", patience(world, [there])
+    deadline_s += patient.rtt_s
+    for _ in range(max(_TRIES, patient.tries)):
         lost, node = _stopped(world, open_tap.probe(there, deadline_s, (), sizes[0], dst), there, dst)
         if not lost:
             break

@@ -19,12 +19,16 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from .packets import RUN_BYTES, echo_request, kind_of, number
+from .patience import NONE, Patience
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
 
 RESEND_AFTER_S = (0.4, 1.0)
 """A first packet can be lost to address resolution: a probe without an answer is sent again after so long."""
+
+RESEND_EVERY_S = 0.4
+"""On links that lose packets."""
 
 GRACE_S = 0.3
 """How long a packet that must not arrive is waited for once all expected answers are in."""
@@ -65,33 +69,48 @@ class Sighting:
 
 
 def ask(
-    wanted: Mapping[Pair, Wish], ends: Mapping[str, Namespace], deadline_s: float = 2.0, until: float = math.inf
+    wanted: Mapping[Pair, Wish],
+    ends: Mapping[str, Namespace],
+    deadline_s: float = 2.0,
+    until: float = math.inf,
+    patience: Patience = NONE,
 ) -> dict[Pair, Sighting]:
     """Probes each pair in turn until this time (of time.monotonic); what is wished for is waited for up to the deadline
-    (which counts from the end of the first round). Gives the pairs that were probed."""
+    (which counts from the end of the first round), and longer with ``patience``. Gives the pairs that were probed."""
     versions: list[int] = sorted({ip_address(target).version for _, target in wanted})
     with _sockets(ends, versions) as sockets:
         run = _Run(sockets, list(wanted))
         run.send(list(wanted), until)
-        _wait(run, wanted, deadline_s)
+        _wait(run, wanted, deadline_s, patience)
         found = zip(run.pairs, run.sightings, strict=True)
         return {pair: one for pair, one in found if one.sent_s}
 
 
-def _wait(run: _Run, wanted: Mapping[Pair, Wish], deadline_s: float) -> None:
+def _wait(run: _Run, wanted: Mapping[Pair, Wish], deadline_s: float, patience: Patience) -> None:
     start = time.monotonic()
-    last_answer, resends = start, list(RESEND_AFTER_S)
+    last_answer, resends = start, _resends(patience)
+    deadline_s += resends[-1] - RESEND_AFTER_S[-1] + patience.rtt_s
     grace_s = GRACE_S if not all(wish.answer for wish in wanted.values()) else 0.0
     while True:
         now = time.monotonic()
         open_pairs = run.waiting(wanted)
-        if now - start >= deadline_s or (not open_pairs and now - last_answer >= grace_s):
+        quiet = now - last_answer >= grace_s and (not grace_s or now - start >= grace_s + patience.rtt_s)
+        if now - start >= deadline_s or (not open_pairs and quiet):
             return
         if resends and now - start >= resends[0]:
             resends.pop(0)
             run.send(open_pairs)
         if run.read(0.02):
             last_answer = time.monotonic()
+
+
+def _resends(patience: Patience) -> list[float]:
+    """When, in seconds after the first round. The first packet may wait for addresses to be resolved at every hop,
+    which takes as long as the packet itself; where packets get lost, each try has its turn."""
+    usual = [first + patience.rtt_s * rounds for rounds in (1, 2) for first in RESEND_AFTER_S]
+    last = usual[-1]
+    more = [last + RESEND_EVERY_S * (number + 1) for number in range(patience.tries - len(usual) - 1)]
+    return sorted({*usual, *more})
 
 
 @contextmanager
