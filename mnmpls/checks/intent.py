@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..model import Lab
 from ..plan import records
-from .predict import ways
+from .predict import Hop, vrf_at, ways
 from .sampling import some
 from .views import World
-from .vpn import END_POINTS, Call, Site, Vpns
+from .vpn import END_POINTS, Call, Place, Site, Vpns, of_version
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Who asks and is asked: a node, in its VRF device ``vrf`` or outside of all (empty)."""
+
+    node: str
+    vrf: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.node} ({self.vrf})" if self.vrf else self.node
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +80,38 @@ class Expectation:
 
 class Intent:
     """Who is to answer whom in a lab: by route targets, and where plain routes join what no VPN does (sites outside
-    all VRFs, routes that the user gave) or a host stands between two parts of a site, by the planned routes."""
+    all VRFs, routes that the user gave) or a host stands between two parts of a site, by the planned routes. In a lab
+    without end points whatever nodes there are ask each other, in each of their VRFs and outside of these, and all is
+    by the planned routes."""
 
     def __init__(self, lab: Lab) -> None:
         self.vpns = Vpns(lab)
+        self.among_routers = not has_end_points(lab)
         outside = sum(any(not vrf.name for _, vrf in site.attached) for site in self.vpns.sites)
         self.by_routes = outside > 1 or any(node.routes for node in lab.nodes) or any(map(_is_split, self.vpns.sites))
+
+    @cached_property
+    def ends(self) -> Mapping[str, End]:
+        """Whoever asks and is asked, by name."""
+        if self.among_routers:
+            return {end.name: end for end in self._places}
+        return {name: End(name) for name, node in self.vpns.nodes.items() if node.role in END_POINTS}
+
+    @cached_property
+    def _places(self) -> Mapping[End, Place]:
+        nodes = (name for name, node in self.vpns.nodes.items() if node.role != "bridge")
+        return {End(name, place.vrf): place for name in nodes for place in self.vpns.places(name) if place.addresses}
+
+    def called(self, hosts_only: bool, versions: tuple[int, ...]) -> list[list[tuple[str, str]]]:
+        """Per IP version those of the ends that have an address of it, and the address."""
+        nodes = self.vpns.nodes
+        names = [name for name, end in self.ends.items() if not hosts_only or nodes[end.node].role == "host"]
+        return [[(name, text) for name in names if (text := self._address(name, one))] for one in versions]
+
+    def _address(self, name: str, version: int) -> str | None:
+        if self.among_routers:
+            return of_version(self._places[self.ends[name]].addresses, version)
+        return self.vpns.address(name, version)
 
     @cached_property
     def world(self) -> World:
@@ -94,6 +133,8 @@ class Intent:
 
     def outcome(self, src: str, text: str) -> Outcome:
         """What becomes of a request of ``src`` for this address."""
+        if self.among_routers:
+            return self._by_daemons(src, text) if self.vpns.lab.has_daemons else self._routed(src, text)
         owner = self.vpns.owner(src, text)
         if src in self._ruled or src in self._parted or owner in self._parted or (owner is None and self.by_routes):
             return self._routed(src, text)
@@ -104,16 +145,30 @@ class Intent:
 
     def _routed(self, src: str, text: str) -> Outcome:
         """The end point to which all ways lead, and whether its answers find back."""
-        there = self._ends(Call(src, text))
-        back = self.world.source(Call(src, text))
+        call = self.call(src, text)
+        there, back = self._arrivals(call), self.world.source(call)
         found = next(iter(there)) if len(there) == 1 else ""
-        return Outcome(found, bool(back) and self._ends(Call(found, back)) == {src}) if found else NOBODY
+        return Outcome(found, bool(back) and self._arrivals(self.call(found, back)) == {src}) if found else NOBODY
 
-    def _ends(self, of: Call) -> set[str]:
-        """The end points where packets arrive; empty names stand for being dropped and for routers."""
-        ends = (one[-1] for one in ways(self.world, of))
-        roles = self.vpns.nodes
-        return {hop.node if hop.operation == "deliver" and roles[hop.node].role in END_POINTS else "" for hop in ends}
+    def call(self, src: str, text: str) -> Call:
+        """How this end calls this address."""
+        end = self.ends[src]
+        source = self._address(src, 6 if ":" in text else 4) if end.vrf else None
+        return Call(end.node, text, end.vrf, source or "")
+
+    def _arrivals(self, of: Call) -> set[str]:
+        """The ends where packets arrive; empty names stand for being dropped and for others."""
+        return {self._name(one[-1]) for one in ways(self.world, of)}
+
+    def _name(self, last: Hop) -> str:
+        name = End(last.node, vrf_at(self.world.views[last.node], last)).name
+        return name if last.operation == "deliver" and name in self.ends else ""
+
+    def _by_daemons(self, src: str, text: str) -> Outcome:
+        """They make routes to whatever routers have outside all VRFs, and between VRFs by route targets."""
+        mine = self._places[self.ends[src]]
+        theirs = (end.name for end, place in self._places.items() if text in place.addresses and mine.reaches(place))
+        return Outcome(next(theirs, None))
 
 
 def _is_split(site: Site) -> bool:
@@ -130,24 +185,29 @@ def expectations(
     intent: Intent, hosts_only: bool, versions: tuple[int, ...] = (4, 6), most: int = sys.maxsize
 ) -> Iterator[Expectation]:
     """Those of all pairs, or of about ``most`` of them."""
-    pairs = _called(intent.vpns, hosts_only, versions)
+    pairs = intent.called(hosts_only, versions)
     total = sum(len(called) * (len(called) - 1) for called in pairs)
     for called in pairs:
         others = len(called) - 1
         for number in some(len(called) * others, most * len(called) * others // max(total, 1)):
             at, to = divmod(number, others)
             src, (dst, text) = called[at][0], called[to + (to >= at)]
+            if intent.ends[src].node == intent.ends[dst].node:
+                continue  # what a node has in one VRF is its own in another
             outcome = intent.outcome(src, text)
             yield Expectation(src, dst, text, outcome.taker, outcome.answers)
 
 
-def _called(vpns: Vpns, hosts_only: bool, versions: tuple[int, ...]) -> list[list[tuple[str, str]]]:
-    """Per IP version the end points that have an address of it, and the address."""
-    roles = ("host",) if hosts_only else END_POINTS
-    names = [name for name, node in vpns.nodes.items() if node.role in roles]
-    return [[(name, text) for name in names if (text := vpns.address(name, version))] for version in versions]
+def has_end_points(lab: Lab) -> bool:
+    """Two hosts or CEs to ask; else all that have addresses ask each other."""
+    return sum(node.role in END_POINTS for node in lab.nodes) > 1
 
 
 def count(lab: Lab) -> int:
-    """How many pairs of end points a probe of the whole lab asks."""
-    return sum(len(called) * (len(called) - 1) for called in _called(Vpns(lab), False, (4, 6)))
+    """How many pairs of ends a probe of the whole lab asks."""
+    intent = Intent(lab)
+    total = 0
+    for called in intent.called(False, (4, 6)):
+        of_node = Counter(intent.ends[name].node for name, _ in called)
+        total += len(called) ** 2 - sum(number**2 for number in of_node.values())
+    return total

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .packets import RUN_BYTES, echo_request, kind_of, number
 from .patience import NONE, Patience
@@ -41,10 +41,14 @@ _SO_RCVBUFFORCE = 33
 """include/uapi/asm-generic/socket.h: as SO_RCVBUF, not bounded by net.core.rmem_max."""
 
 Pair = tuple[str, str]
-"""Asking node and address."""
+"""Who asks, and the address."""
 
 Socket = tuple[str, int]
-"""Node and IP version."""
+"""Whose, and the IP version."""
+
+Place: TypeAlias = "tuple[Namespace, str]"
+"""Where one asks from and is asked: a namespace and, if not empty, a VRF device in it. What is asked outside of all
+VRFs hears what arrives in them, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Sighting:
 
 def ask(
     wanted: Mapping[Pair, Wish],
-    ends: Mapping[str, Namespace],
+    ends: Mapping[str, Place],
     deadline_s: float = 2.0,
     until: float = math.inf,
     patience: Patience = NONE,
@@ -114,14 +118,16 @@ def _resends(patience: Patience) -> list[float]:
 
 
 @contextmanager
-def _sockets(ends: Mapping[str, Namespace], versions: list[int]) -> Iterator[dict[Socket, socket.socket]]:
+def _sockets(ends: Mapping[str, Place], versions: list[int]) -> Iterator[dict[Socket, socket.socket]]:
     kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
     with ExitStack() as stack:
         opened = {}
-        for name, namespace in ends.items():
+        for name, (namespace, vrf) in ends.items():
             for version in versions:
                 family, protocol = kinds[version]
                 one = stack.enter_context(namespace.socket(family, socket.SOCK_RAW, protocol))
+                if vrf:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, vrf.encode())
                 one.setblocking(False)
                 one.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
                 opened[name, version] = one

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..model import Lab
 from . import pings
-from .intent import Expectation, Intent, expectations
+from .intent import End, Expectation, Intent, expectations
 from .learned import with_learned
 from .patience import NONE, Patience, is_impaired, patience
 from .sampling import in_turn
 from .views import World
-from .vpn import END_POINTS, Call, Vpns
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -33,6 +32,9 @@ _FOLLOWED = 2000
 
 _PROBE_BITS = 128 * 8
 """On the wire, labels included."""
+
+_MOST_AMONG_ROUTERS = 4000
+"""Pairs where each one's way has to be followed to know what is meant, and VRFs may be thousands."""
 
 SIGNS = ("✓", "·", "✗", "-", "→")
 ASCII_SIGNS = ("+", ".", "X", "-", ">")
@@ -75,17 +77,30 @@ def probe(
     the time (of time.monotonic) does not suffice for all pairs: some, spread over the lab."""
     intent = Intent(lab)
     most = sys.maxsize if until == math.inf else int(max(0.0, until - time.monotonic()) * _PAIRS_PER_S)
+    most = min(most, _MOST_AMONG_ROUTERS) if intent.among_routers else most
     wanted = list(expectations(intent, hosts_only, most=most))
     asked = {(one.src, one.address): pings.Wish(one.taker is not None, one.answer is not None) for one in wanted}
-    ends = [node.name for node in lab.nodes if node.role in END_POINTS]
     order = sorted(asked) if until == math.inf else in_turn(sorted(asked))
     patient = _patience(intent, wanted, namespaces)
-    spaces = {name: namespaces[name] for name in ends}
+    ends = intent.ends if not intent.among_routers else _of(intent, wanted)
+    spaces = {name: (namespaces[end.node], end.vrf) for name, end in ends.items()}
     deadline_s += _burst_s(lab, len(order))
     seen = pings.ask({pair: asked[pair] for pair in order}, spaces, deadline_s, until, patient)
-    return tuple(
-        _judge(one, seen[one.src, one.address], intent.vpns) for one in wanted if (one.src, one.address) in seen
-    )
+    for each in seen.values():
+        each.received = _nearest(each.received, ends)
+    return tuple(_judge(one, seen[one.src, one.address], intent) for one in wanted if (one.src, one.address) in seen)
+
+
+def _of(intent: Intent, wanted: Iterable[Expectation]) -> Mapping[str, End]:
+    """Who asks, and all that could be asked at the nodes that are: thousands of VRFs may be none of these."""
+    asked = {one.dst for one in wanted} | {one.src for one in wanted}
+    return {name: end for name, end in intent.ends.items() if name in asked}
+
+
+def _nearest(names: set[str], ends: Mapping[str, End]) -> set[str]:
+    """What arrived in a VRF was heard outside of it, too."""
+    inside = {ends[name].node for name in names if ends[name].vrf}
+    return {name for name in names if ends[name].vrf or ends[name].node not in inside}
 
 
 def _patience(intent: Intent, wanted: Sequence[Expectation], namespaces: Mapping[str, Namespace]) -> Patience:
@@ -95,7 +110,7 @@ def _patience(intent: Intent, wanted: Sequence[Expectation], namespaces: Mapping
         return NONE
     world = World(lab, with_learned(lab, intent.world.records, namespaces)) if lab.has_daemons else intent.world
     arriving = [one for one in wanted if one.taker]
-    return patience(world, (Call(one.src, one.address) for one in in_turn(arriving)[:_FOLLOWED]))
+    return patience(world, (intent.call(one.src, one.address) for one in in_turn(arriving)[:_FOLLOWED]))
 
 
 def _burst_s(lab: Lab, probes: int) -> float:
@@ -104,7 +119,7 @@ def _burst_s(lab: Lab, probes: int) -> float:
     return 2 * probes * _PROBE_BITS / (min(rates) * 1000) if rates else 0.0
 
 
-def _judge(expected: Expectation, seen: pings.Sighting, vpns: Vpns) -> Result:
+def _judge(expected: Expectation, seen: pings.Sighting, intent: Intent) -> Result:
     received = tuple(sorted(seen.received))
     answered = seen.rtt_ms is not None
     who = None
@@ -112,16 +127,15 @@ def _judge(expected: Expectation, seen: pings.Sighting, vpns: Vpns) -> Result:
         who = expected.taker if expected.taker in received else received[0]
     as_meant = set(received) == ({expected.taker} if expected.taker else set())
     ok = as_meant and answered == (expected.answer is not None)
-    return Result(expected, who, received, seen.rtt_ms, ok, _seen(expected, seen, ok, vpns))
+    return Result(expected, who, received, seen.rtt_ms, ok, _seen(expected, seen, ok, intent))
 
 
-def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, vpns: Vpns) -> str:
+def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, intent: Intent) -> str:
     if ok:
         return _as_intended(expected)
     strangers = sorted(seen.received - {expected.taker})
     if strangers:
-        place = "the same VPN" if vpns.together(expected.src, strangers[0]) else "another VPN"
-        return f"the request was delivered to {', '.join(strangers)}, of {place}"
+        return f"the request was delivered to {', '.join(strangers)}, {_of_which(expected.src, strangers[0], intent)}"
     if expected.one_way and seen.received:
         return f"{expected.taker} received the request, and its answer came back"
     if seen.received and seen.rtt_ms is None:
@@ -129,6 +143,12 @@ def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, vpns: Vpns) -> 
     if seen.rtt_ms is not None:
         return "something that is no end point answered"
     return f"the request was delivered to nobody{seen.said}"
+
+
+def _of_which(src: str, stranger: str, intent: Intent) -> str:
+    if intent.among_routers:
+        return "which was not to get it"
+    return "of the same VPN" if intent.vpns.together(src, stranger) else "of another VPN"
 
 
 def _as_intended(expected: Expectation) -> str:

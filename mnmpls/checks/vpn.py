@@ -40,13 +40,17 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a node is: at a site, or in a VRF of its own (device ``vrf``, empty for the main table), with these
     addresses."""
 
     site: Site
     vrf: str
     addresses: tuple[str, ...]
+
+    def reaches(self, other: Place) -> bool:
+        """By VPN, or because both are outside of any."""
+        return reach_each_other(self.site, other.site) or _both_outside(self, other)
 
 
 def reach_each_other(a: Site, b: Site) -> bool:
@@ -176,7 +180,7 @@ class Vpns:
 
     def address(self, name: str, version: int = 4) -> str | None:
         """The address by which checks call an end point, or None if it has none of this IP version."""
-        return _of_version(self.addresses(name), version)
+        return of_version(self.addresses(name), version)
 
     def call(self, src: str, dst: str, version: int | None = None) -> Call:
         """How ``src`` is to call ``dst``, a node's name or an address. A provider's edge is in several places at once:
@@ -188,7 +192,7 @@ class Vpns:
         versions = (4, 6) if version is None else (version,)
         for mine, theirs in self._meetings(src, dst) if src != dst else ():
             for one in versions:
-                source, target = _of_version(mine.addresses, one), _of_version(theirs.addresses, one)
+                source, target = of_version(mine.addresses, one), of_version(theirs.addresses, one)
                 if source and target:
                     return Call(src, target, mine.vrf, source if mine.vrf else "")
         if found := next(filter(None, (self.address(dst, one) for one in versions)), None):
@@ -196,25 +200,25 @@ class Vpns:
         which = f"IPv{version} address" if version else "address"
         raise CheckFailed(f"node {dst} has no {which}, so nothing can be sent to it")
 
-    def _meetings(self, src: str, dst: str) -> list[tuple[_Place, _Place]]:
+    def _meetings(self, src: str, dst: str) -> list[tuple[Place, Place]]:
         """Places of both that reach each other; those attached to one and the same VRF first."""
-        both = ((mine, theirs) for mine in self._places(src) for theirs in self._places(dst))
-        met = [pair for pair in both if reach_each_other(pair[0].site, pair[1].site) or _both_outside(*pair)]
+        both = ((mine, theirs) for mine in self.places(src) for theirs in self.places(dst))
+        met = [pair for pair in both if pair[0].reaches(pair[1])]
         return sorted(met, key=lambda pair: set(pair[0].site.attached).isdisjoint(pair[1].site.attached))
 
-    def _places(self, name: str) -> list[_Place]:
-        """Outside all VRFs first."""
+    def places(self, name: str) -> list[Place]:
+        """Where a node is: outside all VRFs first."""
         if self.is_customer(name):
-            return [_Place(self.site_of[name], "", self.addresses(name))]
+            return [Place(self.site_of[name], "", self.addresses(name))]
         found = []
         for vrf in (self._vrfs[name, ""], *self.nodes[name].vrfs):
             loopbacks = vrf.loopbacks if vrf.name else self.nodes[name].loopbacks
             ports = [near for near, _ in self._links[name] if self._vrf(near) == vrf]
-            found.append(_Place(Site((), ((name, vrf),)), vrf.name, _plain(loopbacks, ports)))
+            found.append(Place(Site((), ((name, vrf),)), vrf.name, _plain(loopbacks, ports)))
         return found
 
 
-def _both_outside(a: _Place, b: _Place) -> bool:
+def _both_outside(a: Place, b: Place) -> bool:
     return all(any(not vrf.name for _, vrf in place.site.attached) for place in (a, b))
 
 
@@ -224,5 +228,5 @@ def _plain(loopbacks: tuple[str, ...], ports: list[Port]) -> tuple[str, ...]:
     return tuple(str(address.ip) for address in map(ip_interface, cidrs) if not address.is_link_local)
 
 
-def _of_version(texts: tuple[str, ...], version: int) -> str | None:
+def of_version(texts: tuple[str, ...], version: int) -> str | None:
     return next((text for text in texts if (":" in text) == (version == 6)), None)

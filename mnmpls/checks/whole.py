@@ -71,7 +71,7 @@ def check(
 
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
     report += control(lab, folders, off)
-    _make_room(2 * len(lab.nodes))
+    _make_room(2 * sum(len(node.tables) for node in lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))

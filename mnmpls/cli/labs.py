@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from .. import guests, kernel_choice, registry
-from ..checks.vpn import END_POINTS
+from ..checks.intent import count, has_end_points
 from ..errors import MnmplsError, UsageError, counted
 from ..export.table import table
 from ..live import finding, holder
@@ -78,13 +78,18 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
     elif problem:
         print(f"mnmpls: {lab.name} is up, but {problem}", file=sys.stderr, flush=True)
     else:
-        asked = sum(node.role in END_POINTS for node in lab.nodes) > 1
-        known = "everybody reaches whom the lab means to, and nobody else" if asked else "no two hosts or CEs to ask"
-        proven = f"; {known}" if options.wait else ""
+        proven = f"; {_known(lab)}" if options.wait else ""
         are = "is" if len(lab.nodes) == 1 else "are"
         print(f"{lab.name}: {counted(len(lab.nodes), 'node')} {are} up after {seconds:.1f} s{proven}", flush=True)
     if os.environ.get(_AWAITED):
         print(guests.READY, int(bool(problem)), flush=True)
+
+
+def _known(lab: Lab) -> str:
+    """What has been seen when nothing was wrong."""
+    if has_end_points(lab):
+        return "everybody reaches whom the lab means to, and nobody else"
+    return "all nodes answer each other as their routes say" if count(lab) else "no two nodes with addresses to ask"
 
 
 def _exec_allowed(lab: Lab, allowed: bool) -> bool:
