@@ -49,7 +49,7 @@ def command(record: Record) -> list[str]:
         case Tunnel(name, kind):
             return ["ip", "link", "add", "name", name, "type", kind, *_tunnel(record)]
         case UdpPort(port, version, protocol):
-            return ["ip", *(["-6"] if version == 6 else []), "fou", "add", "port", str(port), "ipproto", str(protocol)]
+            return ["ip", "fou", "add", "port", str(port), "ipproto", str(protocol), *(["-6"] if version == 6 else [])]
         case Member(port, master):
             return ["ip", "link", "set", "dev", port, "master", master]
         case Port(name, up, mtu_bytes):
@@ -83,10 +83,11 @@ def _tunnel(record: Tunnel) -> list[str]:
         words = ["id", str(record.key), *words, "dstport", "4789", *([] if ":" in record.local else ["df", "set"])]
     elif record.key is not None:
         words += ["key", str(record.key)]
+    if record.kind in ("sit", "ip6tnl", "ipip"):
+        words = ["mode", "mplsip" if record.udp_port and record.kind == "ipip" else "any", *words]
     if record.udp_port:
-        words = ["mode", "mplsip", *words, "encap", "fou", "encap-sport", "auto", "encap-dport", str(record.udp_port)]
-    elif record.kind in ("sit", "ip6tnl", "ipip"):
-        words = ["mode", "any", *words]
+        words += ["encap", "fou", "encap-sport", "auto", "encap-dport", str(record.udp_port)]
+        words += ["encap-udp6-csum"] if ":" in record.local else []
     if ":" in record.local and record.kind != "vxlan":
         words += ["encaplimit", "none" if record.encap_limit is None else str(record.encap_limit)]
     # Without its ttl, iproute2 would choose one for tunnels over IPv6.

@@ -33,8 +33,8 @@ LINK_TYPES = {
     "mpls-udp": "mudp",
 }
 """Link types, and how the name of a port of each ends: wires; GRE over IPv4 and over IPv6 (RFC 2784), GRE with
-Ethernet inside, VXLAN (RFC 7348) and MPLS directly in IP (RFC 4023), each of these over either IP version; MPLS in UDP
-(RFC 7510) over IPv4."""
+Ethernet inside, VXLAN (RFC 7348) MPLS directly in IP (RFC 4023) and MPLS in UDP (RFC
+7510), each of these over either IP version."""
 
 LABELS_ONLY = frozenset({"mpls-udp"})
 """Link types that take packets with labels and no others."""

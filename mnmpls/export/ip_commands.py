@@ -71,8 +71,8 @@ def _modules(records: Records) -> Iterator[str]:
         yield "vrf"
     tunnels = sorted({each.kind for each in every if isinstance(each, Tunnel)})
     yield from dict.fromkeys(TUNNEL_MODULES[kind] for kind in tunnels)
-    if any(isinstance(each, UdpPort) for each in every):
-        yield "fou"
+    udp = {each.version for each in every if isinstance(each, UdpPort)}
+    yield from (name for version, name in ((4, "fou"), (6, "fou6")) if version in udp)
     if any(isinstance(each, LabelRoute) or (isinstance(each, Sysctl) and ".mpls." in each.key) for each in every):
         yield "mpls_router"
     if any(isinstance(each, Route) and any(hop.labels for hop in each.hops) for each in every):

@@ -102,11 +102,16 @@ FEATURES: dict[str, Feature] = {
             UdpPort(6635, 4, MPLS_IN_IP), Tunnel("trial-fou", "ipip", "192.0.2.1", "192.0.2.2", udp_port=6635)
         ), ("fou", "ipip"), ("NET_FOU", "NET_FOU_IP_TUNNELS", "NET_IPIP"),
     ),
+    "fou6": Feature(
+        "tunnels for MPLS in UDP over IPv6", (
+            UdpPort(6635, 6, MPLS_IN_IP), Tunnel("trial-fou6", "ip6tnl", "fd00::1", "fd00::2", udp_port=6635)
+        ), ("fou6", "ip6_tunnel"), ("IPV6_FOU", "IPV6_FOU_TUNNEL", "IPV6_TUNNEL"), after=("ipv6",),
+    ),
 }  # fmt: skip
 """Every feature; what others cannot be without comes before them."""
 
 ALWAYS = frozenset({"netns", "pidns", "veth"})
-BASICS = frozenset(FEATURES) - {"fou"}
+BASICS = frozenset(FEATURES) - {"fou", "fou6"}
 """What an L3VPN may need, of ordinary links and of tunnels; every guest kernel has it."""
 
 
@@ -121,7 +126,6 @@ _NEEDED: Mapping[type[Record], frozenset[str]] = {
     Bridge: frozenset({"bridge"}),
     Dummy: frozenset({"dummy"}),
     Qdisc: frozenset({"netem"}),
-    UdpPort: frozenset({"fou"}),
     LabelRoute: frozenset({"mpls"}),
     Port: _NOTHING,
 }
@@ -139,8 +143,10 @@ def needs(record: Record) -> frozenset[str]:
             return labelled | _IPV6 if ":" in dst else labelled
         case Sysctl(key):
             return _of_setting(key)
+        case UdpPort(version=version):
+            return frozenset({"fou6" if version == 6 else "fou"})
         case Tunnel(kind=kind, udp_port=port):
-            return frozenset({"fou" if port else kind})
+            return frozenset({{"ipip": "fou", "ip6tnl": "fou6"}[kind] if port else kind})
     return _NOTHING
 
 

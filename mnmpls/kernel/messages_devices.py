@@ -21,6 +21,8 @@ _VXLAN_PORT = struct.pack(">H", 4789)
 """RFC 7348 5; the kernel's own default is another, older than that."""
 _FOU = 1
 """TUNNEL_ENCAP_FOU; a source port of 0 is chosen for each flow."""
+_UDP6_CHECKSUM = 2
+"""TUNNEL_ENCAP_FLAG_CSUM6: IPv6 has no checksum of its own (RFC 7510 3)."""
 _ON, _ANY = b"\1", b"\0"
 
 
@@ -50,7 +52,7 @@ _KINDS = {
     "ip6gre": _IP6GRE,
     "ip6gretap": _IP6GRE,
     "sit": _Numbers(local=2, remote=3, ttl=4, protocol=9, pmtudisc=10),
-    "ip6tnl": _Numbers(local=2, remote=3, ttl=4, encap_limit=6, flags=8, protocol=9),
+    "ip6tnl": _Numbers(local=2, remote=3, ttl=4, encap_limit=6, flags=8, protocol=9, encap=15),
     "ipip": _Numbers(local=2, remote=3, ttl=4, protocol=9, pmtudisc=10, encap=15),
     "vxlan": _Numbers(local=4, remote=2, ttl=5),
 }
@@ -166,10 +168,12 @@ def tunnel_data(record: Tunnel | Dummy) -> bytes:
     if at.pmtudisc:
         data += attribute(at.pmtudisc, _ON)
     if at.protocol:
-        data += attribute(at.protocol, bytes([MPLS_IN_IP]) if record.udp_port else _ANY)
+        # Of MPLS alone ip6tnl has no mode (net/ipv6/ip6_tunnel.c, ip6_tnl_validate).
+        data += attribute(at.protocol, bytes([MPLS_IN_IP]) if record.udp_port and not six else _ANY)
     if at.encap:
         kind, to = struct.pack("=H", _FOU if record.udp_port else 0), struct.pack(">H", record.udp_port)
-        data += attribute(at.encap, kind) + attribute(at.encap + 1, bytes(2))
+        flags = struct.pack("=H", _UDP6_CHECKSUM if record.udp_port and six else 0)
+        data += attribute(at.encap, kind) + attribute(at.encap + 1, flags)
         data += attribute(at.encap + 2, bytes(2)) + attribute(at.encap + 3, to)
     if at.encap_limit:
         none = record.encap_limit is None
@@ -186,6 +190,8 @@ def tunnel(device: Interface) -> Tunnel | None:
     data = {**device.data, at.flags: _settable(device.data.get(at.flags, b""))}
     if at.flags and _limit(at, data) is None:
         data[at.encap_limit] = b"\0"  # of no account, and iproute2 leaves something there
+    if at.encap and not any(data.get(at.encap, b"")):
+        data[at.encap + 1] = bytes(2)  # the same
     if not (any(data.get(at.local, b"")) and any(data.get(at.remote, b""))):
         return None
     found = Tunnel(

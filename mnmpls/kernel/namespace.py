@@ -317,8 +317,7 @@ class Namespace:
 
     def _with_udp(self, ask: Callable[[Socket, int], _Asked]) -> _Asked:
         """Through a socket of its own: labs with MPLS in UDP are rare. Raises Refused."""
-        if not os.path.exists(_FOU_LOADED):
-            netspace.load_fou()
+        netspace.load_fou()
         with netspace.entered(self._fd):
             one = Socket(NETLINK_GENERIC)
         try:

@@ -96,7 +96,9 @@ def _checked(result: int) -> None:
 
 
 def load_fou() -> None:
-    """No netlink request loads this module; being asked for an interface of its name, the kernel does so for who may
+    """No netlink request loads these modules; being asked for an interface of its name, the kernel does so for who may
     load modules (net/core/dev_ioctl.c, dev_load)."""
-    with suppress(OSError):  # there is no such interface
-        socket.if_nametoindex("fou")
+    for module in ("fou", "fou6"):
+        if not os.path.exists(f"/sys/module/{module}"):
+            with suppress(OSError):  # there is no such interface
+                socket.if_nametoindex(module)

@@ -119,7 +119,7 @@ def _bridge(record: object, code: int, said: str) -> tuple[str, str] | None:
 
 _NO_FOU = (
     "this kernel cannot carry MPLS in UDP (FOU)",
-    "load the module: `modprobe fou`; or run in a guest that has it: MNMPLS_KERNEL=qemu",
+    "load the modules: `modprobe -a fou fou6`; or run in a guest that has it: MNMPLS_KERNEL=qemu",
 )
 
 

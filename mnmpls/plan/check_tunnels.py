@@ -182,7 +182,7 @@ def _between(net: Network, link: Link, where: str) -> Iterator[Fault]:
     if len(versions) > 1:
         yield where, f"{' and '.join(link.over)} are of two IP versions: a tunnel runs over one"
     elif not versions <= KINDS[link.type].keys():
-        other = {"gre": "type ip6gre", "ip6gre": "type gre", "mpls-udp": "type mpls-ip, without UDP"}[link.type]
+        other = {"gre": "type ip6gre", "ip6gre": "type gre"}[link.type]
         yield where, f"{link.type} does not run over IPv{versions.pop()}: that would be {other}"
     for port, address in zip(link.ports, link.over, strict=True):
         if fault := _not_at(net, port.node, address):

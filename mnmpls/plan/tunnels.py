@@ -17,10 +17,10 @@ KINDS: dict[str, dict[int, str]] = {
     "gretap": {4: "gretap", 6: "ip6gretap"},
     "vxlan": {4: "vxlan", 6: "vxlan"},
     "mpls-ip": {4: "sit", 6: "ip6tnl"},
-    "mpls-udp": {4: "ipip"},
+    "mpls-udp": {4: "ipip", 6: "ip6tnl"},
 }
 """Link type -> the kernel's kind of device by the IP version that it runs over. Of the devices that take MPLS in IP,
-these are the two that take unlabelled IP packets of both versions as well."""
+sit and ip6tnl take unlabelled IP packets of both versions as well; in UDP the receiver takes all for MPLS."""
 
 MPLS_UDP_PORT = 6635
 """RFC 7510 3."""
