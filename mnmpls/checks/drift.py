@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _DEVICES = (Port, VrfDevice, Bridge)
+_MADE = (Tunnel, Dummy)
 _DEVICES_KINDS: dict[type[Record], str] = {Port: "port", VrfDevice: "VRF", Bridge: "bridge"}
 
 
@@ -50,6 +51,8 @@ class Drift:
     @property
     def is_cause(self) -> bool:
         """A device that is down, or not there, though it should be."""
+        if isinstance(self.wanted, _MADE):
+            return self.found is None
         device = isinstance(self.wanted, _DEVICES) and self.wanted.up
         return device and (self.found is None or (isinstance(self.found, _DEVICES) and not self.found.up))
 
@@ -80,6 +83,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Address: ("address", "addresses"),
     LabelRoute: ("label route", "label routes"),
     Member: ("membership", "memberships"),
+    Port: ("port", "ports"),
     Route: ("route", "routes"),
     Rule: ("rule", "rules"),
     Sysctl: ("setting", "settings"),
@@ -109,7 +113,10 @@ def _compared(node: str, wanted: frozenset[Record], observed: frozenset[Record])
 def grouped(found: Iterable[Drift]) -> tuple[Drift, ...]:
     """With each port or VRF that is down or gone go the missing records that need it; they are not told again."""
     left, causes = list(found), []
-    for one in [each for each in left if each.is_cause]:
+    # What a node makes itself is gone as that, and not as a port that is missing.
+    for one in sorted((each for each in left if each.is_cause), key=lambda each: not isinstance(each.wanted, _MADE)):
+        if one not in left:
+            continue
         along = tuple(each.wanted for each in left if each != one and each.wanted and _went_with(one, each))
         causes.append(replace(one, along=along))
         left = [each for each in left if each != one and each.wanted not in along]
@@ -118,16 +125,16 @@ def grouped(found: Iterable[Drift]) -> tuple[Drift, ...]:
 
 def _went_with(cause: Drift, other: Drift) -> bool:
     """Is the other missing because the cause's device is not there to carry it?"""
-    if other.found or not other.wanted or not isinstance(cause.wanted, _DEVICES):
+    if other.found or not other.wanted or not isinstance(cause.wanted, (*_DEVICES, *_MADE)):
         return False
     return _needs(other.wanted, cause.wanted)
 
 
-def _needs(record: Record, device: Port | VrfDevice | Bridge) -> bool:
+def _needs(record: Record, device: Port | VrfDevice | Bridge | Tunnel | Dummy) -> bool:
     match record:
         case Member(port, master):
             return device.name in (port, master)
-        case Address(port) | Qdisc(port) | Dummy(port) | Tunnel(port):
+        case Address(port) | Qdisc(port) | Port(port):
             return device.name == port
         case Sysctl(key):
             return f".{device.name}." in key

@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from .. import guests, kernel_choice, registry
 from ..checks.intent import count, has_end_points
 from ..errors import MnmplsError, UsageError, counted
+from ..export.plan_text import unnumbered
 from ..export.table import table
 from ..live import finding, holder
 from ..model import Lab
@@ -81,6 +82,8 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
         proven = f"; {_known(lab)}" if options.wait else ""
         are = "is" if len(lab.nodes) == 1 else "are"
         print(f"{lab.name}: {counted(len(lab.nodes), 'node')} {are} up after {seconds:.1f} s{proven}", flush=True)
+        for warning in unnumbered(lab):
+            print(f"{lab.name}: {warning}", file=sys.stderr, flush=True)
     if os.environ.get(_AWAITED):
         print(guests.READY, int(bool(problem)), flush=True)
 

@@ -63,7 +63,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     loopbacks = [(node.name, cidr) for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
     yield from _section("loopbacks", ("node", "address"), loopbacks)
     yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))
-    yield from _unnumbered(lab)
+    yield from unnumbered(lab)
     yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
@@ -71,7 +71,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from _section("labels", ("where they arrive", "lowest", "highest", "number"), _label_ranges(known))
 
 
-def _unnumbered(lab: Lab) -> Iterator[str]:
+def unnumbered(lab: Lab) -> Iterator[str]:
     """What they cost is nothing that one sees before it is needed."""
     names = [f"{link.a.node} - {link.b.node}" for link in lab.links if link.unnumbered]
     if names:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from ..errors import LabError, Problem
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
+from .check_links import LEAST_MTU_BYTES, link_text
 from .graph import Edge, Network, interfaces, network, search
 from .tunnels import overhead_bytes
 
@@ -28,6 +30,8 @@ def sized(lab: Lab) -> Lab:
     if lab.has_tunnels:
         sizes = _Sizes(network(replace(lab, links=links)))
         links = tuple(link if link.is_wire else sizes.of(link) for link in links)
+        if small := [i for i, link in enumerate(links) if any(sizes.is_too_small(link, port) for port in link.ports)]:
+            raise LabError(Problem(f"links[{i}]", sizes.text(links[i]), lab.place(f"links[{i}]")) for i in small)
     return replace(lab, links=links)
 
 
@@ -91,6 +95,17 @@ class _Sizes:
             a, b = (port if port.mtu_bytes is not None else replace(port, mtu_bytes=fits) for port in link.ports)
             self._known[link] = link.between(a, b)
         return self._known[link]
+
+    def is_too_small(self, link: Link, port: Port) -> bool:
+        """Whether no interface could have the MTU that was computed for this end."""
+        return not link.is_wire and (port.mtu_bytes or 0) < LEAST_MTU_BYTES
+
+    def text(self, link: Link) -> str:
+        """What is wrong with a tunnel that has too little left."""
+        carried, headers = self._carried(link), overhead_bytes(link)
+        left = f"leave {carried - headers}" if carried > headers else "leave nothing"
+        text = f"what it runs over carries IP packets of {carried} bytes, and this tunnel's headers of {headers} {left}"
+        return f"{link_text(link)}: {text}: give what it runs over a greater MTU"
 
     def _carried(self, link: Link) -> int:
         """The largest IP packet between the two addresses."""

@@ -109,9 +109,11 @@ def mute_links(lab: Lab, mute: Iterable[tuple[Edge, str]]) -> list[Problem]:
             for number in (4, 6):
                 prefix = lacking.get((port.node, port.name, number), "")
                 if prefix:
+                    bare = not (port.addresses or other.addresses)
                     text = (
                         f"{link_text(link)}: {port.node} has to send packets for {prefix} over it to {other.node}, but "
                         f"it has no subnet of IPv{number}: give both of its ends an IPv{number} address"
+                        f"{', or take their ip out and write unnumbered: true' if bare else ''}"
                     )
                     found.append(Problem(f"links[{i}].{side}", text, lab.place(f"links[{i}].{side}")))
     return found

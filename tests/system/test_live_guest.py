@@ -200,9 +200,11 @@ def test_two_labs_in_two_guests(lab: str) -> None:
 
 
 def test_foreground_ends_with_ctrl_c() -> None:
-    """--foreground stays and is listed; Ctrl-C ends it with status 130, and the guest with it."""
-    up = on_terminal("up", "--foreground", str(L3VPN), "--name", f"{NAME}f")
-    up.expect("19 nodes are up")
+    """--foreground stays and is listed, and says what unnumbered links cost; Ctrl-C ends it with status 130, and the
+    guest with it."""
+    up = on_terminal("up", "--foreground", str(PROJECT / "topos/unnumbered.yml"), "--name", f"{NAME}f")
+    up.expect("5 nodes are up")
+    up.expect("unnumbered links: pe1 - p, pe1 - p, p - pe2\r\n.*labelled IPv4 stays lost")
     assert f"{NAME}f" in running()
     up.sendintr()
     up.expect(pexpect.EOF)

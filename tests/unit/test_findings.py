@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from mnmpls.checks import Finding, Report
 from mnmpls.checks.drift import Drift, grouped
 from mnmpls.checks.sampling import in_turn, some
-from mnmpls.state import Address, LabelRoute, Member, NextHop, Port, Record, Route, VrfDevice
+from mnmpls.state import Address, Dummy, LabelRoute, Member, NextHop, Port, Record, Route, Tunnel, VrfDevice
 
 GOOD = Finding("drift", "p", True, "its records", "as planned")
 DRIFTED = Finding("drift", "pe1", False, "ip route 88.2.1.0/24 vrf red", "missing: ip route 88.2.1.0/24 vrf red", "pe1")
@@ -94,6 +94,16 @@ def test_what_went_with_a_device_is_told_with_it() -> None:
     assert (
         cause.text({}) == "missing: ip link red up type vrf table 10; 1 membership, 1 route, 1 label route went with it"
     )
+
+
+def test_a_tunnel_that_is_gone_is_told_as_a_tunnel() -> None:
+    """What a node makes itself is missing as what it is, and its port goes with it."""
+    gone = (Port("tun", mtu_bytes=1476), Address("tun", "10.9.0.1/31"), Tunnel("tun", "gre", "10.0.0.1", "10.0.0.2"))
+    (cause,) = grouped(_missing(*gone))
+    told = "missing: ip link tun type gre local 10.0.0.1 remote 10.0.0.2"
+    assert cause.text({}) == f"{told}; 1 port, 1 address went with it"
+    (cause,) = grouped(_missing(Port("d0"), Dummy("d0")))
+    assert cause.text({}) == "missing: ip link d0 type dummy; 1 port went with it"
 
 
 def test_a_sample_is_spread() -> None:
