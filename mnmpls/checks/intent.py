@@ -125,8 +125,10 @@ class Intent:
 
     @cached_property
     def _parted(self) -> frozenset[str]:
-        """Nodes of sites in which others would have to go through a host: hosts do not forward."""
-        return self._of_sites(self.vpns.between)
+        """Nodes of sites in which others would have to go through a host, which does not forward, and of those at
+        several VRFs, to one of which their default routes lead."""
+        several = (site for site in self.vpns.sites if _is_split(site) and not self.vpns.lab.has_daemons)
+        return self._of_sites(self.vpns.between | {name for site in several for name in site.nodes})
 
     def _of_sites(self, names: frozenset[str]) -> frozenset[str]:
         return frozenset(name for site in self.vpns.sites if not names.isdisjoint(site.nodes) for name in site.nodes)

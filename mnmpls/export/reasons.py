@@ -115,6 +115,8 @@ def _sysctl(atlas: Atlas, node: str, record: Sysctl) -> str:
     parts = sysctl_parts(record.key)
     if parts[-1] == "rp_filter":
         return "no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF"
+    if parts[-1].endswith("_redirects"):
+        return "packets stay on their planned way, though another router of the LAN is nearer"
     if parts[:3] == ("net", "mpls", "conf"):
         return "labels are taken from the core, never from a customer (RFC 4364 13.1)"
     return "needed for what follows"

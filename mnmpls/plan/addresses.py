@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
@@ -143,19 +143,19 @@ def _length(segment: Segment, shortest: int) -> int:
 
 
 def _lans(lab: Lab, net: Network, wanted: frozenset[int], loopbacks: Sequence[str]) -> dict[int, IPv4Network]:
-    """Every VPN numbers its LANs for itself; one site behind two VPNs is numbered apart from both."""
+    """Every VPN numbers its LANs for itself; those with a site in common, whose nodes call both, do so together."""
     vpn = vpn_of(lab)
-    targets = {(node.name, vrf.name): vrf.imports + vrf.exports for node in lab.nodes for vrf in node.vrfs}
-    targets |= {(node.name, ""): node.imports + node.exports for node in lab.nodes}
+    behind = _vpns_of_sites(lab, net, vpn)
+    first = _joined(behind.values())
     groups: dict[object, list[Site]] = defaultdict(list)
     inside: dict[object, list[str]] = defaultdict(list)  # addresses of the VPN's own VRF devices
     for vrf in (vrf for node in lab.nodes for vrf in node.vrfs if vrf.loopbacks):
-        for key in {*(vpn[rt] for rt in (vrf.imports + vrf.exports)[:1]), "shared"}:
+        for key in {*(first.get(vpn[rt]) for rt in (vrf.imports + vrf.exports)[:1]), first.get("")}:
             inside[key] += vrf.loopbacks
     for number, site in enumerate(sites(net)):
-        names = {vpn[rt] for port in site.exits for rt in targets.get((port.node, port.vrf or ""), ())[:1]}
-        groups[min(names) if len(names) == 1 else ("shared" if site.exits else number)].append(site)
-    everywhere = _v4(cidr for site in groups["shared"] for cidr in _given(_ports(net, site))) + _v4(loopbacks)
+        groups[first[min(behind[number])] if behind[number] else number].append(site)
+    outside = groups[first.get("")]
+    everywhere = _v4(cidr for site in outside for cidr in _given(_ports(net, site))) + _v4(loopbacks)
     everywhere = [each for each in everywhere if any(each.overlaps(pool) for pool in alloc.LANS)]
     found: dict[int, IPv4Network] = {}
     for name, members in groups.items():
@@ -167,6 +167,24 @@ def _lans(lab: Lab, net: Network, wanted: frozenset[int], loopbacks: Sequence[st
         lengths = [_length(net.segments[index], shortest=24) for index in lans]
         found.update(zip(lans, alloc.carve(alloc.LANS, lengths, taken), strict=False))
     return found
+
+
+def _vpns_of_sites(lab: Lab, net: Network, vpn: Mapping[str, str]) -> dict[int, set[str]]:
+    """For each site, by its number, the names of its VPNs; empty for a main table without route targets."""
+    targets = {(node.name, vrf.name): vrf.imports + vrf.exports for node in lab.nodes for vrf in node.vrfs}
+    targets |= {(node.name, ""): node.imports + node.exports for node in lab.nodes}
+    exits = ([targets.get((port.node, port.vrf or ""), ()) for port in site.exits] for site in sites(net))
+    return {i: {vpn[its[0]] if its else "" for its in found} for i, found in enumerate(exits)}
+
+
+def _joined(together: Iterable[Collection[str]]) -> dict[str, str]:
+    """For each name the first of all those that it is together with somewhere, directly or by way of others."""
+    first: dict[str, str] = {}
+    for names in together:
+        known = {first.get(name, name) for name in names}
+        for name in (*names, *(each for each, its in first.items() if its in known)):
+            first[name] = min(known)
+    return first
 
 
 def _ports(net: Network, site: Site) -> Iterator[Port]:

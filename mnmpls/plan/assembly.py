@@ -12,12 +12,12 @@ from . import alloc, labels, lsps
 from .core import plain
 from .devices import devices
 from .graph import CUSTOMERS, ROUTERS, Network, network
-from .instances import Instance, Key, flows, instances
+from .instances import Flows, Instance, Key, flows, instances
 from .ranges import bounds
 from .routes import Routes
 from .sites import customer_routes, global_routes
 from .static import user_routes
-from .vpn import mute_links, sites_routes, vpn_routes
+from .vpn import mute_links, routes_of_several, sites_routes, vpn_routes
 
 
 def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
@@ -26,11 +26,14 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     known = instances(net)
     sites_routes(routes, known)
     paths = lsps.laid(lab, net)
+    wanted = flows(known)
     if not lab.has_daemons:
-        _core_and_vpns(lab, net, routes, known, paths)
+        _core_and_vpns(lab, net, routes, known, wanted, paths)
     for node in lab.nodes:
         if node.role in CUSTOMERS:
             customer_routes(net, routes, node)
+            if node.role == "ce":
+                routes_of_several(net, routes, node, known, wanted)
         elif node.role in ROUTERS:
             global_routes(net, routes, node)
     lsps.entries(routes, paths)
@@ -42,10 +45,15 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
 
 
 def _core_and_vpns(
-    lab: Lab, net: Network, routes: Routes, known: Mapping[Key, Instance], paths: Sequence[lsps.Laid]
+    lab: Lab,
+    net: Network,
+    routes: Routes,
+    known: Mapping[Key, Instance],
+    wanted: Flows,
+    paths: Sequence[lsps.Laid],
 ) -> None:
     """What routing daemons would make otherwise."""
-    wanted, hand = flows(known), lsps.by_hand(net, paths)
+    hand = lsps.by_hand(net, paths)
     carried, mute = vpn_routes(net, routes, known, wanted, labels.planned(lab, wanted, hand, paths), hand)
     if mute:
         raise LabError(mute_links(lab, mute))

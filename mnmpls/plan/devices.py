@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import DUMMY, NO_LOOPBACK, Impairment, Lab, Lsp, Node, StaticRoute
+from ..model import Port as LabPort
 from ..state import (
     QUEUE_PACKETS,
     UNREACHABLE_METRIC,
@@ -105,6 +106,23 @@ def _sysctls(net: Network, node: Node, lab: Lab) -> Iterator[tuple[str, str]]:
         names = (*popped, *(port.name for port in ports), *(vrf.name for vrf in node.vrfs))
         for name in ("all", "default", *names):
             yield f"net.ipv4.conf.{name}.rp_filter", "0"
+    yield from _redirects(net, node)
+
+
+def _redirects(net: Network, node: Node) -> Iterator[tuple[str, str]]:
+    """Nobody tells anybody on a LAN of a nearer router there: packets go as planned. Of "all" and the port's own the
+    greater counts (net/ipv4/route.c, ip_rt_send_redirect). IPv6 tells only of link-local next hops, which are never
+    planned (net/ipv6/ndisc.c, ndisc_send_redirect)."""
+    ports = [port.name for port in net.ports[node.name] if _has_routers(net, port)]
+    for name in ("all", *ports) if ports and node.role != "host" else ():
+        yield f"net.ipv4.conf.{name}.send_redirects", "0"
+
+
+def _has_routers(net: Network, port: LabPort) -> bool:
+    """Whether it is on a LAN with two of them, so that one can tell of the other."""
+    index = net.segment_of.get((port.node, port.name))
+    others = net.segments[index].ports if index is not None else ()
+    return len(others) > 2 and len({other.node for other in others if net.role(other.node) != "host"}) > 1
 
 
 def _ends_at_lo(lsp: Lsp, node: Node) -> bool:

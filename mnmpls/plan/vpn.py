@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..errors import Problem
-from ..model import Lab
-from ..state import NextHop
+from ..model import Lab, Node, Port
+from ..state import MAIN_TABLE, NextHop
 from .check_links import link_text
 from .core import outgoing, transport
-from .graph import Edge, Edges, Network, search
+from .graph import ROUTERS, Edge, Edges, Network, interfaces, search, subnet_of
 from .instances import Flows, Instance, Key
 from .labels import Labels
 from .lsps import ByHand, Laid, entry
@@ -24,6 +24,26 @@ def sites_routes(routes: Routes, known: Mapping[Key, Instance]) -> None:
     for instance in known.values():
         for prefix, hop in instance.behind.items():
             routes.add(instance.node.name, instance.table, [prefix], (hop,))
+
+
+def routes_of_several(net: Network, routes: Routes, node: Node, known: Mapping[Key, Instance], wanted: Flows) -> None:
+    """From a CE at several VRFs what each of them imports: its default route leads to one only."""
+    ends = [(near, far) for near in net.ports[node.name] for far in _providers(net, near)]
+    vrfs = [known[far.node, far.vrf or ""] for _, far in ends if (far.node, far.vrf or "") in known]
+    if len({each.vrf.imports for each in vrfs}) < 2:
+        return
+    here = {subnet_of(cidr) for port in net.ports[node.name] for cidr in port.addresses or ()}
+    for near, far in ends:
+        own = known.get((far.node, far.vrf or ""))
+        if own and all(str(address.ip) != node.gateway for address in interfaces(far)):
+            imported = (prefix for key in wanted if own in wanted[key] for prefix in known[key].known)
+            for prefix in (prefix for prefix in imported if prefix not in own.known and prefix not in here):
+                routes.add(node.name, MAIN_TABLE, [prefix], towards([(near, far)], version(prefix)))
+
+
+def _providers(net: Network, port: Port) -> Iterator[Port]:
+    others = net.segments[net.segment_of[port.node, port.name]].ports
+    return (other for other in others if net.role(other.node) in ROUTERS)
 
 
 def vpn_routes(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mnmpls.model import Lab, Link, Node, Port, StaticRoute, Vrf
 from mnmpls.plan import complete, l3vpn, problems, records
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 from mnmpls.state import Address, LabelRoute, NextHop, Record, Route, Sysctl
 from mnmpls.state import Port as PortState
 
@@ -207,3 +207,21 @@ def test_source_names_are_the_planned_ones_and_lines_are_kept() -> None:
     assert {port.name for port in complete(lab).ports("pe1")} == {"pe1-p-eth", "pe1-c1e1-eth", "pe1-c2e1-eth"}
     assert [port.name for port in complete(lab).ports("br11")] == ["br11-c1e1-eth", "br11-c1h1-eth", "br11-c1h2-eth"]
     assert lab.places["nodes.pe1.vrfs.vrf-pe1-c1"] == f"{ROOT / 'topos' / 'l3vpn.yml'}:12"
+
+
+def test_vpns_with_a_site_in_common_share_no_lan() -> None:
+    """A CE at a VRF of each calls both: it has an address of its own in each, and routes into the one to which its
+    default route does not lead. VPNs that have nothing in common number for themselves."""
+    nodes = {
+        "pe1": {"role": "pe", "vrfs": ["red", "blue"]}, "pe2": {"role": "pe", "vrfs": ["red", "blue", "green"]},
+        **dict.fromkeys(("both", "r", "b", "g"), "ce"), **dict.fromkeys(("h1", "h2", "h3", "h4"), "host"),
+    }  # fmt: skip
+    ends = [("pe1", "red", "both"), ("pe1", "blue", "both"), ("pe2", "red", "r"), ("pe2", "blue", "b")]
+    links = [{"a": {"node": pe, "vrf": vrf}, "b": ce} for pe, vrf, ce in [*ends, ("pe2", "green", "g")]]
+    lans = [["both", "h1"], ["r", "h2"], ["b", "h3"], ["g", "h4"]]
+    lab = complete(from_data({"nodes": nodes, "links": [["pe1", "pe2"], *links, *lans]}))
+    subnets = [link.b.addresses for link in lab.links[-4:]]
+    assert subnets == [(f"192.168.{number}.1/24",) for number in (1, 2, 3, 1)]
+    mine = {one.dst: one.hops[0].port for one in records(lab)["both"] if isinstance(one, Route)}
+    blue = lab.links[2].b.name
+    assert (mine["192.168.3.0/24"], mine["0.0.0.0/0"]) == (blue, lab.links[1].b.name) and "192.168.2.0/24" not in mine
