@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..errors import nearest
-from ..model import STATIC, Lab, Node, Port
+from ..model import STATIC, Lab, Link, Node, Port
 from .check_links import link_text
-from .graph import ROUTERS, Network
+from .graph import ROUTERS, Network, interfaces
+from .igp import takes_part
 from .spelling import cidr
 
 Fault = tuple[str, str]
@@ -77,19 +78,43 @@ def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
             elif text := _port_fault(net, dummy.port(node.name), dual):
                 yield f"{where}.ip", text
     for i, link in enumerate(lab.links):
-        if not link.is_wire and any(port.node in net.nodes and net.role(port.node) in ROUTERS for port in link.ports):
-            text = f"a {link.type} tunnel at a router does not go with igp, labels and vpn yet: only wires do"
-            yield f"links[{i}].type", f"{link_text(link)}: {text}"
+        if all(port.node in net.nodes for port in link.ports) and (text := _tunnel_fault(net, link)):
+            yield f"links[{i}].igp", f"{link_text(link)}: {text}"
         for side, port in zip("ab", link.ports, strict=True):
             if text := _port_fault(net, port, dual):
                 yield f"links[{i}].{side}.ip", f"{link_text(link)}: {text}"
+
+
+def _tunnel_fault(net: Network, link: Link) -> str:
+    """Why no routing protocol can run over a tunnel; empty if it is none, or one can."""
+    if link.is_wire or not all(port.name and takes_part(net, port) for port in link.ports):
+        return ""
+    if not net.takes_ip(link.a):
+        return f"{link.type} takes labels only, and no packet of OSPF: write igp: none"
+    ends = [_owner(net, port.node, address) for port, address in zip(link.ports, link.over, strict=False)]
+    inside = [address for port, address in zip(ends, link.over, strict=False) if not port or takes_part(net, port)]
+    if not inside or _hear_each_other(net, ends):
+        return ""
+    text = f"OSPF tells everybody of {' and '.join(inside)}, by way of this tunnel too, which would lead through itself"
+    return f"{text}: let it run between addresses of links with igp: none, or of one link that both have"
+
+
+def _owner(net: Network, node: str, address: str) -> Port | None:
+    """The port that has it; None for a loopback."""
+    return next((port for port in net.ports[node] for each in interfaces(port) if str(each.ip) == address), None)
+
+
+def _hear_each_other(net: Network, ends: Sequence[Port | None]) -> bool:
+    segments = {net.segment_of[port.node, port.name] if port else None for port in ends}
+    return len(segments) == 1 and None not in segments
 
 
 def _port_fault(net: Network, port: Port, dual: bool) -> str:
     node = net.nodes.get(port.node)
     if node is None or node.role not in ROUTERS or not port.name or port.addresses is None:
         return ""
-    if not port.vrf and net.is_core(port) and not _has(port.addresses, 4):
+    if not port.vrf and takes_part(net, port) and not net.links[port.node, port.name].unnumbered \
+            and not _has(port.addresses, 4):
         return f"OSPF and LDP need an IPv4 address of {port.node} here: leave ip out to have one planned"
     if port.vrf and not dual and _has(port.addresses, 6):
         return _needs_v6(node)

@@ -27,9 +27,6 @@ def _of_link(lab: Lab, net: Network, link: Link, where: str) -> Iterator[Fault]:
     if strangers:
         yield f"{where}.unnumbered", f"only links between p and pe, outside VRFs, can be, and {_why(net, strangers[0])}"
         return
-    if lab.has_daemons:
-        text = "not with routing daemons: when one such link fails, ldpd withdraws the address that the others share"
-        yield f"{where}.unnumbered", f"{text}, and labelled traffic is lost: {_OTHERWISE}"
     if link.versions:
         yield f"{where}.versions", "they are of addresses, and an unnumbered link has none: give one of the two"
     for side, port in zip("ab", link.ports, strict=True):

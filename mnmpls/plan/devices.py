@@ -54,7 +54,7 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         if master:
             yield Member(port.name, master)
         yield from (Address(port.name, cidr) for cidr in port.addresses or ())
-    yield from on_link_routes(net, node)
+    yield from on_link_routes(lab, net, node)
     for rule in node.rules:
         for version in (4, 6):
             if not rule.src or version == interface(rule.src).version:

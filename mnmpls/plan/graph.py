@@ -60,7 +60,7 @@ class Network:
     ends: frozenset[str]
     """Addresses between which tunnels run."""
     beneath: frozenset[int]
-    """Segments that no labels take, because a tunnel between the same nodes runs through them."""
+    """Segments that no labels take, because tunnels between the same nodes run through them."""
 
     @cached_property
     def vrfs(self) -> Mapping[str, Mapping[str, Vrf]]:
@@ -156,13 +156,18 @@ def _is_wire(segment: Segment, links: Links) -> bool:
 
 
 def _beneath(tunnels: Sequence[Link], links: Links, segments: Sequence[Segment]) -> Iterator[int]:
-    """Segments between two nodes that a tunnel between the same two runs through: labels are to take the tunnel."""
-    taken = {(frozenset(port.node for port in link.ports), frozenset(link.over)) for link in tunnels}
-    for i, segment in enumerate(segments if taken else ()):
-        nodes = frozenset(port.node for port in segment.ports)
-        addresses = {cidr.partition("/")[0] for port in segment.ports for cidr in port.addresses or ()}
-        if _is_wire(segment, links) and any(nodes == joined and over <= addresses for joined, over in taken if over):
-            yield i
+    """Segments whose nodes are joined by tunnels that run through them: labels are to take the tunnels."""
+    for i, segment in enumerate(segments if tunnels else ()):
+        if len(segment.ports) > 1 and _is_wire(segment, links):
+            addresses = {cidr.partition("/")[0] for port in segment.ports for cidr in port.addresses or ()}
+            beside: dict[str, list[str]] = {port.node: [] for port in segment.ports}
+            for link in tunnels:
+                a, b = link.a.node, link.b.node
+                if link.over and addresses.issuperset(link.over) and a in beside and b in beside:
+                    beside[a].append(b)
+                    beside[b].append(a)
+            if len(spread([segment.ports[0].node], beside)) == len(beside) > 1:
+                yield i
 
 
 def _segments(lab: Lab, nodes: Mapping[str, Node]) -> Iterable[Segment]:

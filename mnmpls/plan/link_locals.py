@@ -16,7 +16,10 @@ def with_link_locals(lab: Lab) -> Lab:
     """``lab`` (addressed) with a link-local address at each end of the core's links that lack IPv6, where labels are to
     carry IPv6 over them (RFC 4659's service over an IPv4 core): the routers find each other, and no subnet is added.
     At unnumbered links IPv6 loopbacks are reason enough: neighbour discovery, unlike ARP, answers for no address of
-    another port (net/ipv6/ndisc.c, ndisc_recv_ns)."""
+    another port (net/ipv6/ndisc.c, ndisc_recv_ns). Not where daemons run: to LDP a next hop is an address that one
+    neighbour has and no other (RFC 7552 7), so that each has to have the kernel's own."""
+    if lab.has_daemons:
+        return lab
     everywhere = _carries_ipv6(lab)
     if not everywhere and not any(link.unnumbered for link in lab.links):
         return lab

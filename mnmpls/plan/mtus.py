@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..errors import LabError, Problem
-from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
+from ..model import DEFAULT_MTU_BYTES, STATIC, Lab, Link, Port
 from .check_links import LEAST_MTU_BYTES, link_text
 from .graph import Edge, Network, interfaces, network, search
 from .tunnels import overhead_bytes
@@ -58,7 +58,7 @@ def most_labels(lab: Lab) -> int:
     the only one of a path into a VRF), and what static routes push."""
     own = [len(route.labels) for node in lab.nodes for route in node.routes if route.label is None]
     grown = [len(route.labels) - 1 for node in lab.nodes for route in node.routes if route.label is not None]
-    paths = 1 if lab.lsps else 0
+    paths = 1 if lab.lsps or lab.labels.protocol != STATIC else 0
     return max([_vpn_labels(lab), paths, *own]) + max([0, *grown])
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..model import NO_LOOPBACK, Lab, Node, Port
+from ..model import NO_LOOPBACK, STATIC, Lab, Node, Port
 from ..state import MAIN_TABLE, NextHop, Route
 from .graph import Network, interface, interfaces
+from .igp import takes_part
 
 FIRST_METRIC = 1024
 """Of the routes to neighbours' loopbacks: behind planned and given ones for the same address, which may push labels.
@@ -37,13 +38,15 @@ def with_borrowed(lab: Lab) -> Lab:
     return replace(lab, links=tuple(links))
 
 
-def on_link_routes(net: Network, node: Node) -> Iterator[Route]:
-    """To what each neighbour lends the unnumbered links of ``node``."""
+def on_link_routes(lab: Lab, net: Network, node: Node) -> Iterator[Route]:
+    """To what each neighbour lends the unnumbered links of ``node``; a routing protocol finds that by itself."""
     number: dict[str, int] = {}
     for port in net.ports[node.name]:
         link = net.links[node.name, port.name]
         far = link.b if port == link.a else link.a
         address = lent(net.nodes[far.node], 4)
+        if lab.igp.protocol != STATIC and takes_part(net, port):
+            continue
         if link.unnumbered and address and any(each.version == 4 for each in interfaces(port)):
             metric = FIRST_METRIC + number.setdefault(far.node, 0)
             number[far.node] += 1

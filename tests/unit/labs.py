@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mnmpls.model import POPS, ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from mnmpls.model import (
+    POPS,
+    ROLES,
+    Dummy,
+    Igp,
+    Impairment,
+    Lab,
+    Labels,
+    Link,
+    Lsp,
+    Node,
+    PolicyRule,
+    Port,
+    StaticRoute,
+    Vpn,
+    Vrf,
+)
 
 _NAMES = ["a", "b-1", "pe1", "node", "ip", "mac", "none", "null", "~", "0x1", "1_0", "no"]
 NAME = st.sampled_from(_NAMES)
@@ -24,6 +40,8 @@ def _optional(words: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
 
 VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS, WORDS)
 LABEL = st.none() | NUMBER
+SETTINGS = (_maybe(WORD), *[st.none() | NUMBER] * 3, st.none() | st.booleans())
+NO_IGP = st.just(Igp("none"))
 ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optional(NAME), LABEL, _maybe(WORD))
 SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.items()))
 RULE = st.builds(PolicyRule, NUMBER, NUMBER, _maybe(WORD), _maybe(NAME), st.none() | NUMBER)
@@ -43,6 +61,7 @@ NODE = st.builds(
     WORDS,
     st.lists(RULE, max_size=2).map(tuple),
     st.lists(DUMMY, max_size=2, unique_by=lambda dummy: dummy.name).map(tuple),
+    NO_IGP | st.builds(Igp, st.just(""), *SETTINGS[:2]),
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)
@@ -50,7 +69,10 @@ PORT = st.builds(
     Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD), IMPAIRMENT
 )
 LINK = st.builds(
-    Link, PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS, *[st.none() | NUMBER] * 4, NUMBERS, st.booleans()
+    Link,
+    *(PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS),
+    *[st.none() | NUMBER] * 4,
+    *(NUMBERS, st.booleans(), NO_IGP | st.builds(Igp, st.just(""), *SETTINGS)),
 )
 LSP = st.builds(
     Lsp, WORDS, NUMBERS, _maybe(WORD), _maybe(NAME), _maybe(NAME), WORDS, st.sampled_from(POPS) | WORD, _maybe(WORD)
@@ -63,4 +85,7 @@ LABS = st.builds(
     st.lists(LSP, max_size=2).map(tuple),
     st.none() | NUMBER,
     _maybe(WORD),
+    st.builds(Igp, WORD, *SETTINGS),
+    st.builds(Labels, WORD),
+    st.builds(Vpn, WORD),
 )

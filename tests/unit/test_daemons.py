@@ -11,8 +11,10 @@ import pytest
 
 from mnmpls.daemons import established, services, sessions
 from mnmpls.daemons.routers import routers
+from mnmpls.errors import LabError
 from mnmpls.model import Igp, Lab, Labels, Vpn
 from mnmpls.plan import complete, records
+from mnmpls.plan.ring import ring
 from mnmpls.sources import data, from_data, load
 from mnmpls.state import LabelRoute, Route, Sysctl
 
@@ -101,6 +103,18 @@ def test_settings_of_the_nearest_count() -> None:
         ("b", "b-c-eth"): ("0.0.0.1", 9, 2, 3, True),
         ("c", "c-b-eth"): ("0.0.0.1", 9, 2, 3, True),
     }
+
+
+def test_tunnels_are_the_core() -> None:
+    """topos/ring.yml: the routing protocol runs on the tunnels, not on the LAN that carries them; topos/ring.py makes
+    the same lab and its variants, and tells which there are."""
+    lab = load(str(TOPOS / "ring.yml"))
+    assert replace(lab, places={}) == ring() != ring(tunnel="vxlan")
+    ports = {port.name for port in routers(complete(lab))["pe101"].ports}
+    assert ports == {"pe101-pe201-gre", "pe101-pe102-gre"}
+    assert all(link.unnumbered for link in ring(addressing="unnumbered").links[4:8])
+    with pytest.raises(LabError, match=r"there is no tunnel=vxln; did you mean 'vxlan'\?\n.*no 'via'"):
+        ring(tunnel="vxln", via=1)
 
 
 def test_who_runs_what(lab: Lab) -> None:

@@ -1,0 +1,55 @@
+"""A backbone of four provider edges in a ring of tunnels, by routing daemons, in its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import LabError, Problem, nearest
+from ..model import Igp, Lab, Labels, Link, Node, Port, Vpn, Vrf
+
+VARIANTS = {"tunnel": ("ip6gre", "vxlan", "gretap"), "addressing": ("numbered", "unnumbered")}
+"""Parameter -> what it may be; the first is what it is when nothing is said."""
+
+_PES = {"pe101": 2, "pe201": 1, "pe202": 3, "pe102": 4}
+"""In the ring's order, with the last number of each one's loopback addresses."""
+_CLIENTS = {"client1": "pe101", "client2": "pe201"}
+
+
+def ring(**chosen: object) -> Lab:
+    """The ring over an underlay with IPv6 only, two clients in a VRF, both IP versions. Raises LabError for a variant
+    that is not there."""
+    found = list(_problems(chosen))
+    if found:
+        raise LabError(found)
+    said = {**{name: known[0] for name, known in VARIANTS.items()}, **chosen}
+    names, numbers = list(_PES), range(len(_PES))
+    underlay = [Link(Port(pe, "eth0", (f"2001:db8::{pe[2:]}/64",)), Port("internet")) for pe in names]
+    tunnels = [_tunnel(i + 1, names[i], names[i - len(names) + 1], **said) for i in numbers]  # type: ignore[arg-type]
+    sites = [Link(Port(client), Port(pe, vrf="red"), versions=(4, 6)) for client, pe in _CLIENTS.items()]
+    return Lab(
+        "ring",
+        (Node("internet", "bridge"), *map(_pe, names), *(Node(client, "host") for client in _CLIENTS)),
+        (*underlay, *tunnels, *sites),
+        igp=Igp("ospf"),
+        labels=Labels("ldp"),
+        vpn=Vpn("bgp"),
+    )
+
+
+def _pe(name: str) -> Node:
+    loopbacks = f"10.10.0.{_PES[name]}/32", f"fd53:ba85:6bf9:10::{_PES[name]}/128"
+    return Node(name, "pe", loopbacks, (Vrf("red"),) if name in _CLIENTS.values() else ())
+
+
+def _tunnel(number: int, a: str, b: str, tunnel: str, addressing: str) -> Link:
+    over = f"2001:db8::{a[2:]}", f"2001:db8::{b[2:]}"
+    vni = number if tunnel == "vxlan" else None
+    return Link(Port(a), Port(b), tunnel, over=over, vni=vni, unnumbered=addressing == "unnumbered")
+
+
+def _problems(chosen: dict[str, object]) -> Iterator[Problem]:
+    for name, value in chosen.items():
+        if name not in VARIANTS:
+            yield Problem(f"ring.{name}", f"the ring has no {name!r}; {nearest(name, VARIANTS)}")
+        elif value not in VARIANTS[name]:
+            yield Problem(f"ring.{name}", f"there is no {name}={value}; {nearest(str(value), VARIANTS[name])}")
