@@ -9,7 +9,7 @@ import yaml
 
 from ..errors import LabError, Problem
 from ..model import Lab
-from . import from_tree
+from . import from_clab, from_tree
 from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
 
 LARGEST_FILE_BYTES = 8 * 2**20
@@ -19,8 +19,11 @@ TOO_LONG = f"a lab file may have {MOST_ENTRIES} entries, with all aliases writte
 
 
 def read(path: str) -> Lab:
-    """The lab in a YAML file, with its faults. Raises LabError for a file that is no sane YAML at all."""
-    return from_tree.read(Notes(path), composed(path, text_of(path)))
+    """The lab in a YAML file, a lab file's or Containerlab's, with its faults. Raises LabError for a file that is no
+    sane YAML at all."""
+    root = composed(path, text_of(path))
+    read_tree = from_clab.read if from_clab.is_clab(root) else from_tree.read
+    return read_tree(Notes(path), root)
 
 
 def composed(path: str, text: str, first: int = 0) -> yaml.Node:

@@ -13,7 +13,7 @@ from .to_data import data
 
 _ONE_OR_MANY = frozenset(("ip", "loopback", "exec", "rt", "import", "export", "path", "labels"))
 """Keys at which one value may stand without a list."""
-_WIDTH = 120
+WIDTH = 120
 
 
 def to_yaml(lab: Lab) -> str:
@@ -34,31 +34,32 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "nodes:" if told["nodes"] else "nodes: {}"
     for name, node in told["nodes"].items():
-        yield from _node(name, _short(node))
+        yield from _node(name, short(node))
     yield ""
     yield "links:" if told["links"] else "links: []"
     yield from (f"  - {_link(link)}" for link in told["links"])
     if told.get("lsps"):
         yield ""
         yield "lsps:"
-        yield from (f"  - {flow(_short(lsp))}" for lsp in told["lsps"])
+        yield from (f"  - {flow(short(lsp))}" for lsp in told["lsps"])
 
 
 def _node(name: str, node: dict[str, Any]) -> Iterator[str]:
     """On one line if that is short enough, else a line for each key."""
     line = f"  {flow(name)}: {flow(node['role'] if len(node) == 1 else node)}"
-    if len(line) <= _WIDTH:
+    if len(line) <= WIDTH:
         yield line
         return
     yield f"  {flow(name)}:"
     for key, value in node.items():
-        yield from _entry(f"    {key}:", value)
+        yield from entry(f"    {key}:", value)
 
 
-def _entry(key: str, value: object) -> Iterator[str]:
+def entry(key: str, value: object) -> Iterator[str]:
+    """``key`` (its indent and colon with it) and what it has, on one line if that is short enough."""
     line = f"{key} {flow(value)}"
     indent = " " * (len(key) - len(key.lstrip()) + 2)
-    if len(line) <= _WIDTH or not isinstance(value, (dict, list)):
+    if len(line) <= WIDTH or not isinstance(value, (dict, list)):
         yield line
     elif isinstance(value, dict):
         yield key
@@ -84,7 +85,7 @@ def _in_a_list(end: str | dict[str, Any]) -> str:
 
 def _end(end: Mapping[str, Any]) -> str | dict[str, Any]:
     """``NODE``, ``{NODE: address}``, ``{NODE: {...}}``; of a node that is called like a key, the long form."""
-    others = _short({key: value for key, value in end.items() if key != "node"})
+    others = short({key: value for key, value in end.items() if key != "node"})
     name = end["node"]
     if not others:
         return str(name)
@@ -93,14 +94,14 @@ def _end(end: Mapping[str, Any]) -> str | dict[str, Any]:
     return {name: others["ip"] if list(others) == ["ip"] else others}
 
 
-def _short(entries: Mapping[str, Any]) -> dict[str, Any]:
+def short(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Lists of one as their one; VRFs of which only the names are known as a list of these."""
     return {key: _shortened(key, value) for key, value in entries.items()}
 
 
 def _shortened(key: str, value: Any) -> Any:
     if key == "vrfs":
-        return {name: _short(vrf) for name, vrf in value.items()} if any(value.values()) else list(value)
+        return {name: short(vrf) for name, vrf in value.items()} if any(value.values()) else list(value)
     if key == "routes":
-        return [_short(route) for route in value]
+        return [short(route) for route in value]
     return value[0] if key in _ONE_OR_MANY and isinstance(value, list) and len(value) == 1 else value

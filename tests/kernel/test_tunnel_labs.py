@@ -57,7 +57,7 @@ def test_mpls_gre() -> None:
     """Label 100 from A to B, 101 from B to A, inside GRE from 10.128.0.2 to 10.128.100.2 through a network without
     labels; a trace follows both ways."""
     with running_lab(load(str(TOPOS / "mpls_gre.yml"))) as running:
-        assert _echoes(_frames(running, "A", "eth0", "10.199.0.2")) == {
+        assert _echoes(_frames(running, "A", "eth1", "10.199.0.2")) == {
             ("ethernet", "ipv4 10.128.0.2 > 10.128.100.2", "gre", "mpls 100", "ipv4 10.199.0.1 > 10.199.0.2", "icmp"),
             ("ethernet", "ipv4 10.128.100.2 > 10.128.0.2", "gre", "mpls 101", "ipv4 10.199.0.2 > 10.199.0.1", "icmp"),
         }
