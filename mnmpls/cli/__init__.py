@@ -21,6 +21,7 @@ ROOMS = {
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
     **dict.fromkeys(("vtysh", "logs"), "daemons"),
     "doctor": "doctor",
+    **dict.fromkeys(("export", "import"), "exporting"),
     **dict.fromkeys(("plan", "graph", "schema", "convert"), "show"),
 }
 """Which module has which verb: a start takes in what it needs, which in an emulated kernel is half of its time."""

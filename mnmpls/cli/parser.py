@@ -125,6 +125,18 @@ def _showing(verbs: Any) -> None:
     convert.add_argument("file", metavar="FROM", help="a lab file")
     convert.add_argument("to", metavar="TO", help="the file to write; comments are not kept")
     convert.add_argument("--force", action="store_true", help="overwrite it")
+    export = _verb(verbs, "export", "write a lab for Containerlab, or for Kubernetes with clabernetes")
+    export.add_argument("form", metavar="FORM", choices=("containerlab", "clabernetes"), help="which of the two")
+    export.add_argument("file", metavar="FILE", help="the lab file")
+    export.add_argument("folder", metavar="DIR", help="where to; one folder for each lab")
+    export.add_argument("--image", default="mnmpls", help="of the nodes (mnmpls, as `make image` calls it)")
+    export.add_argument(
+        "--host", dest="hosts", action="append", default=[], metavar="NAME,ADDRESS,NODE,...",
+        help="for several hosts, each given so: a folder with the topology of its nodes, joined to the others by VXLAN",
+    )
+    export.add_argument("--force", action="store_true", help="overwrite what is there")
+    imported = _verb(verbs, "import", "a Containerlab topology as a lab file, to the standard output")
+    imported.add_argument("file", metavar="FILE", help="the topology, such as lab.clab.yml")
     doctor = _verb(verbs, "doctor", "what a lab needs, and whether this machine has it", json=True)
     doctor.add_argument("lab", metavar="FILE", nargs="?", help="the lab file; left out: everything that mnmpls knows")
     doctor.add_argument("--boot", action="store_true", help="boot each guest kernel, too")

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import chain, count
+from itertools import count
 from typing import Any
 
 from ..errors import LabError, Problem
 from ..model import ROLES, Lab, Link, Node, Port
 from ..plan import complete, records
+from ..sources.from_clab import OUTSIDE
 from ..sources.to_data import data, link_data
-from ..sources.to_yaml import WIDTH, entry, flow, short
+from ..sources.to_yaml import WIDTH, flow, short
 from ..state import Record, Sysctl
 
 IMAGE = "mnmpls"
@@ -28,15 +29,70 @@ _BEFORE_LINKS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
 on a kernel without MPLS ours is to bring its own: no net.mpls."""
 
 
+Tree = dict[str, Any]
+
+
 def containerlab(lab: Lab, image: str = IMAGE) -> str:
     """The text of ``NAME.clab.yml``, all that was open planned. Raises LabError."""
-    whole = complete(_with_port_names(lab))
-    planned = records(whole)
-    return "".join(f"{line}\n" for line in _lines(whole, planned, image))
+    return spelled(topology(planned(lab), image))
+
+
+def planned(lab: Lab) -> Lab:
+    """``lab`` with everything filled in as Containerlab takes it: open ports of wires become eth1, eth2 and so on, as
+    its users call them. Raises LabError."""
+    return complete(_with_port_names(lab))
+
+
+def topology(lab: Lab, image: str) -> Tree:
+    """The tree of the file, of a lab that is planned."""
+    told: Mapping[str, Any] = data(lab)
+    each = records(lab)
+    roles = [role for role in ROLES if any(node.role == role for node in lab.nodes)]
+    groups = {role: _group(role, [each[node.name] for node in lab.nodes if node.role == role]) for role in roles}
+    defaults = {
+        "kind": "linux",
+        "image": image,
+        "image-pull-policy": "IfNotPresent",
+        "binds": [f"{lab.name}.clab.yml:{LAB_FILE}:ro"],
+        "healthcheck": _HEALTH,
+        **_given(config=_given(vars=_given(lab=_of_lab(lab)))),
+    }
+    nodes = {node.name: _node(node, dict(told["nodes"][node.name]), groups[node.role]) for node in lab.nodes}
+    links = [_link(link) for link in lab.links if link.is_wire]
+    return {
+        "name": lab.name,
+        "topology": {"defaults": defaults, "groups": groups, "nodes": nodes, **_given(links=links)},
+    }
+
+
+def spelled(tree: Mapping[str, Any]) -> str:
+    """As text, in the shortest form that is easily read."""
+    return "".join(f"{line}\n" for line in _lines(tree, "", _OPEN))
+
+
+_OPEN = 2
+"""So many levels get a line for each entry, however short they are."""
+
+
+def _lines(tree: Mapping[str, Any], indent: str, opened: int) -> Iterator[str]:
+    for key, value in tree.items():
+        line = f"{indent}{flow(key)}: {flow(value)}"
+        if isinstance(value, dict) and value and (opened or len(line) > WIDTH):
+            yield f"{indent}{flow(key)}:"
+            yield from _lines(value, f"{indent}  ", max(opened - 1, 0))
+        elif isinstance(value, list) and value and (opened or len(line) > WIDTH):
+            yield f"{indent}{flow(key)}:"
+            yield from (f"{indent}  - {flow(one)}" for one in value)
+        else:
+            yield line
 
 
 def _with_port_names(lab: Lab) -> Lab:
     """Ports of wires that are open become eth1, eth2 and so on, as Containerlab's users call them."""
+    for name in OUTSIDE & {node.name for node in lab.nodes}:
+        path = f"nodes.{name}"
+        text = f"{name} is Containerlab's word for what is outside: call the node otherwise"
+        raise LabError([Problem(path, text, lab.place(path))])
     taken = {node.name: {vrf.name for vrf in node.vrfs} | {dummy.name for dummy in node.dummies} for node in lab.nodes}
     for i, link in enumerate(lab.links):
         for side, port in zip("ab", link.ports, strict=True):
@@ -55,45 +111,21 @@ def _with_port_names(lab: Lab) -> Lab:
     return replace(lab, links=tuple(links))
 
 
-def _lines(lab: Lab, planned: Mapping[str, frozenset[Record]], image: str) -> Iterator[str]:
-    yield f"name: {flow(lab.name)}"
-    yield "topology:"
-    yield "  defaults:"
-    binds = [f"{lab.name}.clab.yml:{LAB_FILE}:ro"]
-    defaults: dict[str, Any] = {"kind": "linux", "image": image, "image-pull-policy": "IfNotPresent", "binds": binds,
-                                "healthcheck": _HEALTH}  # fmt: skip
-    yield from (f"    {key}: {flow(value)}" for key, value in defaults.items())
-    if of_lab := _of_lab(lab):
-        yield "    config:"
-        yield "      vars:"
-        yield "        lab:"
-        yield from chain.from_iterable(entry(f"          {key}:", value) for key, value in of_lab.items())
-    roles = [role for role in ROLES if any(node.role == role for node in lab.nodes)]
-    shared = {role: _shared([planned[node.name] for node in lab.nodes if node.role == role]) for role in roles}
-    yield "  groups:"
-    for role in roles:
-        labels = {"mnmpls.role": role, "graph-level": _LEVELS[role], "graph-icon": _icon(role)}
-        yield f"    {role}:"
-        yield f"      labels: {flow(labels)}"
-        if shared[role]:
-            yield f"      sysctls: {flow(shared[role])}"
-    yield "  nodes:"
-    told: Mapping[str, Any] = data(lab)
-    for node in lab.nodes:
-        yield from _node(node, dict(told["nodes"][node.name]), shared[node.role])
-    yield "  links:"
-    yield from (f"    - {_link(link)}" for link in lab.links if link.is_wire)
+def _group(role: str, each: list[frozenset[Record]]) -> Tree:
+    """What the nodes of a role have alike."""
+    labels = {"mnmpls.role": role, "graph-level": _LEVELS[role], "graph-icon": _icon(role)}
+    return {"labels": labels, **_given(sysctls=_shared(each))}
 
 
 def _icon(role: str) -> str:
     return {"host": "host", "bridge": "switch"}.get(role, "router")
 
 
-def _of_lab(lab: Lab) -> dict[str, Any]:
+def _of_lab(lab: Lab) -> Tree:
     """All but nodes and wires: the keys of the lab itself, and its tunnels, which are none of Containerlab's links."""
     told = {key: value for key, value in data(lab).items() if key not in ("name", "nodes", "links")}
     tunnels = [link_data(link) for link in lab.links if not link.is_wire]
-    return {**told, **({"links": tunnels} if tunnels else {})}
+    return {**told, **_given(links=tunnels)}
 
 
 def _shared(each: list[frozenset[Record]]) -> dict[str, str]:
@@ -103,32 +135,25 @@ def _shared(each: list[frozenset[Record]]) -> dict[str, str]:
     return {key: found[key] for key in _BEFORE_LINKS if key in found}
 
 
-def _node(node: Node, told: dict[str, Any], shared: Mapping[str, str]) -> Iterator[str]:
-    lines = told.pop("exec", [])
+def _node(node: Node, told: Tree, group: Tree) -> Tree:
+    shared = group.get("sysctls", {})
     sysctls = {key: value for key, value in told.pop("sysctls", {}).items() if shared.get(key) != value}
-    told.pop("role")
-    variables = {**short(told), **({"sysctls": sysctls} if sysctls else {})}
-    whole: dict[str, Any] = {"group": node.role}
-    if variables:
-        whole["config"] = {"vars": variables}
-    if lines:  # Once it is set up; `exec:` would be run before the neighbours' links are there.
-        commands = [{"command": line, "target": "container", "phase": "on-exit"} for line in lines]
-        whole["stages"] = {"healthy": {"exec": commands}}
-    line = f"    {flow(node.name)}: {flow(whole)}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"    {flow(node.name)}:"
-    yield f"      group: {node.role}"
-    if variables:
-        yield "      config:"
-        yield "        vars:"
-        yield from chain.from_iterable(entry(f"          {key}:", value) for key, value in variables.items())
-    if lines:
-        yield f"      stages: {flow(whole['stages'])}"
+    # Once the node is set up: `exec:` would be run before the neighbours' links are there.
+    lines = [{"command": line, "target": "container", "phase": "on-exit"} for line in told.pop("exec", [])]
+    del told["role"]
+    return {
+        "group": node.role,
+        **_given(config=_given(vars={**short(told), **_given(sysctls=sysctls)})),
+        **_given(stages=_given(healthy=_given(exec=lines))),
+    }
 
 
-def _link(link: Link) -> str:
+def _given(**entries: Any) -> Tree:
+    """Those that say something."""
+    return {key: value for key, value in entries.items() if value}
+
+
+def _link(link: Link) -> Tree:
     """Brief, as its users write it; what the brief form has no word for stands in ``vars``."""
     told: dict[str, Any] = dict(link_data(link))
     ends = [dict(told.pop(side)) for side in "ab"]
@@ -140,7 +165,7 @@ def _link(link: Link) -> str:
     else:
         ends = [{**end, "mtu": port.mtu_bytes} for end, port in zip(ends, link.ports, strict=True)]
     variables = {**short(told), **{side: short(end) for side, end in zip("ab", ends, strict=True) if end}}
-    return flow({**brief, **({"vars": variables} if variables else {})})
+    return {**brief, **_given(vars=variables)}
 
 
 def _brief_addresses(ends: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -28,7 +28,7 @@ from .reading import PLAIN, Entries, Notes, is_text, items, mapping, text
 
 _BRIDGES = frozenset(("bridge", "ovs-bridge"))
 """Kinds that are bridges of the host."""
-_OUTSIDE = frozenset(("host", "mgmt-net", "macvlan", "vxlan", "vxlan-stitch"))
+OUTSIDE = frozenset(("host", "mgmt-net", "macvlan", "vxlan", "vxlan-stitch"))
 """What stands for a node at a link's end, or as its type, and is none of the lab's."""
 _MANAGEMENT = "eth0"
 _OF_LAB = tuple(key for key in LAB if key not in ("name", "nodes"))
@@ -44,8 +44,8 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     """The lab at ``root``, with its faults."""
     top = mapping(notes, "", root)
     topology = _mapping(notes, "topology", top.get("topology"))
-    levels = {name: _Levels.of(notes, topology, name, entry) for name, entry in _nodes(notes, topology).items()}
-    nodes = {name: _node(notes, name, each) for name, each in levels.items()}
+    given = _nodes(notes, topology)
+    nodes = {name: _node(notes, name, node, _Levels.of(notes, topology, name, node)) for name, node in given.items()}
     vrf_of = {name: _taken_from_vrfs(notes, name, node) for name, node in nodes.items()}
     links = list(_links(notes, topology, nodes, vrf_of))
     _unused(notes, vrf_of)
@@ -53,7 +53,7 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     tunnels = [entry for _, entry in items(notes, "links", lab.pop("links", None))]
     found: Entries = {key: top[key] for key in ("name",) if key in top}
     found |= lab
-    found["nodes"] = _map({name: _map(node, topology["nodes"]) for name, node in nodes.items()}, root)
+    found["nodes"] = _map({name: _map(node, given[name]) for name, node in nodes.items()}, root)
     found["links"] = _list([*links, *tunnels], root)
     return from_tree.read(notes, _map(found, root))
 
@@ -123,10 +123,14 @@ def _lab(notes: Notes, topology: Entries) -> Entries:
     return mapping(notes, "topology.defaults.config.vars.lab", told["lab"], _OF_LAB) if "lab" in told else {}
 
 
-def _node(notes: Notes, name: str, levels: _Levels) -> Entries:
+def _node(notes: Notes, name: str, node: yaml.Node, levels: _Levels) -> Entries:
     found = levels.variables(notes)
-    if "role" not in found and (role := _role(notes, levels, found)):
-        found["role"] = _text(role, next(iter(found.values()), None))
+    if "role" not in found:
+        role = _role(notes, levels, found)
+        if not role:
+            remedy = f"call its group {', '.join(ROLES[:-1])} or {ROLES[-1]}, or label it mnmpls.role"
+            notes.fault(f"nodes.{name}", node, f"{name} has no role: {remedy}")
+        found["role"] = _text(role or "host", node)
     sysctls = {key: value for key, value in levels.merged(notes, "sysctls").items() if key.startswith("net.")}
     if sysctls:
         told = mapping(notes, f"nodes.{name}.sysctls", found["sysctls"]) if "sysctls" in found else {}
@@ -214,11 +218,11 @@ def _links(notes: Notes, topology: Entries, nodes: Mapping[str, Entries], vrf_of
         kind = text(notes, f"{where}.type", has.get("type"), "veth")
         if kind == "dummy":
             _dummy(notes, where, has, nodes)
-        elif kind not in _OUTSIDE:
+        elif kind not in OUTSIDE:
             ends = [_end(notes, path, end) for path, end in items(notes, f"{where}.endpoints", has.get("endpoints"))]
             if len(ends) != 2:
                 notes.fault(where, node, "a link has two endpoints: write endpoints: [NODE:INTERFACE, NODE:INTERFACE]")
-            elif not any(is_text(end.get("node"), outside) for end in ends for outside in _OUTSIDE):
+            elif not any(is_text(end.get("node"), outside) for end in ends for outside in OUTSIDE):
                 yield _link(notes, where, node, has, ends, vrf_of)
 
 
@@ -258,9 +262,9 @@ def _end(notes: Notes, where: str, node: yaml.Node) -> Entries:
     else:
         name, _, interface = text(notes, where, node).partition(":")
         end = {"node": _text(name, node), "port": _text(interface, node)}
-        if not interface and name not in _OUTSIDE:
+        if not interface and name not in OUTSIDE:
             notes.fault(where, node, f"{name!r} names no interface: write NODE:INTERFACE, such as {name or 'pe1'}:eth1")
-    if _said(end, "port") == _MANAGEMENT and _said(end, "node") not in _OUTSIDE:
+    if _said(end, "port") == _MANAGEMENT and _said(end, "node") not in OUTSIDE:
         notes.fault(where, node, f"{_MANAGEMENT} is Containerlab's own, for management: begin with eth1")
     return end
 

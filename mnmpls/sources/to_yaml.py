@@ -52,11 +52,10 @@ def _node(name: str, node: dict[str, Any]) -> Iterator[str]:
         return
     yield f"  {flow(name)}:"
     for key, value in node.items():
-        yield from entry(f"    {key}:", value)
+        yield from _entry(f"    {key}:", value)
 
 
-def entry(key: str, value: object) -> Iterator[str]:
-    """``key`` (its indent and colon with it) and what it has, on one line if that is short enough."""
+def _entry(key: str, value: object) -> Iterator[str]:
     line = f"{key} {flow(value)}"
     indent = " " * (len(key) - len(key.lstrip()) + 2)
     if len(line) <= WIDTH or not isinstance(value, (dict, list)):
