@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from .drift import Drift
 from .mtu import PathMtu
-from .reach import Result, matrix
+from .reach import Result, groups, matrix, some_names
 from .trace import Trace
 
 KINDS = ("node", "daemon", "session", "drift", "trace", "mtu", "reach")
 """Causes first: a route that is gone explains the packet that got lost."""
 
 _MATRIX_COLUMNS = 100
-"""A wider one helps nobody."""
+"""A wider one helps nobody: groups of nodes are told then."""
 
 _SHOWN_PAIRS = 6
 _SHOWN_TRACES = 4
@@ -117,28 +117,32 @@ def _once(found: Iterable[tuple[str, str]]) -> list[str]:
     about: dict[str, list[str]] = {}
     for sentence, subject in found:
         about.setdefault(sentence, []).append(subject)
-    return [sentence + (f"  ({_some(subjects)})" if any(subjects) else "") for sentence, subjects in about.items()]
-
-
-def _some(names: list[str]) -> str:
-    left = len(names) - _SHOWN_PAIRS
-    return ", ".join(names[:_SHOWN_PAIRS]) + (f" and {left} more" if left > 0 else "")
+    return [sentence + (f"  ({some_names(subjects)})" if any(subjects) else "") for sentence, subjects in about.items()]
 
 
 def _pairs(report: Report) -> list[str]:
-    """The first sentences, and how many there are."""
-    bad = [f"{one.subject}: {one.seen}" for one in report.of("reach", ok=False)]
-    if not bad:
-        return []
-    left = len(bad) - _SHOWN_PAIRS
-    return [*bad[:_SHOWN_PAIRS], *([f"and {left} more pairs"] if left > 0 else [])]
+    """What went wrong alike is told once: the first pairs, how many more, and whom these are about."""
+    alike: dict[str, list[Finding]] = {}
+    for one in report.of("reach", ok=False):
+        alike.setdefault(one.detail.failure if isinstance(one.detail, Result) else one.seen, []).append(one)
+    return [line for failure, found in alike.items() for line in _alike(failure, found)]
+
+
+def _alike(failure: str, found: list[Finding]) -> Iterator[str]:
+    yield from (f"{one.subject}: {one.seen}" for one in found[:_SHOWN_PAIRS])
+    left = [one.detail for one in found[_SHOWN_PAIRS:] if isinstance(one.detail, Result)]
+    if len(found) > _SHOWN_PAIRS:
+        yield f"and {len(found) - _SHOWN_PAIRS} more pairs" + (f" whose requests {failure}:" if left else "")
+    if left:
+        askers, asked = ([*dict.fromkeys(names)] for names in ((one.src for one in left), (one.dst for one in left)))
+        yield f"  from {some_names(askers)}; to {some_names(asked)}"
 
 
 def _matrix(report: Report, encoding: str | None) -> str:
     results = [one.detail for one in report.of("reach") if isinstance(one.detail, Result)]
     columns = {one.dst for one in results}
     wide = sum(len(name) + 1 for name in columns) > _MATRIX_COLUMNS
-    return matrix(results, encoding, reasons=False) if results and not wide else ""
+    return groups(results) if wide else matrix(results, encoding, reasons=False) if results else ""
 
 
 def _traces(report: Report) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import counted
 from ..model import Lab
 from . import pings
 from .intent import End, Expectation, Intent, expectations
@@ -35,6 +36,9 @@ _PROBE_BITS = 128 * 8
 
 _MOST_AMONG_ROUTERS = 4000
 """Pairs where each one's way has to be followed to know what is meant, and VRFs may be thousands."""
+
+_SHOWN_GROUPS = 12
+_SHOWN_NAMES = 6
 
 SIGNS = ("✓", "·", "✗", "-", "→")
 ASCII_SIGNS = ("+", ".", "X", "-", ">")
@@ -59,6 +63,17 @@ class Result:
     @property
     def dst(self) -> str:
         return self.expected.dst
+
+    @property
+    def failure(self) -> str:
+        """What went wrong, in words that others share; empty for what did not."""
+        if self.ok:
+            return ""
+        if set(self.received) - {self.expected.taker}:
+            return "were delivered to nodes that were not to get them"
+        if not self.received:
+            return "were delivered to nobody"
+        return "came back without an answer" if self.rtt_ms is None else "were answered, and were not to be"
 
     @property
     def why(self) -> str:
@@ -170,6 +185,39 @@ def signs(encoding: str | None = None) -> tuple[str, str, str, str, str]:
     except (UnicodeEncodeError, LookupError):
         return ASCII_SIGNS
     return SIGNS
+
+
+def groups(results: Iterable[Result]) -> str:
+    """In the place of a matrix that would be too wide: who is meant to reach the same nodes, a line for each such
+    group. Empty where not all were asked."""
+    asked = {(one.src, one.dst): one.expected.reaches for one in results}
+    names = list(dict.fromkeys(src for src, _ in asked))
+    if len(asked) < len(names) * (len(names) - 1):
+        return ""
+    whom: dict[str, set[str]] = {name: {name} for name in names}
+    for (src, dst), reaches in asked.items():
+        if reaches:
+            whom[src].add(dst)
+    alike: dict[frozenset[str], list[str]] = {}
+    for name in names:
+        alike.setdefault(frozenset(whom[name]), []).append(name)
+    lines = [_of_group(members, [name for name in names if name in reached]) for reached, members in alike.items()]
+    left = len(lines) - _SHOWN_GROUPS
+    return "\n".join([*lines[:_SHOWN_GROUPS], *([f"and {counted(left, 'more group')}"] if left > 0 else [])])
+
+
+def _of_group(members: list[str], reached: list[str]) -> str:
+    others = [name for name in reached if name not in members]
+    inside = set(members) <= set(reached) and len(members) > 1
+    to = [*(["each other"] if inside else []), *([some_names(others)] if others else [])]
+    only = ", and nobody else" if inside and not others else ""
+    return f"{some_names(members)}: to reach {' and '.join(to) or 'nobody'}{only}"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    left = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {left} more" if left > 0 else "")
 
 
 def matrix(results: Iterable[Result], encoding: str | None = None, reasons: bool = True) -> str:

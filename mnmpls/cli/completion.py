@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from .. import registry
 from ..errors import MnmplsError
+from ..live import finding
+from .naming import again_inside
 from .parser import parser
 
 _ANSWER_S = 1.0
@@ -42,15 +45,29 @@ complete -c mnmpls -f -a '(__mnmpls)'
 
 
 def verb_completion(options: Namespace) -> int:
-    if options.shell == "words":
-        print("".join(f"{word}\n" for word in candidates(getattr(options, "command", []))), end="")
-    else:
+    if options.shell != "words":
         print(SHELLS[options.shell], end="")
+        return 0
+    words = getattr(options, "command", [])
+    try:
+        found = candidates(words)
+    except _InGuest as lab:
+        return again_inside(lab.name, ["completion", "words", "--", *words])
+    print("".join(f"{word}\n" for word in found), end="")
     return 0
 
 
+class _InGuest(Exception):
+    """Only who is in the same guest as this lab can tell."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 def candidates(words: Sequence[str]) -> list[str]:
-    """What the last of ``words`` (those after ``mnmpls``) can be completed to; none for a file's name."""
+    """What the last of ``words`` (those after ``mnmpls``) can be completed to; none for a file's name. Raises _InGuest
+    where that is for somebody in a lab's guest to say."""
     *before, last = [word for word in words if word != "="] or [""]  # bash breaks --kernel=uml at its sign
     if words[-1:] == ["="]:
         before, last = [*before, last], ""
@@ -119,19 +136,27 @@ def _labs(_: Mapping[str, str]) -> Iterator[str]:
     yield from registry.names()
 
 
+def _parts(said: Mapping[str, str]) -> list[dict[str, Any]]:
+    name = said["lab"]
+    if registry.ask(name, {"about": True}, _ANSWER_S).get("runtime") == finding.GUEST:
+        raise _InGuest(name)
+    found: list[dict[str, Any]] = registry.ask(name, {"lab": True}, _ANSWER_S)["parts"]
+    return found
+
+
 def _nodes(said: Mapping[str, str]) -> Iterator[str]:
-    for part in registry.ask(said["lab"], {"lab": True}, _ANSWER_S)["parts"]:
+    for part in _parts(said):
         yield from part["namespaces"]
 
 
 def _ports(said: Mapping[str, str]) -> Iterator[str]:
-    for part in registry.ask(said["lab"], {"lab": True}, _ANSWER_S)["parts"]:
+    for part in _parts(said):
         for link in part["lab"]["links"]:
             yield from (end["port"] for end in (link["a"], link["b"]) if end["node"] == said["node"])
 
 
 def _vrfs(said: Mapping[str, str]) -> Iterator[str]:
-    for part in registry.ask(said["lab"], {"lab": True}, _ANSWER_S)["parts"]:
+    for part in _parts(said):
         yield from part["lab"]["nodes"].get(said.get("node"), {}).get("vrfs", {})
 
 

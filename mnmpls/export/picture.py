@@ -151,7 +151,8 @@ def _site(nodes: list[str], exits: list[Port], colours: Colours) -> Site:
 
 
 def _lines(node: Node) -> tuple[str, ...]:
-    return tuple(cidr for cidr in node.loopbacks if cidr != NO_LOOPBACK)
+    dummies = (" ".join((dummy.name, *dummy.addresses)) for dummy in node.dummies)
+    return (*(cidr for cidr in node.loopbacks if cidr != NO_LOOPBACK), *dummies)
 
 
 def _end(port: Port) -> End:

@@ -211,10 +211,13 @@ def load_mpls() -> None:
         subprocess.run([modprobe, "-q", "-a", *wanted], capture_output=True, check=False)
 
 
-def describe(lacking: Mapping[str, str]) -> str:
-    """A sentence about what is missing."""
+def describe(lacking: Mapping[str, str], most: int = len(FEATURES)) -> str:
+    """A sentence about what is missing; beyond ``most`` it only says how much."""
     names = [feature.spoken for name, feature in FEATURES.items() if name in lacking]
-    spoken = " and no ".join(filter(None, [", no ".join(names[:-1]), names[-1]]))
+    told, left = names[:most], len(names) - most
+    spoken = " and no ".join(filter(None, [", no ".join(told[:-1]), told[-1]]))
+    if left > 0:
+        spoken = f"{', no '.join(told)} and {left} more of what is needed"
     why = f" ({lacking['netns']})" if "netns" in lacking else ""
     return f"this kernel has no {spoken}{why}"
 

@@ -29,6 +29,8 @@ from . import FORWARDED, LIMIT, wishes
 
 WELL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 LOOK_S = 0.05
+_SPOKEN = 3
+"""Features of a kernel that are told by name in the last line of a run."""
 
 
 def run(session: pytest.Session, asking: list[pytest.Item]) -> bool | None:
@@ -56,7 +58,7 @@ def _chosen(asking: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
         return asking, f"MNMPLS_KERNEL={wanted} asks for it"
     needs = {item: wishes.features(item) for item in asking}
     lacking = host.missing(frozenset[str]().union(*needs.values()))
-    return [item for item in asking if needs[item] & lacking.keys()], host.describe(lacking) if lacking else ""
+    return [item for item in asking if needs[item] & lacking.keys()], host.describe(lacking, _SPOKEN) if lacking else ""
 
 
 class Refusing:

@@ -194,7 +194,7 @@ def test_a_port_that_is_down_explains_what_went_with_it(running: Running) -> Non
     lines = report.text("utf-8").splitlines()
     assert lines[0] == drifted.text
     assert lines[2].startswith("at pe1: expected push 101 > p, saw nothing left pe1")
-    assert "and 66 more pairs" in lines
+    assert "and 66 more pairs whose requests were delivered to nobody:" in lines
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,13 @@ def lab(said: subprocess.CompletedProcess[bytes]) -> str:
     return NAME
 
 
+def test_words_of_a_lab_in_a_guest_are_completed(lab: str) -> None:
+    """Nodes, VRFs and ports are asked for in there."""
+    words = ("completion", "words", "--", "exec", lab)
+    assert good(*words, "pe").split() == ["pe1", "pe2"]
+    assert good(*words, "pe1", "--vrf", "").split() == ["vrf-pe1-c1", "vrf-pe1-c2"]
+
+
 def test_up_says_where_the_lab_is(said: subprocess.CompletedProcess[bytes]) -> None:
     """One line on stderr says why it is in a guest, one on stdout that it works; then up has ended."""
     assert said.returncode == 0

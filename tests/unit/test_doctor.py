@@ -8,7 +8,7 @@ from mnmpls.doctor import bugs
 from mnmpls.doctor.remedies import REMEDIES, RIGHTS, remedy
 from mnmpls.doctor.report import Diagnosis, Item, State
 from mnmpls.errors import MissingFeature
-from mnmpls.guests.host import FEATURES
+from mnmpls.guests.host import FEATURES, describe
 from mnmpls.model import Lab, Node
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.programs import PACKAGES, missing, require
@@ -104,3 +104,11 @@ def test_programs_of_exec_lines_are_needed_before_anything_is_made() -> None:
     with pytest.raises(MissingFeature, match=r"'no-such-program' on PATH, wanted at nodes\.h1\.exec") as raised:
         require(lab)
     assert "apt-get install no-such-program" in str(raised.value)
+
+
+def test_much_that_is_missing_is_told_shortly() -> None:
+    """Where a line is all the room: the first few, and how many more; else all of them."""
+    lacking = dict.fromkeys(("bridge", "vrf", "mpls", "gre", "vxlan"), "")
+    short = "this kernel has no bridges, no VRF devices, no MPLS and 2 more of what is needed"
+    assert describe(lacking, 3) == short and describe(lacking).endswith("no GRE tunnels and no VXLAN")
+    assert describe(dict.fromkeys(("vrf", "mpls"), ""), 3) == "this kernel has no VRF devices and no MPLS"

@@ -129,6 +129,13 @@ def test_forms_of_paths_are_told() -> None:
     assert {("p2", "z", "0 (explicit null)"), ("p1", "p2", "132"), ("q2", "z", "143")} <= arrows
 
 
+def test_dummies_are_drawn_at_their_node() -> None:
+    """Their names and addresses stand with the loopbacks."""
+    dummies = {"d0": ["10.9.0.1/24", "fd09::1/64"], "d1": "10.9.1.1/32"}
+    lab = complete(from_data({"nodes": {"a": {"role": "p", "loopback": "10.0.0.1/32", "dummies": dummies}}}))
+    assert picture(lab).boxes[0].lines == ("10.0.0.1/32", "d0 10.9.0.1/24 fd09::1/64", "d1 10.9.1.1/32")
+
+
 def test_a_host_with_several_links_is_told_to_forward_nothing() -> None:
     """Before anybody wonders why nothing gets through it."""
     lab = complete(from_data({"nodes": {"a": "host", "m": "host", "b": "host"}, "links": [["a", "m"], ["m", "b"]]}))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mnmpls.checks import Finding, Report
 from mnmpls.checks.intent import Expectation, intended
 from mnmpls.checks.packets import checksum, decode, echo_request, number
-from mnmpls.checks.reach import ASCII_SIGNS, SIGNS, Result, matrix, signs
+from mnmpls.checks.reach import ASCII_SIGNS, SIGNS, Result, groups, matrix, signs
 from mnmpls.model import Lab, StaticRoute, Vrf
 from mnmpls.plan import complete, l3vpn
 from mnmpls.sources import load
@@ -163,3 +164,23 @@ def test_a_probe_is_found_again_on_a_labelled_wire() -> None:
 def test_a_frame_that_is_cut_short_is_nothing(length: int) -> None:
     """Whatever stands on the wire, the decoder answers with None and not with an error."""
     assert decode((bytes(12) + b"\x88\x47" + bytes(40))[:length]) is None
+
+
+def test_a_lab_too_wide_for_a_matrix_is_told_in_groups() -> None:
+    """A line for those that are to reach the same nodes, however many they are; failures of a kind are told together,
+    with whom they are about; and all of it stays a page."""
+    wide = complete(l3vpn(customers=2, sites=5, hosts=9, core=1))
+    results = [_answered(one) for one in intended(wide).values()]
+    lines = groups(results).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("c1e1, ") and lines[0].endswith(" and 44 more: to reach each other, and nobody else")
+    assert groups(results[1:]) == ""
+    gone = {"ok": False, "received": (), "rtt_ms": None, "seen": "lost"}
+    lost = [replace(one, **gone) if one.who == one.dst else one for one in results]  # type: ignore[arg-type]
+    strays = [replace(one, ok=False, received=("c1h1", "x")) if one.dst == "c2h1" else one for one in lost]
+    found = (Finding("reach", one.expected.subject, one.ok, one.expected.meant, one.seen, detail=one) for one in strays)
+    told = Report(tuple(found)).text("utf-8").splitlines()
+    assert len(told) < 30 and max(map(len, told)) < 200
+    assert "and 4845 more pairs whose requests were delivered to nobody:" in told
+    assert any(line.startswith("  from c1") and " more; to c1" in line for line in told)
+    assert any("more pairs whose requests were delivered to nodes that were not to get them:" in line for line in told)
