@@ -51,7 +51,7 @@ class Igp:
     """Who makes the core's routes. At the lab ``protocol`` is STATIC or a routing protocol's name; at a node or a link
     it is NO_IGP or empty, and the rest is what differs there. Left open (empty, None): as at the link, the node and the
     lab around it, and in the end as plan/igp.py says. ``metric`` is a link's cost, ``hello_s`` and ``dead_s`` are
-    timers, and ``bfd`` has BFD (RFC 5880) watch each neighbour."""
+    timers, and ``bfd`` has BFD (RFC 5880) watch each neighbour. ``level``, one of LEVELS, is IS-IS's and the lab's."""
 
     protocol: str = ""
     area: str = ""
@@ -59,6 +59,11 @@ class Igp:
     hello_s: int | None = None
     dead_s: int | None = None
     bfd: bool | None = None
+    level: str = ""
+
+
+LEVELS = ("1", "2", "1-2")
+"""Of IS-IS (ISO 10589)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ ALWAYS = ("setpriv", "unshare", "env", "sleep")
 DAEMON_FOLDERS = ("/usr/lib/frr", "/usr/libexec/frr")
 """Where distributions put FRR's daemons; none is on PATH."""
 
-DAEMONS = {"zebra": "igp", "bfdd": "igp", "ospfd": "igp", "ospf6d": "igp", "ldpd": "labels", "bgpd": "vpn"}
+DAEMONS = {**dict.fromkeys(("zebra", "bfdd", "ospfd", "ospf6d", "isisd"), "igp"), "ldpd": "labels", "bgpd": "vpn"}
 """FRR's, by the key of a lab that asks for them."""
 
 PACKAGES = {

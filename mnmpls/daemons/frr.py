@@ -41,9 +41,10 @@ def _kinds(router: Router) -> list[str]:
     wanted = {
         FIRST: True,
         "bfdd": any(port.bfd for port in router.ports),
-        "ospfd": True,
-        "ospf6d": bool(router.v6),
-        "ldpd": True,
+        "ospfd": router.igp == "ospf",
+        "ospf6d": router.igp == "ospf" and bool(router.v6),
+        "isisd": router.igp == "isis",
+        "ldpd": router.labels == "ldp",
         "bgpd": bool(router.vrfs),
     }
     return [kind for kind, is_wanted in wanted.items() if is_wanted]

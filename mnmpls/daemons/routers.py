@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, ip_interface
 
-from ..model import NO_LOOPBACK, Lab, Node, Vrf
+from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, Lab, Node, Vrf
 from ..plan.alloc import ASN
 from ..plan.graph import ROUTERS, network, via
-from ..plan.igp import IgpPort, area_of, igp_ports
+from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports
+
+LSP_MTU_BYTES, _LLC_BYTES = 1497, 3
+"""isisd's largest link state packet, and what Ethernet adds before it (isisd/isis_constants.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,17 @@ class CorePort:
         """Of its neighbours."""
         return tuple(dict.fromkeys(node for node, _ in self.neighbours))
 
+    @property
+    def lost(self) -> int:
+        """So many hellos."""
+        return self.dead_s // self.hello_s
+
 
 @dataclass(frozen=True, slots=True)
 class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
-    core, its VRFs, and the loopbacks of the other PEs."""
+    core, its VRFs, and the loopbacks of the other PEs. ``igp`` and ``labels`` are the core's protocols, ``level`` and
+    ``lsp_mtu_bytes`` IS-IS's."""
 
     name: str
     v4: str
@@ -43,7 +52,17 @@ class Router:
     ports: tuple[CorePort, ...]
     vrfs: tuple[Vrf, ...]
     peers: tuple[str, ...]
+    igp: str
+    labels: str
+    level: str
+    lsp_mtu_bytes: int
     asn: int = ASN
+
+    @property
+    def net(self) -> str:
+        """IS-IS's name of it: the area and, as is the custom, the twelve digits of its address (ISO 10589 7.1.4)."""
+        digits = "".join(f"{byte:03}" for byte in IPv4Address(self.v4).packed)
+        return f"{self.area}.{digits[:4]}.{digits[4:8]}.{digits[8:]}.00"
 
 
 def routers(lab: Lab) -> dict[str, Router]:
@@ -52,6 +71,8 @@ def routers(lab: Lab) -> dict[str, Router]:
         return {}
     net = network(lab)
     ports = igp_ports(lab, net)
+    mtus = [at.port.mtu_bytes or DEFAULT_MTU_BYTES for some in ports.values() for at in some]
+    lsp_mtu = min((LSP_MTU_BYTES, *(mtu - _LLC_BYTES for mtu in mtus)))  # which go over every link
     edges = {node.name: _address(node, 4) for node in lab.nodes if node.vrfs}
     found = (node for node in lab.nodes if node.role in ROUTERS)
     return {
@@ -63,6 +84,10 @@ def routers(lab: Lab) -> dict[str, Router]:
             tuple(map(_core_port, ports[node.name])),
             node.vrfs,
             tuple(v4 for name, v4 in edges.items() if name != node.name and node.vrfs),
+            lab.igp.protocol,
+            lab.labels.protocol,
+            lab.igp.level or LEVEL,
+            lsp_mtu,
         )
         for node in found
     }

@@ -41,24 +41,33 @@ def sessions(lab: Lab) -> tuple[Session, ...]:
 
 def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:
     def found(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
-        for port in router.ports if daemon == "ospfd" or router.v6 else ():
+        for port in router.ports if router.igp == "ospf" and (daemon == "ospfd" or router.v6) else ():
             for other in port.nodes if port.direct else ():
                 yield Session(router.name, daemon, kind, known[other].v4, other, port.name)
 
     return found
 
 
+def _isis(router: Router, _: Mapping[str, Router]) -> Iterator[Session]:
+    """isisd calls a neighbour by the name that it gives itself."""
+    for port in router.ports if router.igp == "isis" else ():
+        for other in port.nodes:
+            yield Session(router.name, "isisd", "IS-IS adjacency", other, other, port.name)
+
+
 def _bfd(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
-    """An IPv6 neighbour is called by an address that the kernel chose; on a LAN there are several."""
+    """An IPv6 neighbour is called by an address that the kernel chose; on a LAN there are several. isisd has one for
+    both (isisd/isis_bfd.c)."""
     for port in router.ports:
         for other, address in port.neighbours if port.bfd and port.direct else ():
-            yield Session(router.name, "bfdd", "BFD session", address, other, port.name)
+            if router.igp == "ospf" or not router.v6:
+                yield Session(router.name, "bfdd", "BFD session", address, other, port.name)
             if router.v6:
                 yield Session(router.name, "bfdd", "BFD session for IPv6", LINK_LOCAL, other, port.name)
 
 
 def _ldp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
-    for other in dict.fromkeys(name for port in router.ports for name in port.nodes):
+    for other in dict.fromkeys(name for port in router.ports for name in port.nodes) if router.labels == "ldp" else ():
         yield Session(router.name, "ldpd", "LDP session", known[other].v4, other)
 
 
@@ -71,6 +80,7 @@ def _bgp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
 _ALL = (
     ("ospfd", _adjacencies("ospfd", "OSPF adjacency")),
     ("ospf6d", _adjacencies("ospf6d", "OSPFv3 adjacency")),
+    ("isisd", _isis),
     ("bfdd", _bfd),
     ("ldpd", _ldp),
     ("bgpd", _bgp),
@@ -79,6 +89,7 @@ _ALL = (
 QUESTIONS = {
     "ospfd": "show ip ospf neighbor json",
     "ospf6d": "show ipv6 ospf6 neighbor json",
+    "isisd": "show isis neighbor detail",
     "bfdd": "show bfd peers json",
     "ldpd": "show mpls ldp neighbor json",
     "bgpd": "show bgp ipv4 vpn summary json",
@@ -88,7 +99,9 @@ QUESTIONS = {
 
 def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:
     """(peer, port) of each session that the daemon has up; the port is empty where it is no adjacency. An answer that
-    is no JSON says nothing."""
+    is no JSON says nothing; only isisd's is text, since its JSON tells but one neighbour of a LAN."""
+    if daemon == "isisd":
+        return frozenset(_of_isisd(answer))
     try:
         said = json.loads(answer or "{}")
     except ValueError:
@@ -107,6 +120,16 @@ def _of_ospf6d(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in said.get("neighbors", ()):
         if one.get("state") == "Full":
             yield one.get("neighborId", ""), one.get("interfaceName", "")
+
+
+def _of_isisd(answer: str) -> Iterator[tuple[str, str]]:
+    """Each neighbour's name, then a line ``Interface: p-pe1-eth, Level: 2, State: Up, Expires in 4s``."""
+    name = ""
+    for words in map(str.split, answer.splitlines()):
+        if len(words) == 1:
+            name = words[0]
+        elif words[:1] == ["Interface:"] and words[4:6] == ["State:", "Up,"]:
+            yield name, words[1].rstrip(",")
 
 
 def _of_bfdd(said: Any) -> Iterator[tuple[str, str]]:

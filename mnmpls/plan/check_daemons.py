@@ -13,8 +13,8 @@ from .spelling import cidr
 
 Fault = tuple[str, str]
 
-KNOWN = {"igp": (STATIC, "ospf"), "labels": (STATIC, "ldp"), "vpn": (STATIC, "bgp")}
-LATER = {"igp": ("isis",), "labels": ("sr",), "vpn": ("evpn",)}
+KNOWN = {"igp": (STATIC, "ospf", "isis"), "labels": (STATIC, "ldp"), "vpn": (STATIC, "bgp")}
+LATER = {"igp": (), "labels": ("sr",), "vpn": ("evpn",)}
 """Known by name only."""
 
 

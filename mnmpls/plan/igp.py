@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Address
@@ -9,8 +10,10 @@ from ipaddress import IPv4Address
 from ..model import NO_IGP, Igp, Lab, Link, Node, Port
 from .graph import Network
 
-AREA = "0.0.0.0"
-"""OSPF's backbone (RFC 2328 3.1)."""
+AREA, ISIS_AREA = "0.0.0.0", "49.0001"
+"""OSPF's backbone (RFC 2328 3.1); an area address of those that anybody may use (ISO 10589 7.1.5)."""
+LEVEL = "2"
+"""Of all routers: isisd tells no level of what it knows of the other (isisd/isis_snmp.c, ISIS_SYS_L2TOL1LEAKING)."""
 METRIC, HELLO_S = 10, 1
 DEADS = 4
 """So many hellos of a neighbour may be lost (RFC 2328 C.3)."""
@@ -50,7 +53,7 @@ def _resolved(lab: Lab, net: Network, ports: tuple[Port, ...]) -> Iterator[IgpPo
             wanted = wanted_at(lab, net.nodes[port.node], net.links[port.node, port.name])
             hello_s = wanted.hello_s or HELLO_S
             yield IgpPort(
-                port, others, area(wanted.area or AREA), wanted.metric or METRIC, hello_s,
+                port, others, area(lab.igp.protocol, wanted.area), wanted.metric or METRIC, hello_s,
                 wanted.dead_s or DEADS * hello_s, wanted.bfd is not False,
             )  # fmt: skip
 
@@ -66,9 +69,14 @@ def wanted_at(lab: Lab, node: Node, link: Link | None = None) -> Igp:
 
 def area_of(lab: Lab, node: Node) -> str:
     """The area that its loopback is in."""
-    return area(wanted_at(lab, node).area or AREA)
+    return area(lab.igp.protocol, wanted_at(lab, node).area)
 
 
-def area(text: str) -> str:
-    """An OSPF area as FRR spells it. Raises ValueError."""
+def area(protocol: str, text: str) -> str:
+    """An area as FRR spells it; the one that is taken for none. Raises ValueError."""
+    if protocol == "isis":
+        if text and not re.fullmatch(r"[0-9a-fA-F]{2}(\.[0-9a-fA-F]{4}){0,6}", text):
+            raise ValueError(text)
+        return text.lower() or ISIS_AREA
+    text = text or AREA
     return str(IPv4Address(int(text) if text.isascii() and text.isdigit() else text))

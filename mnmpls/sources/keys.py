@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import LINK_TYPES, NO_IGP, POPS, ROLES, STATIC
+from ..model import LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -54,7 +54,7 @@ def _maker(words: list[str], long_form: str) -> Shape:
 
 
 IGP_OF_NODE: Keys = {
-    "area": _key(TEXT, "OSPF area, such as 0.0.0.1; left out: 0.0.0.0"),
+    "area": _key(TEXT, "such as 0.0.0.1 for OSPF, 49.0001 for IS-IS; left out: 0.0.0.0, 49.0001"),
     "metric": _key({"type": "integer", "minimum": 1, "maximum": 65535}, "what sending over a link costs; left out: 10"),
 }
 
@@ -66,8 +66,9 @@ IGP_OF_LINK: Keys = {
 }
 
 IGP: Keys = {
-    "protocol": _key({"enum": [STATIC, "ospf"]}, "planned, or OSPF (FRR's ospfd and ospf6d)"),
+    "protocol": _key({"enum": [STATIC, "ospf", "isis"]}, "planned, OSPF (FRR's ospfd, ospf6d) or IS-IS (isisd)"),
     **IGP_OF_LINK,
+    "level": _key({"enum": [*LEVELS, 1, 2]}, "IS-IS's, of all routers; left out: 2"),
 }
 
 LABEL_MAKER: Keys = {"protocol": _key({"enum": [STATIC, "ldp"]}, "planned, or LDP (FRR's ldpd)")}
@@ -80,7 +81,7 @@ LAB: Keys = {
         {"type": "integer", "minimum": 17, "maximum": 1048575},
         "size of every router's label table (net.mpls.platform_labels); left out: 10000, or more where labels need it",
     ),
-    "igp": _key(_maker([STATIC, "ospf"], "igp"), "who makes the core's routes: planned, or OSPF, and how"),
+    "igp": _key(_maker([STATIC, "ospf", "isis"], "igp"), "who makes the core's routes: planned, OSPF, IS-IS"),
     "labels": _key(_maker([STATIC, "ldp"], "labels"), "who makes the core's labels: planned, or LDP"),
     "vpn": _key(_maker([STATIC, "bgp"], "vpn"), "who makes the routes between VRFs: planned, or BGP"),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),

@@ -67,13 +67,14 @@ def _igp(notes: Notes, where: str, has: Entries, protocol: str) -> Igp:
         number(notes, f"{where}.hello", has.get("hello")),
         number(notes, f"{where}.dead", has.get("dead")),
         flag(notes, f"{where}.bfd", has["bfd"]) if "bfd" in has else None,
+        text(notes, f"{where}.level", has.get("level")),
     )
 
 
 def igp_data(given: Igp) -> str | Data | None:
     """The same as a lab file writes it; None for what says nothing."""
     more: Data = {"area": given.area or None, "metric": given.metric, "hello": given.hello_s, "dead": given.dead_s,
-                  "bfd": given.bfd}  # fmt: skip
+                  "bfd": given.bfd, "level": given.level or None}  # fmt: skip
     return _short(given.protocol, more)
 
 
