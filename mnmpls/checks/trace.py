@@ -288,6 +288,9 @@ class _Compared:
             return next(reasons, "") or self._otherwise(node, observed)
         if any(_key(hop) == _key(found) for hop in would):
             return "the lab's own route there was changed"
+        if marks := sorted({one.fwmark for one in self._world.records[node] if isinstance(one, Rule) and one.fwmark}):
+            told = f"rules for what is marked {', '.join(map(str, marks))}"
+            return f"{node} has {told}, and a prediction does not know who marks packets"
         return "it follows a route or label entry that is not the lab's"
 
     def _otherwise(self, node: str, observed: frozenset[Record]) -> str:

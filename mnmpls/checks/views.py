@@ -115,7 +115,8 @@ class View:
         return sorted(one for one in self._records if isinstance(one, Rule) and one.fwmark is None)
 
     def _ruled(self, version: int, src: str, in_port: str) -> Iterator[int]:
-        """The tables that rules lead such a packet to; nothing in a lab marks any. ``src`` is empty for what is made
+        """The tables that rules lead such a packet to; nothing in a lab marks any (where somebody does by hand, a trace
+        says that it cannot know). ``src`` is empty for what is made
         here, whose source is chosen after its route."""
         for rule in self._rules:
             fits = not rule.src or (src and ip_address(src) in ip_network(rule.src))

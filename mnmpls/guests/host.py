@@ -26,6 +26,7 @@ from mnmpls.state import (
     Qdisc,
     Record,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     UdpPort,
@@ -89,6 +90,10 @@ FEATURES: dict[str, Feature] = {
         "MPLS encapsulation", (Route(254, "192.0.2.0/24", (NextHop("", "lo", (16,)),)),),
         ("mpls_iptunnel", "mpls_gso"), ("MPLS_IPTUNNEL", "NET_MPLS_GSO"), after=("mpls",),
     ),
+    "rules": Feature(
+        "policy routing", (Rule(1001, 4, 100, fwmark=1), Rule(1001, 6, 100, "fd00::/64")), (),
+        ("IP_MULTIPLE_TABLES", "IPV6_MULTIPLE_TABLES"), after=("ipv6",),
+    ),
     "netem": Feature("delay and loss of packets", (Qdisc("lo", delay_us=1),), ("sch_netem",), ("NET_SCH_NETEM",)),
     "gre": _tunnel("GRE tunnels", "gre", "NET_IPGRE"),
     "gretap": _tunnel("GRE tunnels for Ethernet", "gretap", "NET_IPGRE"),
@@ -126,6 +131,7 @@ _NEEDED: Mapping[type[Record], frozenset[str]] = {
     Bridge: frozenset({"bridge"}),
     Dummy: frozenset({"dummy"}),
     Qdisc: frozenset({"netem"}),
+    Rule: frozenset({"rules"}),
     LabelRoute: frozenset({"mpls"}),
     Port: _NOTHING,
 }

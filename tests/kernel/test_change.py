@@ -71,24 +71,36 @@ def test_the_rule_for_vrfs_is_held(lab: RunningLab, version: str) -> None:
     assert not drifted(lab) and not any(lab.change(SOURCE).values())
 
 
+_ELSEWHERE = "something outside them drops it: look at tc, nft and bridge there"
+
+
 @pytest.mark.parametrize(
-    ("node", "command", "cause"),
+    ("node", "command", "then", "cause"),
     [
-        ("p", "tc qdisc add dev p-pe2-eth root netem loss 100%", "added: tc qdisc p-pe2-eth root netem"),
-        ("p", "tc qdisc add dev p-pe2-eth root tbf rate 8bit burst 10 latency 1s", "qdisc tbf at p-pe2-eth, which"),
-        ("br11", "ip link set br11-c1h1-eth nomaster", "missing: ip link br11-c1h1-eth master br11"),
-        ("br11", "bridge link set dev br11-c1h1-eth state 0", "something outside them drops it: look at tc, nft and"),
-        ("c1h3", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1", "net.ipv4.icmp_echo_ignore_all is 1"),
+        ("p", "tc qdisc add dev p-pe2-eth root netem loss 100%", "", "added: tc qdisc p-pe2-eth root netem"),
+        ("p", "tc qdisc add dev p-pe2-eth root tbf rate 8bit burst 10 latency 1s", "", "qdisc tbf at p-pe2-eth, which"),
+        ("br11", "ip link set br11-c1h1-eth nomaster", "", "missing: ip link br11-c1h1-eth master br11"),
+        ("br11", "bridge link set dev br11-c1h1-eth state 0", "", _ELSEWHERE),
+        ("p", "tc qdisc add dev p-pe2-eth clsact", "tc filter add dev p-pe2-eth egress matchall action drop",
+         "qdisc clsact at p-pe2-eth, which is not the lab's"),
+        ("br11", "ip link set br11 type bridge vlan_filtering 1", "bridge vlan del dev br11-c1h1-eth vid 1",
+         _ELSEWHERE),
+        ("c1h3", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1", "", "net.ipv4.icmp_echo_ignore_all is 1"),
     ],
 )
-def test_a_trace_names_what_drops_beside_routes(lab: RunningLab, node: str, command: str, cause: str) -> None:
-    """A queue, a bridge's port that was taken out, a silenced node; else where to look."""
-    by_hand(lab, node, command)
+def test_a_trace_names_what_drops_beside_routes(
+    lab: RunningLab, node: str, command: str, then: str, cause: str
+) -> None:
+    """A queue, a filter, a bridge's port that was taken out, a silenced node; else where to look."""
+    for each in filter(None, (command, then)):
+        by_hand(lab, node, each)
     try:
         (difference,) = lab.trace("c1h1", "c1h3").differences
     finally:
         for undo in (
-            "tc qdisc del dev p-pe2-eth root", "bridge link set dev br11-c1h1-eth state 3",
+            "tc qdisc del dev p-pe2-eth root", "tc qdisc del dev p-pe2-eth clsact",
+            "bridge vlan add dev br11-c1h1-eth vid 1 pvid untagged", "ip link set br11 type bridge vlan_filtering 0",
+            "bridge link set dev br11-c1h1-eth state 3",
             "sysctl -qw net.ipv4.icmp_echo_ignore_all=0",
         ):  # fmt: skip
             with lab.namespaces[node].entered():

@@ -89,3 +89,34 @@ def test_without_its_rule_blue_goes_nowhere(lab: RunningLab) -> None:
     assert "ip rule iif from-blue lookup 200 priority 1002" in lab.check().text()
     assert any(lab.change(LAB).values())
     assert _asks(lab["p-blue"], "10.0.0.2")
+
+
+MARKS = """
+nodes:
+  h: host
+  far: {role: ce, dummies: {d0: 10.9.0.1/16}}
+  near: ce
+  r:
+    role: ce
+    rules: [{fwmark: 7, table: 100, priority: 1001}]
+    routes: [{dst: 10.9.0.0/16, via: 10.0.1.2}, {dst: 10.9.0.0/16, via: 10.0.2.2, table: 100}]
+links:
+  - [r: 10.0.0.1/24, h: 10.0.0.2/24]
+  - [r: 10.0.1.1/24, far: 10.0.1.2/24]
+  - [r: 10.0.2.1/24, near: 10.0.2.2/24]
+"""
+
+
+def test_who_marks_packets_is_not_predicted(tmp_path: Path) -> None:
+    """A rule for marked packets is the lab's, the marks are made by hand: unmarked ones go as predicted, and of a
+    marked one the trace says that it cannot know."""
+    file = tmp_path / "marks.yml"
+    file.write_text(MARKS)
+    with RunningLab(load(str(file))) as running:
+        assert _passed(running, "h", "10.9.0.1") == "h r far"
+        port = running.lab.ports("r")[0].name
+        for words in ("qdisc add dev {} clsact", "filter add dev {} ingress matchall action skbedit mark 7"):
+            running["r"].run(["tc", *words.format(port).split()], check=True)
+        (difference,) = running.trace("h", "10.9.0.1").differences
+        assert (difference.node, difference.expected) == ("r", "forward > far")
+        assert difference.seen.startswith("forward > near: r has rules for what is marked 7, and a prediction does not")
