@@ -11,6 +11,7 @@ links:
   - [pe1: {port: pe1-c1, ip: 1.1.1.2/30, vrf: red}, c1e1: 1.1.1.1/30]
   - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
   - {a: pe1, b: pe2, type: gre, over: [10.1.0.1, 10.2.0.1], key: 7}  # or the name of a link that joins the two
+  - {type: dummy, pe1: 10.9.0.1/24}             # leads nowhere: the same as dummies at the node
 lsps:
   - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
   - {ingress: pe1, egress: pe2, fec: 10.9.0.0/16, pop: php, ttl: pipe}
@@ -23,6 +24,7 @@ from dataclasses import replace
 import yaml
 
 from ..errors import Problem
+from ..model import DUMMY as DUMMY_TYPE
 from ..model import ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from . import protocols
 from .impairments import impairment, merged
@@ -36,6 +38,8 @@ WHICH_NODE = "which node is this end at? Write NODE, or NODE: ADDRESS, or {node:
 SHORTEST = "shortest"
 """At an LSP's path: all shortest ways from its ingress to its egress, as without a path."""
 
+LIKE_DUMMIES = "dummies: {d0: 10.9.0.1/24}"
+
 NO_ADDRESS = "none"
 """At a port: no address is wanted."""
 
@@ -43,10 +47,14 @@ NO_ADDRESS = "none"
 def read(notes: Notes, root: yaml.Node) -> Lab:
     """The lab at ``root``, with its faults."""
     top = mapping(notes, "", root, LAB)
+    entries = [node for _, node in items(notes, "links", top.get("links"))]
+    nodes = _nodes(notes, root, top)
+    for entry in filter(_is_dummy, entries):
+        nodes = _with_dummy(notes, nodes, entry)
     return Lab(
         name=text(notes, "name", top.get("name"), "lab"),
-        nodes=tuple(_nodes(notes, root, top)),
-        links=tuple(_links(notes, top)),
+        nodes=tuple(nodes),
+        links=tuple(_links(notes, [entry for entry in entries if not _is_dummy(entry)])),
         lsps=tuple(_lsps(notes, top)),
         ttl=text(notes, "ttl", top.get("ttl")),
         platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
@@ -171,8 +179,33 @@ def _sysctls(notes: Notes, where: str, node: yaml.Node | None) -> list[tuple[str
     return [(key, text(notes, f"{where}.{key}", value)) for key, value in has.items()]
 
 
-def _links(notes: Notes, top: Entries) -> list[Link]:
-    return [_link(notes, where, node) for where, node in items(notes, "links", top.get("links"))]
+def _is_dummy(node: yaml.Node) -> bool:
+    entries = node.value if isinstance(node, yaml.MappingNode) else []
+    return any(key.value == "type" and is_text(value, DUMMY_TYPE) for key, value in entries)
+
+
+def _with_dummy(notes: Notes, nodes: list[Node], entry: yaml.Node) -> list[Node]:
+    """``{type: dummy, NODE: ADDRESS}`` among the links, which is a dummy of that node."""
+    has = mapping(notes, "links", entry)
+    name, ends = text(notes, "links", has.get("name")), {key: has[key] for key in has if key not in ("type", "name")}
+    node = next((each for each in nodes if each.name in ends), None)
+    if len(ends) != 1 or node is None:
+        wrong = f"there is no node {next(iter(ends))!r}" if len(ends) == 1 else "a dummy has one end"
+        notes.fault("links", entry, f"{wrong}: write {{type: dummy, NODE: ADDRESS}}, or at the node {LIKE_DUMMIES}")
+        return nodes
+    taken = {dummy.name for dummy in node.dummies} | {vrf.name for vrf in node.vrfs}
+    name = name or next(f"d{n}" for n in range(len(taken) + 1) if f"d{n}" not in taken)
+    where = f"nodes.{node.name}.dummies.{name}"
+    notes.at(where, entry)
+    made = replace(node, dummies=(*node.dummies, _dummy(notes, where, name, ends[node.name])))
+    return [made if each is node else each for each in nodes]
+
+
+def _links(notes: Notes, entries: list[yaml.Node]) -> list[Link]:
+    for i, entry in enumerate(entries):  # whose numbers do not count dummies
+        notes.places.pop(f"links[{i}]", None)
+        notes.at(f"links[{i}]", entry)
+    return [_link(notes, f"links[{i}]", entry) for i, entry in enumerate(entries)]
 
 
 def _link(notes: Notes, where: str, node: yaml.Node) -> Link:

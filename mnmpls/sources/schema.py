@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model import DUMMY as DUMMY_TYPE
 from ..model import ROLES
 from .keys import (
     DUMMY,
@@ -51,6 +52,7 @@ def schema() -> dict[str, object]:
                 "anyOf": [
                     {"type": "array", "items": {"$ref": "#/$defs/end"}, "minItems": 2, "maxItems": 2},
                     _mapping(LINK, "a", "b"),
+                    _dummy_entry(),
                 ]
             },
             "end": {"anyOf": [TEXT, _mapping({**NODE_KEY, **PORT}, "node"), _short_end()]},
@@ -70,6 +72,18 @@ def _or_empty(shape: Shape) -> Shape:
     return {
         "description": shape["description"],
         "anyOf": [{key: value for key, value in shape.items() if key != "description"}, {"type": "null"}],
+    }
+
+
+def _dummy_entry() -> Shape:
+    """``{type: dummy, NODE: ADDRESS}``, a dummy of the node."""
+    return {
+        "type": "object",
+        "properties": {"type": {"const": DUMMY_TYPE}, "name": {"anyOf": [TEXT, {"type": "null"}]}},
+        "additionalProperties": {"anyOf": [TEXTS, {"$ref": "#/$defs/dummy"}]},
+        "required": ["type"],
+        "minProperties": 2,
+        "maxProperties": 3,
     }
 
 

@@ -86,3 +86,28 @@ def test_mpls_in_gre() -> None:
             seen = running.trace("ha", target)
             assert seen.ok and seen.answered, seen.text()
         _is_as_planned(running)
+
+
+def test_tunnels_of_every_other_type() -> None:
+    """One VPN label, and the transport labels around it, in another tunnel at each hop, as the wire beneath shows; a
+    dummy at the far end answers."""
+    with running_lab(load(str(TOPOS / "tunnels.yml"))) as running:
+        _is_as_planned(running)
+        ways: dict[tuple[str, str], tuple[str, ...]] = {
+            ("pe1", "pe1-a-eth"): ("gre key 7",),
+            ("a", "a-b-eth"): ("gre", "ethernet"),
+            ("b", "b-c-eth"): ("udp 4789", "vxlan 5", "ethernet"),
+            ("c", "c-pe2-eth"): (),
+        }
+        inner = running.lab.links[8].b
+        end = (f"ipv4 {(inner.addresses or ('',))[0].split('/')[0]} > 10.2.0.1", "icmp")
+        labels = [hop.labels_out for hop in running.trace("h1", "h2").request[1:5]]
+        assert [len(stack) for stack in labels] == [2, 2, 2, 1]
+        for ((node, port), worn), stack in zip(ways.items(), labels, strict=True):
+            with running.namespaces[node].socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as one:
+                one.bind((port, 3))
+                one.settimeout(5)
+                _ping(running, "h1", "10.2.0.1")
+                seen = next(each for each in (layers(one.recv(2048)) for _ in range(20)) if each[-2:] == end)
+            assert (*seen[:1], *seen[2:]) == ("ethernet", *worn, f"mpls {'/'.join(map(str, stack))}", *end)
+        _ping(running, "h1", "10.9.0.1")

@@ -117,6 +117,22 @@ def test_data_that_is_no_lab(given_: object, text: str) -> None:
     assert text in str(raised.value)
 
 
+def test_a_dummy_among_the_links_is_its_nodes() -> None:
+    """``type: dummy`` says the same as ``dummies`` at the node, and the schema knows it; other links keep their
+    numbers and lines, and a name that is not given is the first that is free."""
+    pe = {"role": "pe", "vrfs": ["red"]}
+    links = [
+        {"type": "dummy", "pe1": {"ip": "10.9.1.1/24", "vrf": "red", "mtu": 1400}},
+        ["pe1", "p1"],
+        {"type": "dummy", "name": "far", "p1": ["10.9.2.1/24"]},
+    ]
+    told = {"nodes": {"pe1": {**pe, "dummies": {"d0": "10.9.0.1/24"}}, "p1": "p"}, "links": links}
+    VALIDATOR.validate(told)
+    dummies = {"d0": "10.9.0.1/24", "d1": {"ip": "10.9.1.1/24", "vrf": "red", "mtu": 1400}}
+    nodes = {"pe1": {**pe, "dummies": dummies}, "p1": {"role": "p", "dummies": {"far": "10.9.2.1/24"}}}
+    assert from_data(told) == from_data({"nodes": nodes, "links": [["pe1", "p1"]]})
+
+
 def test_a_lab_with_faults_has_no_data() -> None:
     """What the reader did not understand is not lost on the way: there is no way."""
     with pytest.raises(LabError, match="no key 'nmae'"):
