@@ -182,16 +182,16 @@ class Vpns:
         """The address by which checks call an end point, or None if it has none of this IP version."""
         return of_version(self.addresses(name), version)
 
-    def call(self, src: str, dst: str, version: int | None = None) -> Call:
-        """How ``src`` is to call ``dst``, a node's name or an address. A provider's edge is in several places at once:
-        it calls, and is called, outside all VRFs where both ends are there, else in the VRF to which the other end is
-        attached or which reaches it. Raises CheckFailed for nodes without an address, ValueError for a dst that is
-        neither."""
+    def call(self, src: str, dst: str, version: int | None = None, vrf: str | None = None) -> Call:
+        """How ``src`` is to call ``dst``, a node's name or an address; from its VRF ``vrf`` if that is given. A
+        provider's edge is in several places at once: it calls, and is called, outside all VRFs where both ends are
+        there, else in the VRF to which the other end is attached or which reaches it. Raises CheckFailed for nodes
+        without an address, ValueError for a dst that is neither."""
         if dst not in self.nodes:
             return Call(src, str(ip_address(dst)))
         versions = (4, 6) if version is None else (version,)
         for mine, theirs in self._meetings(src, dst) if src != dst else ():
-            for one in versions:
+            for one in versions if vrf in (None, mine.vrf) else ():
                 source, target = of_version(mine.addresses, one), of_version(theirs.addresses, one)
                 if source and target:
                     return Call(src, target, mine.vrf, source if mine.vrf else "")

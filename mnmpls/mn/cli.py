@@ -15,7 +15,9 @@ from mininet.log import error, output
 
 from .. import checks
 from ..checks import intent, trace
+from ..checks.vpn import Vpns
 from ..errors import CheckFailed, MnmplsError, nearest
+from ..plan.graph import ROUTERS
 from ..state import LabelRoute, NextHop
 from ..vrf import in_vrf
 from ..wording import label_words
@@ -134,8 +136,8 @@ class CLI(stock.CLI):  # type: ignore[misc]
         super().do_iperf(line)
 
     def default(self, line: str) -> None:
-        """As stock: ``NODE COMMAND``, with node names replaced by addresses; says so where an address is not only
-        that node's. ``NODE vrf VRF COMMAND`` runs the command in a VRF."""
+        """As stock: ``NODE COMMAND``, with node names replaced by addresses, routers' by those that they have where the
+        node is; says so where an address is not only that node's. ``NODE vrf VRF COMMAND`` runs it in a VRF."""
         first, args, _ = self.parseline(line)
         if first not in self.mn or not args or not hasattr(self.mn[first], "role"):
             super().default(line)
@@ -145,7 +147,9 @@ class CLI(stock.CLI):  # type: ignore[misc]
         for word in words:
             if word in self.mn:
                 self._warn_if_ambiguous(node, self.mn[word])
-        node.sendCmd(head + " ".join((self.mn[word].IP() or word) if word in self.mn else word for word in words))
+        vrf = args.split()[1] if head else None
+        told = ((_address(node, self.mn[word], vrf) or word) if word in self.mn else word for word in words)
+        node.sendCmd(head + " ".join(told))
         self.waitForNode(node)
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
@@ -162,6 +166,8 @@ class CLI(stock.CLI):  # type: ignore[misc]
 
     def _warn_if_ambiguous(self, node: Any, meant: Any) -> None:
         plan = plan_around(node)
+        if getattr(meant, "role", "") in ROUTERS:
+            return
         reached = _who_has(plan, meant.IP(), node.name)
         if reached and meant.name not in reached:
             others = ", ".join(reached)
@@ -201,6 +207,15 @@ class CLI(stock.CLI):  # type: ignore[misc]
         readline.read_history_file(history)
         readline.set_history_length(1000)
         atexit.register(_write_history, history)
+
+
+def _address(node: Any, meant: Any, vrf: str | None) -> str | None:
+    """By which ``node``, from this VRF of its own if one is given, reaches ``meant``: of a router, which is in several
+    VRFs and outside of these, the one where the two meet."""
+    plan = plan_around(node)
+    if getattr(meant, "role", "") not in ROUTERS or meant is node or meant.name not in plan.nodes or not meant.IP():
+        return meant.IP()  # type: ignore[no-any-return]
+    return Vpns(plan.lab).call(node.name, meant.name, vrf=vrf).address
 
 
 def _vrf_named(node: Any, words: list[str]) -> tuple[str, list[str]]:

@@ -86,6 +86,14 @@ def test_a_command_in_a_vrf(say: Say) -> None:
     assert say("pe1 vrf vrf-pe1-c1") == "*** usage: pe1 vrf VRF COMMAND\n"
 
 
+def test_a_router_is_called_where_the_caller_is(say: Say) -> None:
+    """Its name stands for its address in the caller's VPN, or in the VRF that is named; else for the one outside."""
+    for line in ("c1h1 ping -c1 -W2 pe1", "c2h3 ping -c1 -W2 pe1", "pe1 vrf vrf-pe1-c2 ping -c1 -W2 pe2",
+                 "p ping -c1 -W2 pe2"):  # fmt: skip
+        said = say(line)
+        assert "1 received" in said and "***" not in said.replace("*** Starting CLI", ""), said
+
+
 def test_vrf_of_one_node(say: Say) -> None:
     """Only the rows of the node that was named."""
     assert [row.split()[0] for row in say("vrf pe2").splitlines()] == ["PE", "pe2", "pe2"]
