@@ -80,6 +80,12 @@ class Vpn:
     protocol: str = STATIC
 
 
+SPOKEN = ("ospf", "bgp")
+ROUTINGS = (STATIC, "connected", *SPOKEN)
+"""How a PE learns what is behind a port in a VRF: planned; not at all, but for the port's own subnets; or by a protocol
+that it speaks with the CEs there, which then learn the VRF's routes in return."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vrf:
     """A VRF of one PE. Open: ``table``, ``rd``, ``imports``/``exports`` (route targets). ``loopbacks`` are addresses on
@@ -166,12 +172,30 @@ DUMMY = "dummy"
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """What a PE speaks with the CEs at a port in a VRF. ``protocol`` is one of ROUTINGS, ``area`` OSPF's. The rest is
+    BGP's: the PE writes its own AS number over the CE's in paths towards it (``as_override``), marks what it hears with
+    ``site_of_origin`` and tells nothing back that is so marked (RFC 4364 7), and takes paths with its own AS number in
+    them (``allow_own_as``)."""
+
+    protocol: str = STATIC
+    area: str = ""
+    as_override: bool = False
+    site_of_origin: str = ""
+    allow_own_as: bool = False
+
+    @property
+    def is_spoken(self) -> bool:
+        return self.protocol in SPOKEN
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Two ports and what is between them: a wire, or a tunnel through other links. ``over`` is what a tunnel runs
     through: the name of a link that joins the same nodes, or the two addresses, a's first; open when empty. ``key`` is
     GRE's, ``vni`` VXLAN's, ``ttl`` (None: the kernel's choice) and ``encap_limit`` (None: no such header, RFC 2473
     4.1.1) are the outer header's. ``versions`` are those of IP that open ends get an address of; empty: 4. The ends of
-    an ``unnumbered`` link of routers borrow their loopbacks' addresses."""
+    an ``unnumbered`` link of routers borrow their loopbacks' addresses. ``routing`` is for one with an end in a VRF."""
 
     a: Port
     b: Port
@@ -185,6 +209,7 @@ class Link:
     versions: tuple[int, ...] = ()
     unnumbered: bool = False
     igp: Igp = Igp()
+    routing: Routing = Routing()
 
     @property
     def is_wire(self) -> bool:
@@ -206,7 +231,8 @@ class Node:
     host's or CE's default gateway address, open when empty. ``exec`` are command lines for after set-up: shlex makes
     an argument list of each, and no shell sees them. ``label_range`` (``100-199``) is where planned labels that come in
     at this router are from; without one they have one number on all routers. ``imports`` and ``exports`` are the route
-    targets of the main table, by which a PE's VRFs and it have routes of each other."""
+    targets of the main table, by which a PE's VRFs and it have routes of each other. ``asn`` is its autonomous system
+    (None: the provider's; open at a CE that speaks BGP)."""
 
     name: str
     role: str
@@ -222,6 +248,7 @@ class Node:
     rules: tuple[PolicyRule, ...] = ()
     dummies: tuple[Dummy, ...] = ()
     igp: Igp = Igp()
+    asn: int | None = None
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:

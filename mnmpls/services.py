@@ -301,7 +301,7 @@ def missing(lab: Lab, folders: Mapping[str, Folders]) -> tuple[Session, ...]:
             home = folders.get(one.node)
             answer = ask(home.run, one.daemon, QUESTIONS[one.daemon]) if home else None
             asked[key] = established(one.daemon, answer or "")
-        if (one.peer, one.port) not in asked[key]:
+        if one.key not in asked[key]:
             lacking.append(one)
     return tuple(lacking)
 

@@ -12,6 +12,7 @@ from ..model import Lab
 from ..plan import records
 from .predict import Hop, vrf_at, ways
 from .sampling import some
+from .told import Told
 from .views import World
 from .vpn import END_POINTS, Call, Place, Site, Vpns, of_version
 
@@ -82,12 +83,13 @@ class Intent:
     """Who is to answer whom in a lab: by route targets, and where plain routes join what no VPN does (sites outside
     all VRFs, routes that the user gave) or a host stands between two parts of a site, by the planned routes. In a lab
     without end points whatever nodes there are ask each other, in each of their VRFs and outside of these, and all is
-    by the planned routes."""
+    by the planned routes. Where BGP tells the routes of VRFs, by what it comes to tell to whom."""
 
     def __init__(self, lab: Lab) -> None:
         self.vpns = Vpns(lab)
         self.among_routers = not has_end_points(lab)
         outside = sum(any(not vrf.name for _, vrf in site.attached) for site in self.vpns.sites)
+        self.told = Told(self.vpns) if lab.vpn.protocol == "bgp" else None
         self.by_routes = outside > 1 or any(node.routes for node in lab.nodes) or any(map(_is_split, self.vpns.sites))
 
     @cached_property
@@ -137,6 +139,8 @@ class Intent:
         """What becomes of a request of ``src`` for this address."""
         if self.among_routers:
             return self._by_daemons(src, text) if self.vpns.lab.has_daemons else self._routed(src, text)
+        if self.told and (found := self.told.outcome(src, text)):
+            return Outcome(*found)
         owner = self.vpns.owner(src, text)
         if src in self._ruled or src in self._parted or owner in self._parted or (owner is None and self.by_routes):
             return self._routed(src, text)

@@ -10,14 +10,15 @@ from ..model import Lab
 from ..plan.graph import ROUTERS
 from ..state import Record
 
+SPEAKERS = ROUTERS | {"ce"}
+
 if TYPE_CHECKING:
     from ..kernel import Namespace
 
 
 def learned(lab: Lab, node: str, namespace: Namespace) -> frozenset[Record]:
     """What daemons have written into this node's kernel; nothing where the lab has none there."""
-    has_any = lab.has_daemons and lab.node(node).role in ROUTERS
-    return frozenset(namespace.learned()) if has_any else frozenset()
+    return frozenset(namespace.learned()) if lab.has_daemons and lab.node(node).role in SPEAKERS else frozenset()
 
 
 def with_learned(

@@ -23,6 +23,7 @@ from .sampling import in_turn
 from .trace import Trace, trace_on
 from .views import World
 from .vpn import Call, Site, Vpns
+from .vpn_routes import told_routes
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -70,7 +71,7 @@ def check(
         return drift_of(node, records, namespaces, off)
 
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
-    report += control(lab, folders, off)
+    report += control(lab, folders, off) + Report(tuple(told_routes(lab, namespaces, folders, off)))
     _make_room(2 * sum(len(node.tables) for node in lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..model import Lab
 from ..state import UNREACHABLE_METRIC
+from .bgp import Speaker, speakers
+from .ospf_edges import Edge, edges
 from .routers import Router, routers
 
 if TYPE_CHECKING:
@@ -34,24 +37,35 @@ class Service:
 
 def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
     """Node -> its daemons in the order of their start, for a completed lab; nodes without any are absent."""
-    return {name: tuple(_service(kind, router) for kind in _kinds(router)) for name, router in routers(lab).items()}
+    if not lab.has_daemons:
+        return {}
+    found: dict[str, tuple[Service, ...]] = {}
+    core, at_edges, speaking = routers(lab), edges(lab), speakers(lab)
+    for name in (node.name for node in lab.nodes):
+        own, speaker = at_edges.get(name, ()), speaking.get(name)
+        if name in core or own or speaker:
+            has = {"name": name, "router": core.get(name), "edges": own, "speaker": speaker}
+            kinds = _kinds(core.get(name), own, speaker)
+            found[name] = tuple(_service(kind, has) for kind in kinds)
+    return found
 
 
-def _kinds(router: Router) -> list[str]:
+def _kinds(router: Router | None, edges: tuple[Edge, ...], speaker: Speaker | None) -> list[str]:
+    igp = router.igp if router else ""
     wanted = {
         FIRST: True,
-        "bfdd": any(port.bfd for port in router.ports),
-        "ospfd": router.igp == "ospf",
-        "ospf6d": router.igp == "ospf" and bool(router.v6),
-        "isisd": router.igp == "isis",
-        "ldpd": router.labels == "ldp",
-        "bgpd": bool(router.vrfs),
+        "bfdd": router is not None and any(port.bfd for port in router.ports),
+        "ospfd": igp == "ospf" or any(edge.ports[4] for edge in edges),
+        "ospf6d": (igp == "ospf" and router is not None and bool(router.v6)) or any(edge.ports[6] for edge in edges),
+        "isisd": igp == "isis",
+        "ldpd": router is not None and router.labels == "ldp",
+        "bgpd": speaker is not None,
     }
     return [kind for kind, is_wanted in wanted.items() if is_wanted]
 
 
-def _service(kind: str, router: Router) -> Service:
-    config = _templates().get_template(f"{kind}.conf").render(router=router, unreachable=UNREACHABLE_METRIC)
+def _service(kind: str, has: Mapping[str, object]) -> Service:
+    config = _templates().get_template(f"{kind}.conf").render(has, unreachable=UNREACHABLE_METRIC)
     return Service(kind, (kind, *_COMMON), config, () if kind == FIRST else (FIRST,))
 
 

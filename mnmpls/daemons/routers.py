@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface
 
-from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, Lab, Node, Vrf
-from ..plan.alloc import ASN
+from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, Lab, Node
 from ..plan.graph import ROUTERS, network, via
 from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports
 
@@ -42,7 +41,7 @@ class CorePort:
 @dataclass(frozen=True, slots=True)
 class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
-    core, its VRFs, and the loopbacks of the other PEs. ``igp`` and ``labels`` are the core's protocols, ``level`` and
+    core. ``igp`` and ``labels`` are the core's protocols, ``level`` and
     ``lsp_mtu_bytes`` IS-IS's."""
 
     name: str
@@ -50,13 +49,10 @@ class Router:
     v6: str
     area: str
     ports: tuple[CorePort, ...]
-    vrfs: tuple[Vrf, ...]
-    peers: tuple[str, ...]
     igp: str
     labels: str
     level: str
     lsp_mtu_bytes: int
-    asn: int = ASN
 
     @property
     def net(self) -> str:
@@ -73,7 +69,6 @@ def routers(lab: Lab) -> dict[str, Router]:
     ports = igp_ports(lab, net)
     mtus = [at.port.mtu_bytes or DEFAULT_MTU_BYTES for some in ports.values() for at in some]
     lsp_mtu = min((LSP_MTU_BYTES, *(mtu - _LLC_BYTES for mtu in mtus)))  # which go over every link
-    edges = {node.name: _address(node, 4) for node in lab.nodes if node.vrfs}
     found = (node for node in lab.nodes if node.role in ROUTERS)
     return {
         node.name: Router(
@@ -82,8 +77,6 @@ def routers(lab: Lab) -> dict[str, Router]:
             _address(node, 6),
             area_of(lab, node),
             tuple(map(_core_port, ports[node.name])),
-            node.vrfs,
-            tuple(v4 for name, v4 in edges.items() if name != node.name and node.vrfs),
             lab.igp.protocol,
             lab.labels.protocol,
             lab.igp.level or LEVEL,

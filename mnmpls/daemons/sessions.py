@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model import Lab
+from .bgp import speakers
+from .ospf_edges import edges
 from .routers import Router, routers
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Session:
     """What ``node``'s ``daemon`` is to have: ``kind`` for a person, the ``peer`` as the daemon calls it, the peer's
-    node and, for an adjacency, the port."""
+    node and, for an adjacency, the port, for BGP the VRF."""
 
     node: str
     daemon: str
@@ -22,10 +24,17 @@ class Session:
     peer: str
     peer_node: str
     port: str = ""
+    vrf: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """By which ``established`` tells it."""
+        return self.peer, self.port or self.vrf
 
     @property
     def text(self) -> str:
-        return f"{self.kind} with {self.peer_node}" + (f" on {self.port}" if self.port else "")
+        where = f" on {self.port}" if self.port else f" in {self.vrf}" if self.vrf else ""
+        return f"{self.kind} with {self.peer_node}{where}"
 
 
 LINK_LOCAL = "fe80::"
@@ -36,7 +45,9 @@ def sessions(lab: Lab) -> tuple[Session, ...]:
     """All of a completed lab, those first that others need."""
     known = routers(lab)
     of = {kind: tuple(each for router in known.values() for each in found(router, known)) for kind, found in _ALL}
-    return tuple(each for found in of.values() for each in found)
+    of["ospfd"] += tuple(_edges(lab, "ospfd", 4, "OSPF adjacency"))
+    of["ospf6d"] += tuple(_edges(lab, "ospf6d", 6, "OSPFv3 adjacency"))
+    return (*(each for found in of.values() for each in found), *_bgp(lab))
 
 
 def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:
@@ -71,10 +82,22 @@ def _ldp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
         yield Session(router.name, "ldpd", "LDP session", known[other].v4, other)
 
 
-def _bgp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
-    names = {each.v4: name for name, each in known.items()}
-    for peer in router.peers:
-        yield Session(router.name, "bgpd", "BGP session", peer, names[peer])
+def _bgp(lab: Lab) -> Iterator[Session]:
+    for speaker in speakers(lab).values():
+        for instance in speaker.instances:
+            for peer in instance.peers:
+                yield Session(speaker.name, "bgpd", "BGP session", peer.address, peer.node, vrf=instance.vrf)
+
+
+def _edges(lab: Lab, daemon: str, version: int, kind: str) -> Iterator[Session]:
+    """Adjacencies of PEs with CEs."""
+    found = edges(lab)
+    ids = {name: some[0].router_id for name, some in found.items()}
+    for name, some in found.items():
+        for edge in some:
+            for port in edge.ports[version]:
+                for other in port.neighbours if port.direct else ():
+                    yield Session(name, daemon, kind, ids[other], other, port.name)
 
 
 _ALL = (
@@ -83,37 +106,46 @@ _ALL = (
     ("isisd", _isis),
     ("bfdd", _bfd),
     ("ldpd", _ldp),
-    ("bgpd", _bgp),
 )
 
 QUESTIONS = {
-    "ospfd": "show ip ospf neighbor json",
-    "ospf6d": "show ipv6 ospf6 neighbor json",
+    "ospfd": "show ip ospf vrf all neighbor json",
+    "ospf6d": "show ipv6 ospf6 vrf all neighbor json",
     "isisd": "show isis neighbor detail",
     "bfdd": "show bfd peers json",
     "ldpd": "show mpls ldp neighbor json",
-    "bgpd": "show bgp ipv4 vpn summary json",
+    "bgpd": "show bgp vrf all summary json",
 }
 """What to ask each daemon for ``established``."""
 
 
 def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:
-    """(peer, port) of each session that the daemon has up; the port is empty where it is no adjacency. An answer that
-    is no JSON says nothing; only isisd's is text, since its JSON tells but one neighbour of a LAN."""
+    """(peer, port or VRF) of each session that the daemon has up; the second is empty for one outside of VRFs that is
+    no adjacency. An answer that is no JSON says nothing; only isisd's is text, since its JSON tells but one neighbour
+    of a LAN."""
     if daemon == "isisd":
         return frozenset(_of_isisd(answer))
-    try:
-        said = json.loads(answer or "{}")
-    except ValueError:
-        return frozenset()
-    return frozenset(_READERS[daemon](said))
+    return frozenset(each for said in _documents(answer) for each in _READERS[daemon](said))
+
+
+def _documents(answer: str) -> Iterator[Any]:
+    """Asked of all VRFs, ospf6d gives a document for each."""
+    rest = answer.lstrip()
+    while rest:
+        try:
+            said, end = json.JSONDecoder().raw_decode(rest)
+        except ValueError:
+            return
+        yield said
+        rest = rest[end:].lstrip()
 
 
 def _of_ospfd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for peer, ports in said.get("neighbors", {}).items():
-        for one in ports:
-            if one.get("nbrState", one.get("state", "")).startswith("Full"):
-                yield peer, one.get("ifaceName", "").partition(":")[0]
+    for vrf in said.values():
+        for peer, ports in vrf.get("neighbors", {}).items():
+            for one in ports:
+                if one.get("nbrState", one.get("state", "")).startswith("Full"):
+                    yield peer, one.get("ifaceName", "").partition(":")[0]
 
 
 def _of_ospf6d(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -146,9 +178,11 @@ def _of_ldpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _of_bgpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for peer, one in said.get("peers", {}).items():
-        if one.get("state") == "Established":
-            yield peer, ""
+    for vrf, families in said.items():
+        for family in families.values():
+            for peer, one in family.get("peers", {}).items():
+                if one.get("state") == "Established":
+                    yield peer, "" if vrf == "default" else vrf
 
 
 _READERS: Mapping[str, Callable[[Any], Iterator[tuple[str, str]]]] = {

@@ -90,14 +90,16 @@ def lab_name(topo: Any) -> str:
 
 MADE_BY = ("igp", "labels", "vpn")
 """Parameters of routers that say the same of the whole lab."""
-AT_NODES = ("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range", "node_igp")
+AT_NODES = (
+    *("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range", "node_igp", "asn"),
+)
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
 _End = tuple[str, str, Mapping[str, Any]]
 _Told = tuple[Mapping[str, Any], _End, _End]
 """A link's own settings, as a lab file calls them, and its ends."""
 
-_SAME = ("name", "over", "vni", "ttl", "encaplimit", "versions", "unnumbered", "igp")
+_SAME = ("name", "over", "vni", "ttl", "encaplimit", "versions", "unnumbered", "igp", "routing")
 SETTINGS = {key: key for key in _SAME} | {"gre_key": "key"}
 """What a link takes beside its type and its ends, and what a lab file calls it. Topo.addLink has a ``key`` already."""
 
@@ -348,6 +350,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "gateway": _gateway(params) or None,
         "label_range": params.get("label_range") or None,
         "igp": params.get("node_igp") or None,
+        "asn": params.get("asn"),
     }
     return {**_given(told), **_mistyped(params, AT_NODES)}
 

@@ -56,6 +56,7 @@ class LabNode(Node):  # type: ignore[misc]
     ``main``      (PERouter) route targets of the main table, a dict with ``rt``, ``import``, ``export``.
     ``lsps``      label switched paths that start here, dicts as in a lab file (``path``, ``labels``, ``vrf``, …).
     ``label_range``      where planned labels that come in here are from, such as ``"100-199"``.
+    ``asn``       (CERouter) autonomous system of one that speaks BGP with its PE.
     ``node_igp``  (routers) ``"none"``, or a dict with ``area`` and ``metric``, for this router alone.
     ``platform_labels``  size of the label table; given to one router, it is all routers'.
     ``ttl``       ``"uniform"`` or ``"pipe"``; given to one router, it is all routers'.

@@ -65,6 +65,7 @@ def _node_params(node: Node) -> dict[str, Any]:
         "exec": node.exec,
         "label_range": node.label_range,
         "node_igp": igp_data(node.igp),
+        "asn": node.asn,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
@@ -12,6 +12,7 @@ from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
 from . import alloc
 from .check_links import link_text
 from .graph import CUSTOMERS, ROUTERS, Network, Segment, Site, canonical, interface, interfaces, network, sites, via
+from .spoken import speakers
 from .unnumbered import with_borrowed
 from .vrfs import vpn_of
 
@@ -245,9 +246,10 @@ def _spread_over(net: Network, ports: Sequence[Port], subnet: str, used: set[int
 def with_gateways(lab: Lab) -> Lab:
     """``lab`` (addressed) with the default gateway of each CE and host that has somewhere to go."""
     net = network(lab)
+    speaking = speakers(net)
     found: dict[str, str] = {}
     for site in sites(net, net.overlays):
-        found.update(_gateways(net, site))
+        found.update(_gateways(net, site, speaking))
 
     def with_gateway(node: Node) -> Node:
         return node if node.gateway or node.name not in found else replace(node, gateway=found[node.name])
@@ -255,10 +257,12 @@ def with_gateways(lab: Lab) -> Lab:
     return replace(lab, nodes=tuple(map(with_gateway, lab.nodes)))
 
 
-def _gateways(net: Network, site: Site) -> dict[str, str]:
+def _gateways(net: Network, site: Site, speaking: Container[str]) -> dict[str, str]:
     """Nearest exit first, one into a VRF before one beside it, and by tunnels of the site's own only where no wire
-    leads; in a site without exits the hosts at least find their CE."""
-    heads = site.exits or [p for name in site.nodes if net.role(name) == "ce" for p in net.ports[name]]
+    leads; in a site without exits the hosts at least find their CE. A CE that speaks with a PE is told its routes."""
+    told = (name for name in site.nodes if name in speaking)
+    heads = [*site.exits, *(port for name in told for port in net.ports[name])]
+    heads = heads or [p for name in site.nodes if net.role(name) == "ce" for p in net.ports[name]]
     passed = {port.node for port in heads}
     queue = deque((net.segment_of[port.node, port.name], port) for port in sorted(heads, key=lambda each: not each.vrf))
     tunnels = deque[tuple[int, Port]]()

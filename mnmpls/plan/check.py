@@ -16,6 +16,7 @@ from .check_igp import igp_faults
 from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
+from .check_routing import routing_faults
 from .check_shape import shape_faults
 from .check_tunnels import tunnel_faults
 from .check_unnumbered import unnumbered_faults
@@ -69,3 +70,4 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from lsp_faults(lab, net)
     yield from daemon_faults(lab, net)
     yield from igp_faults(lab, net)
+    yield from routing_faults(lab, net)

@@ -9,6 +9,7 @@ from ..model import NO_LOOPBACK, Node, Port
 from ..state import MAIN_TABLE, NextHop
 from .graph import ROUTERS, Network, interfaces, subnet_of, subnets, via, ways
 from .routes import Routes, towards, version
+from .spoken import is_planned
 
 Local = Mapping[str, NextHop]
 """Prefix -> the way there from the router that has it behind a port."""
@@ -24,6 +25,7 @@ def local(net: Network, node: Node, vrf: str | None) -> tuple[Local, Local]:
         if (subnet := subnet_of(cidr))
     }
     behind: dict[str, NextHop] = {}
+    ports = [port for port in ports if not port.vrf or is_planned(net, port)]
     found = ways(net, ports, net.overlays) if node.role in ROUTERS else ways(net, ports)
     wired = ways(net, ports, net.among_customers) if net.among_customers else found
     for index, way in found.items():

@@ -97,6 +97,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         rules=tuple(_rule(notes, path, entry) for path, entry in items(notes, f"{where}.rules", has.get("rules"))),
         dummies=tuple(_dummies(notes, f"{where}.dummies", has.get("dummies"))),
         igp=protocols.igp_of_node(notes, f"{where}.igp", has.get("igp")),
+        asn=number(notes, f"{where}.asn", has.get("asn")),
     )
 
 
@@ -239,6 +240,7 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
         numbers(notes, f"{where}.versions", has.get("versions")),
         flag(notes, f"{where}.unnumbered", has.get("unnumbered")),
         protocols.igp_of_link(notes, f"{where}.igp", has.get("igp")),
+        protocols.routing(notes, f"{where}.routing", has.get("routing")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, STATIC
+from ..model import LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -32,6 +32,7 @@ DUMMIES: Shape = {
     "additionalProperties": {"anyOf": [TEXTS, {"$ref": "#/$defs/dummy"}]},
 }
 TTL: Shape = {"enum": ["uniform", "pipe"]}
+ASN: Shape = {"type": "integer", "minimum": 1, "maximum": 2**32 - 2}
 TTL_OR_NUMBER: Shape = {"anyOf": [TTL, {"type": "integer", "minimum": 1, "maximum": 255}]}
 SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
 END: Shape = {"$ref": "#/$defs/end"}
@@ -109,6 +110,7 @@ NODE: Keys = {
     "label_range": _key(
         {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}, "planned labels that come in here are from it, as 100-199"
     ),
+    "asn": _key(ASN, "autonomous system of a CE that speaks BGP; left out: one for each site is planned"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 
@@ -166,6 +168,10 @@ LINK: Keys = {
     "igp": _key(
         _maker([NO_IGP], "igp_of_link"), "none: no routing protocol of the core; or {area, metric, hello, dead, bfd}"
     ),
+    "routing": _key(
+        _maker(list(ROUTINGS), "routing"),
+        "how a PE learns what is behind its end in a VRF: static (planned), connected (not), ospf or bgp with the CE",
+    ),
     "key": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "GRE key"),
     "vni": _key({"type": "integer", "minimum": 0, "maximum": 2**24 - 1}, "VXLAN network identifier"),
     "ttl": _key({"type": "integer", "minimum": 1, "maximum": 255}, "of a tunnel's outer header"),
@@ -175,6 +181,14 @@ LINK: Keys = {
     ),
     **IMPAIRED,
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU of both ends in bytes"),
+}
+
+ROUTING: Keys = {
+    "protocol": _key({"enum": list(ROUTINGS)}, "static, connected, ospf or bgp"),
+    "area": _key(TEXT, "OSPF's; left out: 0.0.0.0"),
+    "as_override": _key({"type": "boolean"}, "the PE writes its own AS number over the CE's: sites may share one"),
+    "site_of_origin": _key(TEXT, "marks a site's routes, such as 65000:1, so that they are not told to it again"),
+    "allow_own_as": _key({"type": "boolean"}, "the PE takes routes that have been in its own AS, as a hub's"),
 }
 
 PORT: Keys = {

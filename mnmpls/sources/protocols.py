@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from ..model import NO_IGP, STATIC, Igp, Labels, Vpn
-from .keys import IGP, IGP_OF_LINK, IGP_OF_NODE, LABEL_MAKER, VPN_MAKER, Keys
+from ..model import NO_IGP, STATIC, Igp, Labels, Routing, Vpn
+from .keys import IGP, IGP_OF_LINK, IGP_OF_NODE, LABEL_MAKER, ROUTING, VPN_MAKER, Keys
 from .reading import Entries, Notes, flag, mapping, number, text
 
 Data = dict[str, object]
@@ -35,6 +35,18 @@ def labels(notes: Notes, node: yaml.Node | None) -> Labels:
 def vpn(notes: Notes, node: yaml.Node | None) -> Vpn:
     has = _long(notes, "vpn", node, VPN_MAKER)
     return Vpn(text(notes, "vpn.protocol", has.get("protocol"), STATIC))
+
+
+def routing(notes: Notes, where: str, node: yaml.Node | None) -> Routing:
+    """Of one link, between PE and CE."""
+    has = _long(notes, where, node, ROUTING)
+    return Routing(
+        text(notes, f"{where}.protocol", has.get("protocol"), STATIC),
+        text(notes, f"{where}.area", has.get("area")),
+        flag(notes, f"{where}.as_override", has.get("as_override")),
+        text(notes, f"{where}.site_of_origin", has.get("site_of_origin")),
+        flag(notes, f"{where}.allow_own_as", has.get("allow_own_as")),
+    )
 
 
 def _long(notes: Notes, where: str, node: yaml.Node | None, known: Keys) -> Entries:
@@ -84,6 +96,16 @@ def labels_data(given: Labels) -> str | Data | None:
 
 def vpn_data(given: Vpn) -> str | Data | None:
     return _short(given.protocol, {})
+
+
+def routing_data(given: Routing) -> str | Data | None:
+    more: Data = {
+        "area": given.area or None,
+        "as_override": given.as_override or None,
+        "site_of_origin": given.site_of_origin or None,
+        "allow_own_as": given.allow_own_as or None,
+    }
+    return _short(given.protocol, more)
 
 
 def _short(protocol: str, more: Data) -> str | Data | None:

@@ -17,6 +17,7 @@ from .keys import (
     NODE,
     PORT,
     ROUTE,
+    ROUTING,
     RULE,
     TEXT,
     TEXTS,
@@ -55,6 +56,7 @@ def schema() -> dict[str, object]:
                     _dummy_entry(),
                 ]
             },
+            "routing": _mapping(ROUTING, "protocol"),
             "end": {"anyOf": [TEXT, _mapping({**NODE_KEY, **PORT}, "node"), _short_end()]},
             "lsp": {**_mapping(LSP), "anyOf": [{"required": ["path"]}, {"required": ["ingress", "egress"]}]},
         },

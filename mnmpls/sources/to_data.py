@@ -8,7 +8,7 @@ from ..errors import LabError
 from ..model import Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
-from .protocols import igp_data, labels_data, vpn_data
+from .protocols import igp_data, labels_data, routing_data, vpn_data
 
 Data = dict[str, object]
 
@@ -47,6 +47,7 @@ def _node(node: Node) -> Data:
             gateway=node.gateway or None,
             label_range=node.label_range or None,
             igp=igp_data(node.igp),
+            asn=node.asn,
             exec=list(node.exec),
         ),
     }
@@ -100,6 +101,7 @@ def link_data(link: Link) -> Data:
             versions=list(link.versions),
             unnumbered=link.unnumbered or None,
             igp=igp_data(link.igp),
+            routing=routing_data(link.routing),
         ),
     }
 

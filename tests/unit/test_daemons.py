@@ -136,12 +136,17 @@ def test_sessions_and_what_daemons_say_of_them(lab: Lab) -> None:
         "OSPF adjacency with p on pe1-p-eth", "BFD session with p on pe1-p-eth", "LDP session with p",
         "BGP session with pe2",
     }  # fmt: skip
-    ospf = '{"neighbors":{"10.255.0.1":[{"nbrState":"Full/-","ifaceName":"pe1-p-eth:10.254.0.0"}]}}'
+    ospf = '{"red":{"neighbors":{"10.255.0.1":[{"nbrState":"Full/-","ifaceName":"pe1-p-eth:10.254.0.0"}]}}}'
     assert established("ospfd", ospf) == {("10.255.0.1", "pe1-p-eth")}
     assert established("ospfd", ospf.replace("Full", "ExStart")) == frozenset()
-    assert established("bgpd", '{"peers":{"10.255.0.3":{"state":"Established"},"10.255.0.4":{"state":"Active"}}}') == {
-        ("10.255.0.3", "")
-    }
+    ospf6 = '{"neighbors":[{"neighborId":"10.255.0.1","state":"Full","interfaceName":"a"}]}'
+    assert established("ospf6d", f'{ospf6}\n{{"neighbors":[\n]}}{ospf6.replace("0.1", "0.2")}') == {
+        ("10.255.0.1", "a"), ("10.255.0.2", "a"),
+    }  # fmt: skip
+    peers = '{"peers":{"10.255.0.3":{"state":"Established"},"10.255.0.4":{"state":"Active"}}}'
+    assert established("bgpd", f'{{"default":{{"ipv4Vpn":{peers}}},"red":{{"ipv4Unicast":{peers}}}}}') == {
+        ("10.255.0.3", ""), ("10.255.0.3", "red"),
+    }  # fmt: skip
     assert established("ldpd", '{"neighbors":[{"neighborId":"10.255.0.1","state":"OPERATIONAL"}]}') == {
         ("10.255.0.1", "")
     }

@@ -29,6 +29,7 @@ from mnmpls.sources.keys import (
     NODE,
     PORT,
     ROUTE,
+    ROUTING,
     RULE,
     VPN_MAKER,
     VRF,
@@ -151,16 +152,18 @@ IGP_OF_LINK_ = {"area": 1, "metric": 20, "hello": 2, "dead": 8, "bfd": False}
 IGP_ = {"protocol": "ospf", "area": "0.0.0.0", "metric": 5, "level": 2, "hello": 3, "dead": 9, "bfd": True}
 LABELS_ = {"protocol": "ldp"}
 VPN_ = {"protocol": "bgp"}
+ROUTING_ = {"protocol": "bgp", "area": "0.0.0.1", "as_override": True, "site_of_origin": "65000:1",
+            "allow_own_as": True}  # fmt: skip
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "rules": [RULE_],
          "dummies": {"d0": DUMMY_, "d1": "10.8.0.1/24"},
          "routes": [ROUTE_], "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
-         "label_range": "100-199", "igp": IGP_OF_NODE_}  # fmt: skip
+         "label_range": "100-199", "igp": IGP_OF_NODE_, "asn": 65001}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
         **IMPAIRED_}  # fmt: skip
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over": ["10.0.0.1", "10.0.0.2"],
          "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], "unnumbered": True,
-         "igp": IGP_OF_LINK_, **IMPAIRED_}  # fmt: skip
+         "igp": IGP_OF_LINK_, "routing": ROUTING_, **IMPAIRED_}  # fmt: skip
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
 FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, "vpn": VPN_, "ttl": "pipe",
@@ -172,9 +175,9 @@ FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, 
     ("known", "entry"),
     [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (RULE, RULE_), (LINK, LINK_),
      (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_), (IGP, IGP_), (IGP_OF_NODE, IGP_OF_NODE_),
-     (IGP_OF_LINK, IGP_OF_LINK_), (LABEL_MAKER, LABELS_), (VPN_MAKER, VPN_)],
+     (IGP_OF_LINK, IGP_OF_LINK_), (LABEL_MAKER, LABELS_), (VPN_MAKER, VPN_), (ROUTING, ROUTING_)],
     ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy",
-         "igp", "igp of a node", "igp of a link", "labels", "vpn"],
+         "igp", "igp of a node", "igp of a link", "labels", "vpn", "routing"],
 )
 def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
     """A lab with every key there is passes both; with one more key in any of its mappings it passes neither."""

@@ -1,0 +1,109 @@
+"""Routes that BGP and what PEs and CEs speak were to tell: are they where they belong, in the daemon and in the kernel,
+and no others?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..model import Lab
+from ..plan.graph import network, sites
+from ..plan.tables import Known, Table, tables
+from ..processes import Folders
+from ..services import ask
+from ..state import MAIN_TABLE, Route
+from .findings import Finding
+
+if TYPE_CHECKING:
+    from ..kernel import Namespace
+
+TELLERS = frozenset({"bgp", "ospf", "ospf6"})
+"""What zebra calls them."""
+_SHOWN = 4
+_VERSIONS = (("ip", "ipv4"), ("ipv6", "ipv6"))
+"""As zebra and bgpd write them."""
+
+
+def told_routes(
+    lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], off: Container[str]
+) -> Iterator[Finding]:
+    """One finding for each VRF, and for each CE that speaks a protocol; nodes that are ``off`` tell nothing."""
+    alive = _without(lab, off)
+    wanted = tables(alive) if lab.vpn.protocol == "bgp" else {}
+    for (node, vrf), known in wanted.items():
+        if node not in folders:
+            continue
+        told = {prefix for prefix, what in known.items() if what.source}
+        run = folders[node].run
+        faults = list(_faults(told, _in_zebra(run, vrf), _in_kernel(lab, node, vrf, namespaces[node])))
+        if not vrf:
+            faults += _returned(run, _own(alive, node, wanted))
+        subject = f"{node}: routes in {vrf}" if vrf else f"{node}: routes told to it"
+        seen = "; ".join(faults) or f"{len(told)} in the daemon and in the kernel"
+        yield Finding("route", subject, not faults, "all that is told and no more", seen, node if faults else "")
+
+
+def _without(lab: Lab, off: Container[str]) -> Lab:
+    links = (link for link in lab.links if not any(port.node in off for port in link.ports))
+    return replace(lab, nodes=tuple(node for node in lab.nodes if node.name not in off), links=tuple(links))
+
+
+def _faults(told: set[str], daemon: set[str], kernel: set[str]) -> Iterator[str]:
+    if lost := told - daemon:
+        yield f"nobody has told it {_some(lost)}"
+    if lost := (daemon & told) - kernel:
+        yield f"the daemon has {_some(lost)}, and the kernel has not"
+    if more := (daemon | kernel) - told:
+        yield f"it has {_some(more)}, which nobody was to tell it"
+
+
+def _some(prefixes: Iterable[str]) -> str:
+    every = sorted(prefixes)
+    return ", ".join(every[:_SHOWN]) + (f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else "")
+
+
+def _in_kernel(lab: Lab, node: str, vrf: str, namespace: Namespace) -> set[str]:
+    table = next((each.table for each in lab.node(node).vrfs if each.name == vrf), MAIN_TABLE)
+    return {one.dst for one in namespace.learned() if isinstance(one, Route) and one.table == table}
+
+
+def _in_zebra(run: str, vrf: str) -> set[str]:
+    """Those that a protocol told and that won."""
+    found: set[str] = set()
+    for family, _ in _VERSIONS:
+        routes = _said(run, "zebra", f"show {family} route {f'vrf {vrf} ' if vrf else ''}json")
+        for prefix, ways in routes.items():
+            if any(way.get("selected") and way.get("protocol") in TELLERS for way in ways):
+                found.add(prefix)
+    return found
+
+
+def _own(lab: Lab, node: str, known: Mapping[Table, Mapping[str, Known]]) -> set[str]:
+    """What the CEs of its site tell as theirs."""
+    site = next(site for site in sites(network(lab)) if node in site.nodes)
+    tables = (known.get((name, ""), {}) for name in site.nodes)
+    return {prefix for some in tables for prefix, what in some.items() if what.source is None}
+
+
+def _returned(run: str, own: set[str]) -> Iterator[str]:
+    """Routes of the site itself that came back to it, by way of the provider: whose own are but one AS away."""
+    for _, family in _VERSIONS:
+        routes = _said(run, "bgpd", f"show bgp {family} unicast json").get("routes", {})
+        back = {prefix for prefix in own & routes.keys() if any(_is_far(path) for path in routes[prefix])}
+        if back:
+            remedy = "give all links of the site one site_of_origin"
+            yield f"its own site's {_some(back)} came back from the provider, which may loop: {remedy}"
+
+
+def _is_far(path: Mapping[str, Any]) -> bool:
+    return path.get("pathFrom") == "external" and len(str(path.get("path", "")).split()) > 1
+
+
+def _said(run: str, daemon: str, question: str) -> Mapping[str, Any]:
+    try:
+        said = json.loads(ask(run, daemon, question) or "{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

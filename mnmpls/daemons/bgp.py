@@ -1,0 +1,144 @@
+"""Who speaks BGP (RFC 4271) in a lab, with whom, and what they tell: routes of VRFs between PEs (RFC 4364), plain ones
+between PE and CE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..model import NO_LOOPBACK, Lab, Node, Routing, Vrf
+from ..plan.alloc import ASN
+from ..plan.graph import Network, interface, network, via
+from ..plan.spoken import Spoken, spoken
+
+PLAIN = Routing()
+VERSIONS = ((4, "ipv4"), (6, "ipv6"))
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """``node`` is its name, ``source`` the interface to call it from (empty: any), ``families`` what is told to it, and
+    ``routing`` how."""
+
+    address: str
+    asn: int
+    node: str
+    families: tuple[str, ...]
+    source: str = ""
+    routing: Routing = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Routes of one kind: where else they are taken from, and for those of a VRF that VRF."""
+
+    name: str
+    redistributed: tuple[str, ...] = ()
+    vrf: Vrf | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The BGP of one VRF, or of the main table (``vrf`` empty)."""
+
+    vrf: str
+    peers: tuple[Peer, ...]
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A node and all its BGP."""
+
+    name: str
+    asn: int
+    router_id: str
+    instances: tuple[Instance, ...]
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The sites of origin that routes are marked with."""
+        marks = (peer.routing.site_of_origin for each in self.instances for peer in each.peers)
+        return tuple(dict.fromkeys(mark for mark in marks if mark))
+
+    @property
+    def has_sites(self) -> bool:
+        """Whether it tells what the planner knows of VRFs."""
+        return any(family.vrf for each in self.instances for family in each.families)
+
+
+def speakers(lab: Lab) -> dict[str, Speaker]:
+    """Node -> its BGP, for a completed lab; nodes without any are absent."""
+    if lab.vpn.protocol != "bgp":
+        return {}
+    net = network(lab)
+    pairs: dict[str, list[Spoken]] = {}
+    for pair in spoken(net):
+        if pair.routing.protocol == "bgp":
+            for port in (pair.near, pair.far) if not pair.far.vrf else (pair.near,):
+                pairs.setdefault(port.node, []).append(pair)
+    mild = any(link.routing.allow_own_as for link in lab.links)
+    edges = tuple(node for node in lab.nodes if node.vrfs)
+    found: list[Speaker] = []
+    for node in lab.nodes:
+        instances: tuple[Instance, ...] = ()
+        if node.vrfs:
+            core = _core(node, tuple(other for other in edges if other != node), mild)
+            instances = (core, *(_of_vrf(net, node, vrf, pairs.get(node.name, [])) for vrf in node.vrfs))
+        elif node.name in pairs:
+            instances = (_of_ce(net, pairs[node.name]),)
+        if instances:
+            found.append(Speaker(node.name, asn_of(node), router_id(net, node), instances))
+    return {one.name: one for one in found}
+
+
+def _core(node: Node, others: tuple[Node, ...], mild: bool) -> Instance:
+    names = tuple(f"{name} vpn" for version, name in VERSIONS if loopback(node, version))
+    routing = Routing("bgp", allow_own_as=mild)
+    peers = (Peer(loopback(other, 4), asn_of(other), other.name, names, "lo", routing) for other in others)
+    return Instance("", tuple(peers), tuple(map(Family, names)))
+
+
+def _of_vrf(net: Network, node: Node, vrf: Vrf, pairs: list[Spoken]) -> Instance:
+    peers = (peer for pair in pairs if pair.near.vrf == vrf.name for peer in _towards(net, pair, near=True))
+    ports = net.members.get((node.name, vrf.name), ())
+    has_ospf = any(net.links[port.node, port.name].routing.protocol == "ospf" for port in ports)
+    families = (
+        Family(f"{name} unicast", ("kernel route-map SITES", "connected", *([ospf] if has_ospf else [])), vrf)
+        for version, name, ospf in ((4, "ipv4", "ospf"), (6, "ipv6", "ospf6"))
+        if loopback(node, version)
+    )
+    return Instance(vrf.name, tuple(peers), tuple(families))
+
+
+def _of_ce(net: Network, pairs: list[Spoken]) -> Instance:
+    peers = tuple(peer for pair in pairs for peer in _towards(net, pair, near=False))
+    names = dict.fromkeys(name for peer in peers for name in peer.families)
+    return Instance("", peers, tuple(Family(name, ("kernel", "connected")) for name in names))
+
+
+def _towards(net: Network, pair: Spoken, near: bool) -> Iterator[Peer]:
+    """The other one, by each IP version that both have; the PE where ``near`` is false."""
+    mine, theirs = (pair.near, pair.far) if near else (pair.far, pair.near)
+    node = net.nodes[theirs.node]
+    for version, name in VERSIONS:
+        if address := via(mine, theirs, version):
+            routing = pair.routing if near else PLAIN
+            yield Peer(address, asn_of(node), node.name, (f"{name} unicast",), routing=routing)
+
+
+def asn_of(node: Node) -> int:
+    return node.asn or ASN
+
+
+def router_id(net: Network, node: Node) -> str:
+    """Its first IPv4 address, loopbacks before ports; empty where it has none."""
+    ports = (cidr for port in net.ports[node.name] for cidr in port.addresses or ())
+    found = (interface(cidr) for cidr in (*node.loopbacks, *ports) if cidr != NO_LOOPBACK)
+    return next((str(address.ip) for address in found if address.version == 4), "")
+
+
+def loopback(node: Node, version: int) -> str:
+    """The first of its loopbacks of that IP version; empty for none."""
+    found = (interface(cidr) for cidr in node.loopbacks if cidr != NO_LOOPBACK)
+    return next((str(address.ip) for address in found if address.version == version), "")

@@ -1,0 +1,94 @@
+"""What can be wrong with what PEs and CEs speak: ``routing`` of links, ``asn`` of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import nearest
+from ..model import ROUTINGS, Lab, Link, Node, Routing
+from . import alloc
+from .check_links import link_text
+from .graph import Network, interfaces
+from .igp import area
+from .spelling import pair_fault
+from .spoken import speakers, spoken
+
+Fault = tuple[str, str]
+
+LARGEST_ASN = 2**32 - 2
+"""65535 and the last are reserved (RFC 7300), 0 is nobody's (RFC 7607)."""
+
+
+def routing_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    """Every fault of these keys."""
+    for i, link in enumerate(lab.links):
+        for key, text in _of_link(lab, net, link) if link.routing != Routing() else ():
+            yield f"links[{i}].routing{key}", f"{link_text(link)}: {text}"
+    for node in lab.nodes:
+        if node.asn is not None and (text := _asn_fault(net, node, node.asn)):
+            yield f"nodes.{node.name}.asn", text
+
+
+def _of_link(lab: Lab, net: Network, link: Link) -> Iterator[Fault]:
+    routing = link.routing
+    if routing.protocol not in ROUTINGS:
+        yield "", f"there is no routing: {routing.protocol}; {nearest(routing.protocol, ROUTINGS)}"
+        return
+    if not any(port.vrf for port in link.ports):
+        yield "", "routing is what a PE does at a port in a VRF: add vrf to the PE's end, or take routing out"
+    elif routing.is_spoken:
+        yield from _spoken_faults(lab, net, link)
+    yield from _settings_faults(routing)
+
+
+def _spoken_faults(lab: Lab, net: Network, link: Link) -> Iterator[Fault]:
+    protocol = link.routing.protocol
+    if lab.vpn.protocol != "bgp":
+        yield "", f"what a CE tells by {protocol} can only BGP tell to other PEs: add vpn: bgp, or leave it static"
+    pairs = [pair for pair in spoken(net) if pair.near in link.ports] if all(port.name for port in link.ports) else None
+    if pairs is None:
+        return
+    if not pairs:
+        yield "", f"nobody is there to speak {protocol} with: only a ce does, or another pe's port in a VRF"
+    for pair in pairs:
+        if pair.far.vrf and protocol != "bgp":
+            yield "", f"two PEs speak bgp with each other, not {protocol}: write routing: bgp"
+        ces = [net.nodes[pair.far.node]] if not pair.far.vrf else []
+        addresses = [cidr.version for node in ces for port in net.ports[node.name] for cidr in interfaces(port)]
+        known = all(port.addresses is not None for node in ces for port in net.ports[node.name])
+        if ces and known and 4 not in addresses and not any("." in cidr for cidr in ces[0].loopbacks):
+            text = f"{ces[0].name} needs an IPv4 address, by which {protocol} calls it even where it tells IPv6"
+            yield "", f"{text}: give it one, such as loopback: 10.9.0.1/32"
+
+
+def _settings_faults(routing: Routing) -> Iterator[Fault]:
+    if routing.area and routing.protocol != "ospf":
+        yield ".area", f"areas are OSPF's, and this is {routing.protocol}: take it out"
+    elif routing.area and not _is_area(routing.area):
+        yield ".area", f"{routing.area!r} is no OSPF area: write it as 0.0.0.1, or as a number"
+    for key in ("as_override", "site_of_origin", "allow_own_as"):
+        if getattr(routing, key) and routing.protocol != "bgp":
+            yield f".{key}", f"{key} is BGP's, and this is {routing.protocol}: take it out"
+    if routing.site_of_origin and (fault := pair_fault(routing.site_of_origin, "site of origin")):
+        yield ".site_of_origin", fault
+
+
+def _is_area(text: str) -> bool:
+    try:
+        area("ospf", text)
+    except ValueError:
+        return False
+    return True
+
+
+def _asn_fault(net: Network, node: Node, asn: int) -> str:
+    if not 0 < asn <= LARGEST_ASN or asn == 65535:
+        return f"{asn} is no AS number: give 1 to {LARGEST_ASN}, of which 64512 to 65534 are private"
+    if node.role != "ce":
+        return f"only a ce has an AS number of its own so far, and {node.name} is a {node.role}: take it out"
+    named = all(port.name for ports in net.ports.values() for port in ports)
+    if named and not any(pair.routing.protocol == "bgp" for pair in speakers(net).get(node.name, ())):
+        return f"{node.name} speaks no BGP: write routing: bgp at its link to a PE, or take asn out"
+    if asn == alloc.ASN:
+        return f"{asn} is the provider's own: give {node.name} another, or leave it out to have one planned"
+    return ""

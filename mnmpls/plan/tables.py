@@ -1,0 +1,116 @@
+"""What every VRF, and every CE that speaks a protocol, comes to know where daemons tell each other routes: by route
+targets between VRFs (RFC 4364 4.3), by a protocol between PE and CE. Pure; a small path-vector protocol of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ..model import NO_LOOPBACK, Lab
+from .alloc import ASN
+from .graph import Network, network, prefix_of
+from .instances import flows, instances
+from .sites import local
+from .spoken import Spoken, speakers, spoken
+
+Table = tuple[str, str]
+"""A node and its VRF; a CE's, and a PE's main table, have the empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How a table knows a prefix: ``source`` is the table that told it (None: its own), ``by_vpn`` whether that came by
+    route targets. ``path`` are the AS numbers on the way, ``origins`` the sites of origin that it is marked with."""
+
+    source: Table | None = None
+    by_vpn: bool = False
+    path: tuple[int, ...] = ()
+    origins: frozenset[str] = frozenset()
+    ospf: bool = False
+
+
+OWN = Known()
+DEFAULTS = ("0.0.0.0/0", "::/0")
+Tables = Mapping[Table, Mapping[str, Known]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Who tells ``to`` what ``of`` knows."""
+
+    of: Table
+    to: Table
+    spoken: Spoken | None = None
+    """None: by route targets."""
+
+
+def tables(lab: Lab) -> Tables:
+    """Table -> prefix -> the best that it knows of it, for a completed lab."""
+    net = network(lab)
+    own = _own(net)
+    tellers = list(_tellers(net))
+    asns = {node.name: node.asn or ASN for node in lab.nodes}
+    mild = any(link.routing.allow_own_as for link in lab.links)
+    known: dict[Table, dict[str, Known]] = own
+    for _ in range(2 * len(own) + 2):
+        before, known = known, {table: dict(found) for table, found in own.items()}
+        for teller in tellers:
+            for prefix, what in before[teller.of].items():
+                told = _told(prefix, what, teller, asns, mild)
+                if told and (prefix not in known[teller.to] or _worth(told) < _worth(known[teller.to][prefix])):
+                    known[teller.to][prefix] = told
+        if known == before:
+            break
+    return known
+
+
+def _own(net: Network) -> dict[Table, dict[str, Known]]:
+    found = {key: dict.fromkeys(each.known, OWN) for key, each in instances(net).items()}
+    for name in speakers(net):
+        node = net.nodes[name]
+        near, behind = local(net, node, None)
+        given = (prefix_of(route.dst) for route in node.routes if route.dst and route.vrf is None)
+        loopbacks = (prefix_of(cidr) for cidr in node.loopbacks if cidr != NO_LOOPBACK)
+        found[name, ""] = dict.fromkeys([*near, *behind, *given, *loopbacks], OWN)
+    return found
+
+
+def _tellers(net: Network) -> Iterator[_Teller]:
+    for key, importers in flows(instances(net)).items():
+        for importer in importers:
+            yield _Teller(key, importer.key)
+    for pair in spoken(net):
+        near, far = (pair.near.node, pair.near.vrf or ""), (pair.far.node, pair.far.vrf or "")
+        yield _Teller(near, far, pair)
+        if not pair.far.vrf:
+            yield _Teller(far, near, pair)
+
+
+def _told(prefix: str, what: Known, teller: _Teller, asns: Mapping[str, int], mild: bool) -> Known | None:
+    """What arrives of it; None for what is not told or not taken."""
+    if teller.spoken is None:
+        mine = asns[teller.to[0]]
+        loop = teller.of[0] != teller.to[0] and mine in what.path and not mild
+        return None if what.by_vpn or loop else replace(what, source=teller.of, by_vpn=True)
+    routing = teller.spoken.routing
+    from_pe = teller.of == (teller.spoken.near.node, teller.spoken.near.vrf)
+    if routing.protocol == "ospf":  # in which no default is redistributed, and PEs tell PEs nothing (RFC 4577 4.2.5.1)
+        is_told = prefix not in DEFAULTS and (from_pe or not what.ospf)
+        return Known(teller.of, ospf=True) if is_told else None
+    path = what.path
+    if from_pe and routing.as_override:
+        path = tuple(asns[teller.of[0]] if asn == asns[teller.to[0]] else asn for asn in path)
+    path = (asns[teller.of[0]], *path)
+    mark = {routing.site_of_origin} - {""}
+    if (from_pe and mark & what.origins) or (asns[teller.to[0]] in path and not _takes_own(teller)):
+        return None
+    return Known(teller.of, False, path, what.origins | mark if not from_pe else what.origins)
+
+
+def _takes_own(teller: _Teller) -> bool:
+    return teller.spoken is not None and bool(teller.to[1]) and teller.spoken.routing.allow_own_as
+
+
+def _worth(known: Known) -> tuple[object, ...]:
+    """The least is the best: what is one's own, then OSPF's, then by the path's length, then what a neighbour told."""
+    return known.source is not None, not known.ospf, len(known.path), known.by_vpn, known.source or ()

@@ -1,0 +1,101 @@
+"""What PEs and CEs speak, with the real daemons: BGP and OSPF in VRFs, told on both ways, watched by check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from mnmpls.model import Lab, Routing
+from mnmpls.netns import RunningLab
+from mnmpls.sources import load
+from tests.kernel.test_daemons import LIMIT_S, soon, text
+from tests.unit.test_daemons import TOPOS
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[RunningLab]:
+    """topos/pe_ce.yml, converged."""
+    with RunningLab(load(str(TOPOS / "pe_ce.yml"))) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        yield running
+
+
+def without(lab: Lab, *names: str) -> Lab:
+    """``lab`` with these settings of its links' routing left out."""
+    plain = Routing()
+    taken = {name: getattr(plain, name) for name in names}
+    return replace(lab, links=tuple(replace(one, routing=replace(one.routing, **taken)) for one in lab.links))
+
+
+def wrong_routes(lab: RunningLab) -> dict[str, str]:
+    return {one.subject: one.seen for one in lab.check().of("route", ok=False)}
+
+
+def test_all_is_as_intended(lab: RunningLab) -> None:
+    """Both IP versions, both protocols, two customers with the same addresses: sessions, routes in daemon and kernel,
+    labels, reachability and isolation."""
+    assert soon(lambda: lab.check().ok), lab.check().text()
+    assert {one.subject for one in lab.check().of("route")} == {
+        *(f"pe{i}: routes in {vrf}" for i in (1, 2) for vrf in ("red", "blue")),
+        *(f"{ce}: routes told to it" for ce in ("red1", "red2", "blue1", "blue2")),
+    }  # fmt: skip
+
+
+def test_told_not_planned(lab: RunningLab) -> None:
+    """A CE's routes to other sites are its daemon's, and there is no default route."""
+    for ce, protocol in (("red1", "bgp"), ("blue1", "ospf")):
+        routes = text(lab[ce], "ip", "route").splitlines() + text(lab[ce], "ip", "-6", "route").splitlines()
+        assert [line for line in routes if line.startswith("10.2.0.0/24") and f" proto {protocol} " in line]
+        assert [line for line in routes if line.startswith("fd02::/64") and f" proto {protocol} " in line]
+        assert not [line for line in routes if line.startswith("default")]
+
+
+def test_daemons_took_every_line(lab: RunningLab) -> None:
+    """The configuration read back holds every line. An area that OSPFv3 was told of at its router stands at the
+    port."""
+    for node in lab.values():
+        running = text(node, "vtysh", "-c", "show running-config") if node.folders else ""
+        there = {line.strip() for line in running.splitlines()}
+        for service in lab.services.of(node.name):
+            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
+            areas = {line for line in lines if line.startswith("interface ") and " area " in line}
+            assert lines - areas - there == set(), (node.name, service.name)
+            assert {f"ipv6 ospf6 area {line.split()[-1]}" for line in areas} <= there
+
+
+def test_route_that_is_gone_or_too_much(lab: RunningLab) -> None:
+    """Check tells a route that was not told, and one that nobody was to tell."""
+
+    def configure(*lines: str) -> None:
+        into = ("configure", "router bgp 65102", "address-family ipv4 unicast")
+        text(lab["red2"], "vtysh", *(word for line in (*into, *lines) for word in ("-c", line)))
+
+    configure("no redistribute connected")
+    lost = "nobody has told it 10.2.0.0/24"
+    assert soon(lambda: wrong_routes(lab) == {"pe1: routes in red": lost, "pe2: routes in red": lost,
+                                              "red1: routes told to it": lost})  # fmt: skip
+    configure("redistribute connected")
+    text(lab["red2"], "ip", "address", "add", "10.99.0.1/16", "dev", "lo")
+    there = "it has 10.99.0.0/16, which nobody was to tell it"
+    assert soon(lambda: wrong_routes(lab).get("red1: routes told to it") == there)
+    text(lab["red2"], "ip", "address", "delete", "10.99.0.1/16", "dev", "lo")
+    assert soon(lambda: not wrong_routes(lab))
+
+
+def test_dual_homed() -> None:
+    """topos/dual_homed.yml works; without its sites of origin, routes come back to the sites that they are of, and
+    check tells it; without as_override, sites of one AS have no routes of each other, which is then what is meant."""
+    given = load(str(TOPOS / "dual_homed.yml"))
+    with RunningLab(given) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        assert soon(lambda: running.check().ok), running.check().text()
+        running.change(without(given, "site_of_origin"))
+        back = "came back from the provider, which may loop: give all links of the site one site_of_origin"
+        assert soon(lambda: back in wrong_routes(running).get("ce: routes told to it", ""))
+        running.change(without(given, "as_override"))
+        assert running.await_reach(LIMIT_S) == ""
+        assert not any(each.expected.reaches for each in running.probe() if {each.src, each.dst} == {"h1", "h2"})

@@ -1,0 +1,114 @@
+"""What PEs and CEs speak, on paper: who is told what, which AS numbers and gateways are planned, which daemons run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mnmpls.checks.intent import intended
+from mnmpls.daemons import services, sessions
+from mnmpls.model import Lab, Routing
+from mnmpls.plan import complete, records
+from mnmpls.plan.tables import tables
+from mnmpls.sources import data, from_data, load
+from mnmpls.state import Route
+
+TOPOS = Path(__file__).resolve().parents[2] / "topos"
+BGP = {"name": "x", "igp": "ospf", "labels": "ldp", "vpn": "bgp"}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return complete(load(str(TOPOS / "pe_ce.yml")))
+
+
+def two_sites(routing: object, asns: tuple[int | None, int | None] = (None, None), **more: object) -> Lab:
+    """A CE at each of two PEs, each with a host behind it."""
+    ces = {f"c{i}": {"role": "ce", **({"asn": asn} if asn else {})} for i, asn in enumerate(asns, 1)}
+    pe = {"role": "pe", "vrfs": ["red"]}
+    at = [{"a": f"c{i}", "b": {f"pe{i}": {"vrf": "red"}}, "routing": routing} for i in (1, 2)]
+    links = [["pe1", "pe2"], *at, ["c1", "h1"], ["c2", "h2"]]
+    return complete(from_data({**BGP, "nodes": {"pe1": pe, "pe2": pe, **ces, "h1": "host", "h2": "host"},
+                               "links": links, **more}))  # fmt: skip
+
+
+def reaching(lab: Lab) -> set[tuple[str, str]]:
+    return {pair for pair, one in intended(lab, hosts_only=True).items() if one.reaches}
+
+
+def test_it_comes_back(lab: Lab) -> None:
+    """Routing of links and AS numbers of nodes, read again from a lab's own data, are the same."""
+    assert from_data(data(lab)) == lab
+    dual = complete(load(str(TOPOS / "dual_homed.yml")))
+    assert from_data(data(dual)) == dual
+    assert dual.links[3].routing == Routing("bgp", as_override=True, site_of_origin="65000:101")
+
+
+def test_as_numbers() -> None:
+    """Each site that speaks BGP gets an AS number of its own, which nobody else has; those given stay."""
+    asns = {node.name: node.asn for node in two_sites("bgp", (None, 65001)).nodes}
+    assert asns == {"pe1": None, "pe2": None, "c1": 65002, "c2": 65001, "h1": None, "h2": None}
+    assert {node.asn for node in two_sites("ospf").nodes} == {None}
+
+
+@pytest.mark.parametrize("protocol", ["bgp", "ospf"])
+def test_ce_learns(protocol: str) -> None:
+    """A CE that speaks a protocol has no static route at all, and its PE none to what is behind it; hosts have their
+    gateway as ever."""
+    found = records(two_sites(protocol))
+    routes = {name: [one for one in some if isinstance(one, Route) and one.hops] for name, some in found.items()}
+    assert {name for name, some in routes.items() if some} == {"h1", "h2"}
+
+
+@pytest.mark.parametrize(("routing", "meet"), [("static", True), ("connected", False), ("ospf", True), ("bgp", True)])
+def test_who_reaches_whom(routing: str, meet: bool) -> None:
+    """Hosts behind CEs reach each other unless their PEs know of nothing but their own ports."""
+    assert reaching(two_sites(routing)) == ({("h1", "h2"), ("h2", "h1")} if meet else set())
+
+
+@pytest.mark.parametrize(("options", "meet"), [({}, False), ({"as_override": True}, True)])
+def test_sites_of_one_as(options: dict[str, object], meet: bool) -> None:
+    """Two sites with one AS number reject each other's routes (RFC 4271 9.1.2), unless their PE writes its own over
+    it."""
+    lab = two_sites({"protocol": "bgp", **options}, (65001, 65001))
+    assert bool(reaching(lab)) == meet
+
+
+def test_site_of_origin() -> None:
+    """What comes from a site goes back to none that is marked with the same site of origin."""
+    marked = {"protocol": "bgp", "site_of_origin": "65000:7"}
+    assert not reaching(two_sites(marked))
+
+
+def test_tables(lab: Lab) -> None:
+    """A VRF knows what its CEs tell and what it imports, with the way there; a CE what its PE tells."""
+    found = tables(lab)
+    assert found["pe1", "red"]["10.2.0.0/24"].source == ("pe2", "red")
+    assert found["pe1", "red"]["10.1.0.0/24"].source == ("red1", "")
+    assert found["red1", ""]["10.2.0.0/24"].source == ("pe1", "red")
+    assert found["red1", ""]["10.2.0.0/24"].path == (65000, 65102)
+    assert found["red1", ""]["10.1.0.0/24"].source is None
+    assert found["pe2", "blue"]["10.9.9.1/32"].source == ("pe1", "blue")
+    assert "10.9.9.1/32" not in found["red2", ""]
+
+
+def test_daemons(lab: Lab) -> None:
+    """A CE runs what it speaks; each pair has its session, by each IP version, in the VRF."""
+    kinds = {node: [service.name for service in some] for node, some in services(lab).items()}
+    assert kinds["red1"] == ["zebra", "bgpd"] and kinds["blue1"] == ["zebra", "ospfd", "ospf6d"]
+    at_red = {(one.peer_node, one.vrf, ":" in one.peer) for one in sessions(lab) if one.daemon == "bgpd" and one.vrf}
+    assert at_red == {(name, "red", v6) for name in ("red1", "red2") for v6 in (False, True)}
+    told = [one.text for one in sessions(lab) if one.node == "blue1"]
+    assert told == ["OSPF adjacency with pe1 on blue1-pe1-eth", "OSPFv3 adjacency with pe1 on blue1-pe1-eth"]
+
+
+def test_own_as_is_taken() -> None:
+    """A hub's CE brings the provider's own AS number back; only who allows it takes that."""
+    lab = two_sites("bgp")
+    links = tuple(replace(link, routing=Routing("bgp", allow_own_as=True)) if link.routing.protocol == "bgp" else link
+                  for link in lab.links)  # fmt: skip
+    text = {service.name: service.config for service in services(replace(lab, links=links))["pe1"]}["bgpd"]
+    assert text.count("allowas-in") == 2
+    assert "allowas-in" not in {service.name: service.config for service in services(lab)["pe1"]}["bgpd"]
