@@ -34,7 +34,7 @@ def examine(
         *_room(lab),
         *_guests(wanted, boot_s),
         *_labs(),
-        *_bugs(planned),
+        *_bugs(planned, lab),
     )
     return Diagnosis(lab.name if lab else "", machine.system(), machine.title(), items)
 
@@ -108,7 +108,7 @@ def _labs() -> Iterator[Item]:
                 yield Item("labs", path.name, State.UNKNOWN, f"{path} leads nowhere: its lab is gone; `rm {path}`")
 
 
-def _bugs(planned: Mapping[str, frozenset[Record]] | None) -> Iterator[Item]:
+def _bugs(planned: Mapping[str, frozenset[Record]] | None, lab: Lab | None) -> Iterator[Item]:
     versions = {"kernel": os.uname().release, "FRR": machine.program("zebra")[1], "iproute2": machine.program("ip")[1]}
-    for bug in bugs.concerning(versions, planned):
+    for bug in bugs.concerning(versions, planned, lab):
         yield Item("known bugs", bug.title(), State.UNKNOWN, f"{bug.text}. {bug.advice} ({bug.source})")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..model import Lab
 from ..state import LabelRoute, Record, Route
 
 Version = tuple[int, ...]
@@ -15,7 +16,7 @@ Records = Mapping[str, frozenset[Record]]
 @dataclass(frozen=True, slots=True)
 class Bug:
     """In versions from ``first`` to ``last`` of ``part``, both included as far as they are given (8.4 stands for every
-    8.4.x). ``concerns``: whether a planned lab can meet it."""
+    8.4.x). ``concerns`` and ``of_lab``: whether a lab can meet it, by its records and by itself."""
 
     part: str
     first: Version
@@ -24,6 +25,7 @@ class Bug:
     advice: str
     source: str
     concerns: Callable[[Records], bool] = lambda _: True
+    of_lab: Callable[[Lab], bool] = lambda _: True
 
     def title(self) -> str:
         first, last = (".".join(map(str, version)) for version in (self.first, self.last))
@@ -43,8 +45,14 @@ def _multipath(planned: Records) -> bool:
     )
 
 
-def _nothing_yet(_: Records) -> bool:
-    """What no lab of records alone can meet: daemons and IPsec are not planned."""
+def _borrows(lab: Lab) -> bool:
+    """LDP over links whose ends have the loopback's address."""
+    return lab.has_daemons and any(link.unnumbered for link in lab.links)
+
+
+def _no_lab(_: Records) -> bool:
+    """What a planned lab is kept from: it has no IPsec, and what its daemons are told avoids the rest. Who configures
+    by hand can meet it, and is told where no lab is asked about."""
     return False
 
 
@@ -58,7 +66,7 @@ BUGS = (
         "VXLAN over IPv6 under ESP in tunnel mode: a packet larger than the path panics it (__xfrm6_output, reached "
         "from udp_tunnel6_xmit_skb)",
         "Set the VXLAN's MTU to what the path takes: 1356 for ESP, 1348 for ESP in UDP at 1500",
-        "seen on 6.1.176", _nothing_yet,
+        "seen on 6.1.176", _no_lab,
     ),
     Bug(
         "kernel", (), (4, 10), "replacing an IPv6 route that has several next hops leaves some of the old behind",
@@ -68,15 +76,15 @@ BUGS = (
         "FRR", (8, 4), (8, 4),
         "ldpd withdraws the address of an interface that goes down, though another interface has it still: IPv4 "
         "over unnumbered tunnels stays black",
-        "Number the tunnels (/31), or add the address to lo", "seen on 8.4.4", _nothing_yet,
+        "Number the tunnels (/31), or add the address to lo", "seen on 8.4.4", of_lab=_borrows,
     ),
     Bug(
         "FRR", (), (9, 0), "no labels of their own for inter-AS option B (mpls bgp l3vpn-multi-domain-switching)",
-        "Use 9.1 or later", "FRR's release notes, 9.1", _nothing_yet,
+        "Use 9.1 or later", "FRR's release notes, 9.1", _no_lab,
     ),
     Bug(
         "FRR", (), (), "`mpls ldp` after an open `router ospf` block is read as `mpls ldp-sync`",
-        "Close that block with `exit`", "FRRouting/frr#9206", _nothing_yet,
+        "Close that block with `exit`", "FRRouting/frr#9206", _no_lab,
     ),
     Bug(
         "iproute2", (6, 1), (6, 1), "`ip -j route` prints the key dst twice for a route with labels: readers of JSON "
@@ -91,9 +99,11 @@ def version(text: str) -> Version:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-def concerning(versions: Mapping[str, str], planned: Records | None = None) -> Iterator[Bug]:
+def concerning(
+    versions: Mapping[str, str], planned: Records | None = None, lab: Lab | None = None
+) -> Iterator[Bug]:
     """The bugs of these versions of each part; of a planned lab those that it can meet."""
     for bug in BUGS:
         its = version(versions.get(bug.part, ""))
-        if its and bug.has(its) and (planned is None or bug.concerns(planned)):
+        if its and bug.has(its) and (planned is None or bug.concerns(planned)) and (lab is None or bug.of_lab(lab)):
             yield bug

@@ -25,7 +25,7 @@ nodes:
   ce1: {role: ce, exec: tcpdump --version}
   ce2: ce
   h1: host
-  h2: host
+  h2: {role: host, dummies: {d0: 10.8.0.1/24}}
 links:
   - [pe1, p]
   - [pe2, p]
@@ -48,6 +48,19 @@ except KernelRefused as error:
     raise SystemExit(str(error))
 """
 """Without a look at the kernel before."""
+
+BY_HAND = """
+from mnmpls.errors import KernelRefused
+from mnmpls.kernel import Namespace
+from mnmpls.state import LabelRoute, NextHop, Sysctl
+space = Namespace.create()
+for record in (LabelRoute(101, (NextHop("", "lo"),)), Sysctl("net.mpls.conf.foo4.input", "1")):
+    try:
+        space.write(record)
+    except KernelRefused as error:
+        print(error)
+"""
+"""What source 003 shows of a kernel without MPLS, in our words."""
 
 Hidden = AbstractContextManager[dict[str, str]]
 """Gives the environment in which the thing cannot be found."""
@@ -125,6 +138,7 @@ HIDES: dict[str, Callable[[], Hidden]] = {
     "settings, all of them": lambda: mounted("-t", "tmpfs", "none", "/proc/sys/net"),
     "veth": lambda: module("veth"),
     "bridge": lambda: module("bridge"),
+    "dummy": lambda: module("dummy"),
     "mpls": lambda: module("mpls_gso", "mpls_iptunnel", "mpls_router"),
     "mpls-encap": lambda: module("mpls_iptunnel"),
     "gre": lambda: module("ip_gre"),
@@ -179,6 +193,9 @@ def main() -> None:
     for name in sys.argv[1:] or HIDES:
         with HIDES.get(name, nothing)() as env:
             found[name] = seen(str(file), env, name in REFUSED)
+            if name == "mpls":
+                argv = [sys.executable, "-c", BY_HAND]
+                found[name]["by hand"] = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     print(json.dumps(found))
 
 

@@ -104,6 +104,15 @@ def test_what_the_kernel_refuses_is_told_with_its_line(seen: dict[str, Seen], hi
     assert "\n  what to do: " in said and "Traceback" not in said and "Errno" not in said
 
 
+def test_what_the_sources_met_without_mpls_has_its_remedy(seen: dict[str, Seen]) -> None:
+    """`ip -f mpls route add 101 dev lo` was "Operation not supported", and for the sysctl it was "cannot stat
+    /proc/sys/net/mpls/..."."""
+    route, remedy, setting, other = seen["mpls"]["by hand"].splitlines()
+    assert route.startswith("ip -f mpls route 101 dev lo: this kernel has no MPLS") and "modprobe mpls_router" in remedy
+    assert setting.startswith("sysctl net.mpls.conf.foo4.input=1: no such setting here: no MPLS in this kernel")
+    assert "modprobe mpls_router" in other
+
+
 def test_a_guest_is_booted_within_its_time() -> None:
     """What it is, and how long it took; one that takes longer is ended, and said to be too slow."""
     boots, told = machine.boot("uml", 60)

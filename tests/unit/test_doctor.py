@@ -12,7 +12,7 @@ from mnmpls.guests.host import FEATURES, describe
 from mnmpls.model import Lab, Node
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.programs import PACKAGES, missing, require
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 from mnmpls.state import Record
 
 VRF = Item("kernel", "VRF devices", State.MISSING, "Unknown device type", True, "vrf")
@@ -90,6 +90,16 @@ def test_bugs_of_a_part_that_is_not_there_are_not_told() -> None:
     ldpd = [bug for bug in bugs.BUGS if bug.text.startswith("ldpd withdraws")]
     assert [bug for bug in bugs.concerning({"FRR": "8.4.4"}) if bug in ldpd] == ldpd
     assert [bug for bug in bugs.concerning({"FRR": "8.5.1"}) if bug in ldpd] == []
+
+
+def test_a_lab_with_ldp_over_unnumbered_links_meets_ldpds_bug() -> None:
+    """One whose links have addresses does not, and neither does one without daemons."""
+    nodes = {"a": "p", "b": "p"}
+    daemons = {"igp": "ospf", "labels": "ldp", "vpn": "bgp"}
+    for keys, unnumbered in ((daemons, True), (daemons, False), ({}, True)):
+        lab = complete(from_data({"nodes": nodes, "links": [{"a": "a", "b": "b", "unnumbered": unnumbered}], **keys}))
+        met = [bug.text for bug in bugs.concerning({"FRR": "8.4.4"}, records(lab), lab)]
+        assert any(text.startswith("ldpd withdraws") for text in met) == (bool(keys) and unnumbered)
 
 
 def test_every_bug_says_what_to_do_and_where_it_is_known_from() -> None:
