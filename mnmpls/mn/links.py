@@ -9,7 +9,7 @@ from mininet.link import Intf, Link
 
 from ..errors import LabError, Problem
 from ..kernel import wire
-from ..model import LINK_TYPES
+from ..model import DUMMY, LINK_TYPES
 from ..sources.impairments import IMPAIRMENTS
 from .graph import SETTINGS, configure, namespace_of, segment, settle
 
@@ -86,6 +86,9 @@ class MPLSLink(Link):  # type: ignore[misc]
     """
 
     def __init__(self, node1: Any, node2: Any, type: str = "veth", **params: Any) -> None:
+        if type == DUMMY:
+            text = "a dummy has no other end, and is no link: give its node dummies={'d0': '10.9.0.1/24'}"
+            raise LabError([Problem(f"{node1}-{node2}", text)])
         if type not in LINK_TYPES:
             known = ", ".join(LINK_TYPES)
             raise LabError([Problem(f"{node1}-{node2}", f"link type {type!r} is not one of: {known}")])

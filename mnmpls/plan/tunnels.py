@@ -9,7 +9,7 @@ from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..state import MPLS_IN_IP, Tunnel, UdpPort
 from .check_links import link_text
-from .graph import Network, interface, network, search, via
+from .graph import ROUTERS, Network, interface, network, search, via
 
 KINDS: dict[str, dict[int, str]] = {
     "gre": {4: "gre"},
@@ -53,7 +53,7 @@ def _addresses(lab: Lab, net: Network, link: Link) -> tuple[str, ...] | str:
     if link.is_wire:
         return link.over
     if len(link.over) == 2:
-        return tuple(str(interface(address).ip) for address in link.over)
+        return _reached(net, link, tuple(str(interface(address).ip) for address in link.over))
     versions = sorted(KINDS[link.type])
     for a, b in _ways(lab, link):
         for version in versions:
@@ -63,15 +63,30 @@ def _addresses(lab: Lab, net: Network, link: Link) -> tuple[str, ...] | str:
     spoken = " or ".join(f"IPv{version}" for version in versions)
     if link.over:
         return f"{link_text(link)}: link {link.over[0]} has no subnet of {spoken}: give both of its ends an address"
-    nodes = [net.nodes[port.node] for port in link.ports]
-    both = [_loopback(node, versions) for node in nodes]
-    if all(both) and not any(node.routes for node in nodes) and nodes[0].name not in search(net.wired, [nodes[1].name]):
-        text = f"its ends would be their loopbacks, {both[0]} and {both[1]}, but no wires of p and pe lead from one to"
-        return f"{link_text(link)}: {text} the other: give over, the two addresses"
+    both = [_loopback(net.nodes[port.node], versions) for port in link.ports]
     if all(both):
-        return tuple(both)
+        return _reached(net, link, tuple(both))
     text = f"{link.a.node} and {link.b.node} share no link outside VRFs with {spoken}, nor has each a loopback of it"
     return f"{link_text(link)}: what does this {link.type} tunnel run over? {text}: give over, the two addresses"
+
+
+def _reached(net: Network, link: Link, over: tuple[str, ...]) -> tuple[str, ...] | str:
+    """``over``, or why no packets get there: a router's loopback and its core wires are known to other routers that
+    wires join to it, and beyond those the only way there would be the tunnel itself."""
+    a, b = (net.nodes[port.node] for port in link.ports)
+    for here, there, address in ((a, b, over[1]), (b, a, over[0])):
+        both = {here.role, there.role} <= ROUTERS and address in _in_the_core(net, there)
+        if both and not here.routes and here.name not in search(net.wired, [there.name]):
+            text = f"it would run to {address} of {there.name}, and from {here.name} no wires of p and pe lead there"
+            return f"{link_text(link)}: {text}: give over, two addresses that have a way"
+    return over
+
+
+def _in_the_core(net: Network, node: Node) -> set[str]:
+    """A router's addresses whose routes the core's wires make."""
+    wires = (port for port in net.ports[node.name] if net.is_core(port) and not net.is_tunnel(port))
+    cidrs = (*node.loopbacks, *(cidr for port in wires for cidr in port.addresses or ()))
+    return {cidr.partition("/")[0] for cidr in cidrs}
 
 
 def _ways(lab: Lab, tunnel: Link) -> Iterator[tuple[Port, Port]]:

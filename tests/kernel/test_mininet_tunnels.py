@@ -125,6 +125,7 @@ def test_what_no_tunnel_can_be() -> None:
     try:
         for wrong, text in (
             ({"type": "pppoe"}, "is not one of: veth, gre"),
+            ({"type": "dummy"}, "is no link: give its node dummies="),
             ({"type": "gre", "key": 7}, "call GRE's gre_key"),
             ({"type": "gre", "over": "nowhere"}, "there is no link called 'nowhere'"),
         ):
