@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from . import guests, programs, registry
 from .errors import MissingFeature
 from .guests import host
-from .model import Lab
+from .model import STATIC, Lab
 from .phases import hand_over
 from .plan import complete, records
 from .state import Record
@@ -49,7 +49,7 @@ def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
 def _features(lab: Lab) -> frozenset[str]:
     """Daemons push labels by routes that no plan has."""
     found = host.features(records(complete(lab)))
-    return found | {"mpls-encap"} if lab.has_daemons else found
+    return found | {"mpls-encap"} if lab.labels.protocol != STATIC else found
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import MissingFeature
-from .model import Lab
+from .model import STATIC, Lab
 
 ALWAYS = ("setpriv", "unshare", "env", "sleep")
 """What the first process of a lab's PID namespace is made with (processes.py)."""
@@ -50,7 +50,8 @@ def needed(lab: Lab) -> Iterator[Need]:
     """Programs of every lab, and the first word of each ``exec`` line."""
     yield from map(Need, ALWAYS)
     if lab.has_daemons:
-        yield from (Need(daemon, lab.told(key)) for daemon, key in DAEMONS.items())
+        made_by = {"igp": lab.igp.protocol, "labels": lab.labels.protocol, "vpn": lab.vpn.protocol}
+        yield from (Need(daemon, lab.told(key)) for daemon, key in DAEMONS.items() if made_by[key] != STATIC)
     for node in lab.nodes:
         for number, line in enumerate(node.exec):
             words = shlex.split(line)

@@ -10,7 +10,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_interface
 
 from ..errors import CheckFailed
-from ..model import NO_LOOPBACK, Lab, Node, Port, Vrf
+from ..model import NO_IGP, NO_LOOPBACK, STATIC, Lab, Node, Port, Vrf
 from ..plan.graph import overlay_ports
 
 END_POINTS = ("ce", "host")
@@ -70,6 +70,12 @@ def _takes_from(near: Site, far: Site) -> bool:
     return any(_takes(mine, theirs) for _, mine in near.attached for _, theirs in far.attached)
 
 
+def _main_table(lab: Lab, node: Node) -> Vrf:
+    """With its route targets, and with one more where a routing protocol tells main tables of each other."""
+    shared = ("the core",) if lab.igp.protocol != STATIC and node.igp.protocol != NO_IGP else ()
+    return Vrf("", None, None, node.imports + shared, node.exports + shared)
+
+
 class Vpns:
     """A lab's sites and VPNs, looked up once for many questions."""
 
@@ -82,7 +88,7 @@ class Vpns:
             for near, far in (link.ports, link.ports[::-1]):
                 self._links[near.node].append((near, far))
         self._vrfs = {(node.name, vrf.name): vrf for node in lab.nodes for vrf in node.vrfs}
-        self._vrfs |= {(node.name, ""): Vrf("", None, None, node.imports, node.exports) for node in lab.nodes}
+        self._vrfs |= {(node.name, ""): _main_table(lab, node) for node in lab.nodes}
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._owned: dict[str, dict[str, str]] = {}  # by a site's first node
         self._heard: dict[str, dict[str, str]] = {}  # likewise

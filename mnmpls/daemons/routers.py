@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface
 
 from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, Lab, Node
-from ..plan.graph import ROUTERS, network, via
-from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports
+from ..plan.graph import ROUTERS, Network, network, via
+from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports, outer_ports
+from ..plan.sites import local
+from ..plan.static import hop, prefix
 
 LSP_MTU_BYTES, _LLC_BYTES = 1497, 3
 """isisd's largest link state packet, and what Ethernet adds before it (isisd/isis_constants.h)."""
@@ -41,8 +44,8 @@ class CorePort:
 @dataclass(frozen=True, slots=True)
 class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
-    core. ``igp`` and ``labels`` are the core's protocols, ``level`` and
-    ``lsp_mtu_bytes`` IS-IS's."""
+    core. ``igp``, ``labels`` and ``vpn`` are the lab's protocols, ``level`` and ``lsp_mtu_bytes`` IS-IS's. ``outer`` are
+    ports by which customers are outside VRFs, ``sites`` prefixes behind them."""
 
     name: str
     v4: str
@@ -51,14 +54,21 @@ class Router:
     ports: tuple[CorePort, ...]
     igp: str
     labels: str
+    vpn: str
     level: str
     lsp_mtu_bytes: int
+    outer: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
 
     @property
     def net(self) -> str:
         """IS-IS's name of it: the area and, as is the custom, the twelve digits of its address (ISO 10589 7.1.4)."""
         digits = "".join(f"{byte:03}" for byte in IPv4Address(self.v4).packed)
         return f"{self.area}.{digits[:4]}.{digits[4:8]}.{digits[8:]}.00"
+
+    def sites_of(self, version: int) -> tuple[str, ...]:
+        """Those of one IP version."""
+        return tuple(prefix for prefix in self.sites if (":" in prefix) == (version == 6))
 
 
 def routers(lab: Lab) -> dict[str, Router]:
@@ -79,8 +89,11 @@ def routers(lab: Lab) -> dict[str, Router]:
             tuple(map(_core_port, ports[node.name])),
             lab.igp.protocol,
             lab.labels.protocol,
+            lab.vpn.protocol,
             lab.igp.level or LEVEL,
             lsp_mtu,
+            tuple(port.name for port in outer_ports(net, node)),
+            tuple(_sites(net, node)),
         )
         for node in found
     }
@@ -91,6 +104,14 @@ def _core_port(at: IgpPort) -> CorePort:
     return CorePort(
         at.port.name, len(neighbours) == 1, neighbours, at.area, at.metric, at.hello_s, at.dead_s, at.bfd
     )  # fmt: skip
+
+
+def _sites(net: Network, node: Node) -> Iterator[str]:
+    """What ``node`` has routes for, planned or given, to behind its outer ports."""
+    outer = {port.name for port in outer_ports(net, node)}
+    given = (route for route in node.routes if route.dst and not (route.vrf or route.table or route.labels))
+    found = {**local(net, node, None)[1], **{prefix(route): hop(net, node, route) for route in given}}
+    yield from (dst for dst, way in found.items() if way.port in outer)
 
 
 def _address(node: Node, version: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import LabError
-from ..model import Lab
+from ..model import STATIC, Lab
 from ..state import LabelRoute, Record
 from . import alloc, labels, lsps
 from .core import plain
@@ -27,7 +27,7 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     sites_routes(routes, known)
     paths = lsps.laid(lab, net)
     wanted = flows(known)
-    if not lab.has_daemons:
+    if lab.labels.protocol == STATIC:
         _core_and_vpns(lab, net, routes, known, wanted, paths)
     for node in lab.nodes:
         if node.role in CUSTOMERS:
@@ -52,18 +52,20 @@ def _core_and_vpns(
     wanted: Flows,
     paths: Sequence[lsps.Laid],
 ) -> None:
-    """What routing daemons would make otherwise."""
+    """What routing daemons would make otherwise; the core's plain routes are a routing protocol's, if there is one."""
     hand = lsps.by_hand(net, paths)
-    carried, mute = vpn_routes(net, routes, known, wanted, labels.planned(lab, wanted, hand, paths), hand)
+    plain_too = lab.igp.protocol == STATIC
+    carried, mute = vpn_routes(net, routes, known, wanted, labels.planned(lab, wanted, hand, paths), hand, plain_too)
     if mute:
         raise LabError(mute_links(lab, mute))
     lsps.label_routes(routes, paths)
-    plain(net, routes, carried)
+    if plain_too:
+        plain(net, routes, carried)
 
 
 def _label_table(lab: Lab, routes: Mapping[str, Iterable[Record]]) -> int:
     """As large as labels need it; daemons may take any."""
-    if lab.has_daemons:
+    if lab.labels.protocol != STATIC:
         return alloc.DYNAMIC_LABELS
     used = (record.label for some in routes.values() for record in some if isinstance(record, LabelRoute))
     ranges = (bounds(node).stop - 1 for node in lab.nodes if node.label_range)

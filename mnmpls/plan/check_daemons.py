@@ -8,7 +8,7 @@ from ..errors import nearest
 from ..model import STATIC, Lab, Link, Node, Port
 from .check_links import link_text
 from .graph import ROUTERS, Network, interfaces
-from .igp import takes_part
+from .igp import outer_ports, takes_part
 from .spelling import cidr
 
 Fault = tuple[str, str]
@@ -25,12 +25,9 @@ def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     yield from wrong
     if wrong or set(chosen.values()) == {STATIC}:
         return
-    lacking = [f"{key}: {KNOWN[key][1]}" for key, value in chosen.items() if value == STATIC]
-    if lacking:
-        given = next(key for key, value in chosen.items() if value != STATIC)
-        text = "igp: ospf, labels: ldp and vpn: bgp work only together so far"
-        yield given, f"{text}: add {' and '.join(lacking)}, or take this out"
-    yield from _labels_by_hand(lab)
+    yield from _together(lab)
+    if lab.labels.protocol != STATIC:
+        yield from _labels_by_hand(lab)
     yield from _router_faults(lab, net)
 
 
@@ -40,6 +37,20 @@ def _unknown(chosen: dict[str, str]) -> Iterator[Fault]:
             yield key, f"{key}: {value} is not there yet: there is {' and '.join(KNOWN[key])}"
         elif value not in KNOWN[key]:
             yield key, f"there is no {key}: {value}; {nearest(value, KNOWN[key])}"
+
+
+def _together(lab: Lab) -> Iterator[Fault]:
+    """What one protocol needs of another."""
+    igp, labels, vpn = (made.protocol for made in (lab.igp, lab.labels, lab.vpn))
+    if labels != STATIC and igp == STATIC:
+        yield "labels", f"{labels} gives labels to what a routing protocol finds, and the lab has none: add igp: ospf"
+    if vpn != STATIC and labels == STATIC:
+        yield "vpn", f"{vpn} finds its labels' way by those of another protocol: add labels: ldp, and igp: ospf"
+    if labels != STATIC and vpn == STATIC:
+        for node in lab.nodes:
+            if node.vrfs:
+                text = "VRFs need labels of their own, and one who hands out labels by hand would meet the daemons'"
+                yield f"nodes.{node.name}.vrfs", f"{text}: add vpn: bgp"
 
 
 def _labels_by_hand(lab: Lab) -> Iterator[Fault]:
@@ -73,9 +84,7 @@ def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 yield f"nodes.{node.name}.vrfs.{vrf.name}.loopback", _needs_v6(node)
         for dummy in node.dummies:
             where = f"nodes.{node.name}.dummies.{dummy.name}"
-            if not dummy.vrf:
-                yield where, f"OSPF is not told of {node.name}'s dummies: give it to a VRF, or the address to loopback"
-            elif text := _port_fault(net, dummy.port(node.name), dual):
+            if text := _port_fault(net, dummy.port(node.name), dual):
                 yield f"{where}.ip", text
     for i, link in enumerate(lab.links):
         if all(port.node in net.nodes for port in link.ports) and (text := _tunnel_fault(net, link)):
@@ -116,13 +125,13 @@ def _port_fault(net: Network, port: Port, dual: bool) -> str:
     if not port.vrf and takes_part(net, port) and not net.links[port.node, port.name].unnumbered \
             and not _has(port.addresses, 4):
         return f"OSPF and LDP need an IPv4 address of {port.node} here: leave ip out to have one planned"
-    if port.vrf and not dual and _has(port.addresses, 6):
+    if not dual and _has(port.addresses, 6) and (port.vrf or port in outer_ports(net, node)):
         return _needs_v6(node)
     return ""
 
 
 def _needs_v6(node: Node) -> str:
-    return f"IPv6 in a VRF needs an IPv6 loopback on each p and pe: give {node.name} and the others one"
+    return f"IPv6 of customers needs an IPv6 loopback on each p and pe: give {node.name} and the others one"
 
 
 def _speaks(node: Node, version: int) -> bool:

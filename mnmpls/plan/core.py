@@ -21,10 +21,11 @@ Ways = Sequence[tuple[Sequence[Edge], tuple[int, ...]]]
 
 
 def transport(
-    net: Network, routes: Routes, egress: str, into: Into, ingresses: Iterable[str], edges: Edges
+    net: Network, routes: Routes, egress: str, into: Into, ingresses: Iterable[str], edges: Edges, to_loopbacks: bool
 ) -> list[str]:
     """The LSP from every ingress to ``egress`` along all shortest paths, the label popped by the last but one
-    (penultimate hop popping, RFC 3031 3.16). Gives the routers that have it."""
+    (penultimate hop popping, RFC 3031 3.16); ``to_loopbacks``: main tables use it, too. Gives the routers that have
+    it."""
     on_path, transit = _walk(egress, ingresses, edges)
     for node in transit:
         hops = merged(labelled(way, pushed) for way, pushed in outgoing(edges[node], egress, into))
@@ -32,7 +33,7 @@ def transport(
     mute = {node for node in on_path if any(_is_mute(net, *edge, egress) for edge in edges[node])}
     for node in (node for node in on_path if node not in mute):
         ways = outgoing(edges[node], egress, into)
-        for loopback in loopbacks(net.nodes[egress]):
+        for loopback in loopbacks(net.nodes[egress]) if to_loopbacks else ():
             if net.is_end(loopback):
                 continue  # the way of tunnels, which must not lead through one
             hops = merged(towards(way, version(loopback), pushed) for way, pushed in ways)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Address
 
 from ..model import NO_IGP, Igp, Lab, Link, Node, Port
-from .graph import Network
+from .graph import CUSTOMERS, Network
 
 AREA, ISIS_AREA = "0.0.0.0", "49.0001"
 """OSPF's backbone (RFC 2328 3.1); an area address of those that anybody may use (ISO 10589 7.1.5)."""
@@ -65,6 +65,20 @@ def wanted_at(lab: Lab, node: Node, link: Link | None = None) -> Igp:
         given = {each.name: value for each in fields(nearer) if (value := getattr(nearer, each.name)) not in ("", None)}
         found = replace(found, **given)
     return found
+
+
+def outer_ports(net: Network, node: Node) -> tuple[Port, ...]:
+    """Ports and dummies outside VRFs by which customers are at ``node``: their subnets are announced, and nobody is
+    listened to."""
+    if node.igp.protocol == NO_IGP:
+        return ()
+    outside = (port for port in net.ports[node.name] if port.vrf is None and not takes_part(net, port))
+    return tuple(port for port in outside if _is_outer(net, port))
+
+
+def _is_outer(net: Network, port: Port) -> bool:
+    segment = net.segments[net.segment_of[port.node, port.name]]
+    return len(segment.ports) == 1 or any(net.role(each.node) in CUSTOMERS for each in segment.ports)
 
 
 def area_of(lab: Lab, node: Node) -> str:

@@ -47,10 +47,17 @@ def _providers(net: Network, port: Port) -> Iterator[Port]:
 
 
 def vpn_routes(
-    net: Network, routes: Routes, known: Mapping[Key, Instance], wanted: Flows, labels: Labels, hand: ByHand
+    net: Network,
+    routes: Routes,
+    known: Mapping[Key, Instance],
+    wanted: Flows,
+    labels: Labels,
+    hand: ByHand,
+    to_loopbacks: bool = True,
 ) -> tuple[dict[str, list[str]], list[tuple[Edge, str]]]:
-    """Adds every imported route and every planned LSP. Gives who has a transport LSP to each egress, and the core
-    edges that cannot carry a prefix because the link does not speak its IP version."""
+    """Adds every imported route and every planned LSP, ``to_loopbacks``: with its routes in main tables. Gives who has
+    a transport LSP to each egress, and the core edges that cannot carry a prefix because the link does not speak its
+    IP version."""
     carried: dict[str, list[str]] = {}
     mute: list[tuple[Edge, str]] = []
     by_egress: dict[str, list[Key]] = {}
@@ -63,7 +70,7 @@ def vpn_routes(
                 mute += _import(routes, importer, known[key], edges, labels, hand)
         if labels.has_transport(egress):
             ingresses = dict.fromkeys(_planned_ingresses(egress, keys, wanted, hand))
-            carried[egress] = transport(net, routes, egress, labels.into, ingresses, edges)
+            carried[egress] = transport(net, routes, egress, labels.into, ingresses, edges, to_loopbacks)
     for (node, vrf), label in labels.vpn.items():
         routes.add_label(node, label, (NextHop("", vrf or "lo"),))
     return carried, mute

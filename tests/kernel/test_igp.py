@@ -1,0 +1,71 @@
+"""OSPF and LDP without what else a lab may ask for: alone, with labels of either kind, for customers outside VRFs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mnmpls.checks.reach import probe
+from mnmpls.netns import RunningLab
+from mnmpls.sources import from_data, load
+
+pytestmark = pytest.mark.kernel
+
+TOPO = Path(__file__).resolve().parents[2] / "topos" / "ldp.yml"
+LIMIT_S = 60
+
+
+def _pushed(lab: RunningLab, src: str, dst: str) -> list[tuple[str, str, int]]:
+    way = lab.trace(src, dst)
+    assert way.ok and way.answered
+    return [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request]
+
+
+def test_labels_without_vpn() -> None:
+    """topos/ldp.yml: hosts at routers, behind a CE and in another area all reach each other, by the cheaper way and
+    with LDP's labels; every line of the daemons' files is in force."""
+    with RunningLab(load(str(TOPO))) as lab:
+        assert lab.await_reach(LIMIT_S) == ""
+        report = lab.check()
+        assert report.ok, report.text()
+        assert len([one for one in probe(lab.lab, lab.namespaces) if one.expected.reaches]) == 12
+        assert _pushed(lab, "h2", "h3") == [
+            ("h2", "forward", 0), ("ce", "forward", 0), ("a", "push", 1), ("b", "swap", 1), ("c", "pop", 0),
+            ("d", "forward", 0), ("h3", "deliver", 0),
+        ]  # fmt: skip
+        assert lab["a"].run(["ping", "-c1", "-W1", "10.9.0.1"]).returncode == 0  # c's dummy
+        asked = lab["a"].run(["vtysh", "-c", "show running-config"], check=True).stdout
+        there = {line.strip() for line in asked.splitlines()}
+        for service in lab.services.of("a"):
+            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
+            assert lines - there == set(), service.name
+
+
+@pytest.mark.parametrize("protocol", ["ospf", "isis"])
+def test_planned_labels(protocol: str) -> None:
+    """OSPF or IS-IS finds the core's routes, while VPNs have planned labels; without labels, customers outside VRFs reach each
+    other, those in them do not."""
+    lab = from_data(
+        {
+            "igp": {"protocol": protocol, "bfd": False},
+            "nodes": {
+                "p": {"role": "p", "loopback": ["10.0.0.1/32", "fd00::1/128"]},
+                "pe1": {"role": "pe", "vrfs": ["red"], "loopback": ["10.0.0.2/32", "fd00::2/128"]},
+                "pe2": {"role": "pe", "vrfs": ["red"], "loopback": ["10.0.0.3/32", "fd00::3/128"]},
+                **dict.fromkeys(("r1", "r2", "h1", "h2"), "host"), "ce": "ce",
+            },
+            "links": [
+                ["pe1", "p"], ["p", "pe2"], ["r1", {"pe1": {"vrf": "red"}}], ["r2", {"pe2": {"vrf": "red"}}],
+                {"a": "h1", "b": "pe1", "versions": [4, 6]}, {"a": "ce", "b": "pe2", "versions": [4, 6]},
+                {"a": "h2", "b": "ce", "versions": [4, 6]},
+            ],
+        }
+    )  # fmt: skip
+    with RunningLab(lab) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        report = running.check()
+        assert report.ok, report.text()
+        assert [count for _, _, count in _pushed(running, "r1", "r2")] == [0, 2, 1, 0, 0]
+        assert {count for _, _, count in _pushed(running, "h1", "h2")} == {0}
+        assert {one.kind for one in report.findings} == {"daemon", "session", "drift", "trace", "mtu", "reach"}
