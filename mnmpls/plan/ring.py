@@ -23,7 +23,7 @@ def ring(**chosen: object) -> Lab:
         raise LabError(found)
     said = {**{name: known[0] for name, known in VARIANTS.items()}, **chosen}
     names, numbers = list(_PES), range(len(_PES))
-    underlay = [Link(Port(pe, "eth0", (f"2001:db8::{pe[2:]}/64",)), Port("internet")) for pe in names]
+    underlay = [Link(Port(pe, "eth1", (f"2001:db8::{pe[2:]}/64",)), Port("internet")) for pe in names]
     tunnels = [_tunnel(i + 1, names[i], names[i - len(names) + 1], **said) for i in numbers]  # type: ignore[arg-type]
     sites = [Link(Port(client), Port(pe, vrf="red"), versions=(4, 6)) for client, pe in _CLIENTS.items()]
     return Lab(

@@ -44,8 +44,8 @@ def test_labels_without_vpn() -> None:
 
 @pytest.mark.parametrize("protocol", ["ospf", "isis"])
 def test_planned_labels(protocol: str) -> None:
-    """OSPF or IS-IS finds the core's routes, while VPNs have planned labels; without labels, customers outside VRFs reach each
-    other, those in them do not."""
+    """OSPF or IS-IS finds the core's routes, while VPNs have planned labels; without labels, customers outside VRFs
+    reach each other, those in them do not."""
     lab = from_data(
         {
             "igp": {"protocol": protocol, "bfd": False},

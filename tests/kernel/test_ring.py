@@ -40,7 +40,7 @@ def test_as_intended(numbered: RunningLab) -> None:
     }  # fmt: skip
     way = numbered.trace("client1", "client2")
     assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request][1] == ("pe101", "push", 1)
-    assert numbered["pe101"].run(["ip", "-6", "route", "get", "2001:db8::202"], check=True).stdout.count("dev eth0")
+    assert numbered["pe101"].run(["ip", "-6", "route", "get", "2001:db8::202"], check=True).stdout.count("dev eth1")
 
 
 def test_unnumbered_as_intended(unnumbered: RunningLab) -> None:
