@@ -44,7 +44,7 @@ class CorePort:
 @dataclass(frozen=True, slots=True)
 class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
-    core. ``igp``, ``labels`` and ``vpn`` are the lab's protocols, ``level`` and ``lsp_mtu_bytes`` IS-IS's. ``outer`` are
+    core. ``igp``, ``labels``, ``vpn`` are the lab's protocols, ``level`` and ``lsp_mtu_bytes`` IS-IS's. ``outer`` are
     ports by which customers are outside VRFs, ``sites`` prefixes behind them."""
 
     name: str

@@ -366,7 +366,8 @@ def _mistyped(params: Mapping[str, Any], ours: tuple[str, ...]) -> Mapping[str, 
 
 @lru_cache(maxsize=4096)
 def _nearly(keys: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(key for key in keys if key not in ours and get_close_matches(key, ours, 1, 0.65))
+    known = {*ours, *SETTINGS}
+    return tuple(key for key in keys if key not in known and get_close_matches(key, ours, 1, 0.65))
 
 
 def _vrfs(given: Any) -> Any:
