@@ -37,14 +37,19 @@ _SHOWN = 6
 
 
 class Home:
-    """The private folders of one node, by descriptors."""
+    """The folders of one node, by descriptors: private ones, or those of this process's own root."""
 
-    def __init__(self, processes: Processes, netns: int) -> None:
+    def __init__(self, processes: Processes, netns: int, private: bool = True) -> None:
         """Raises OSError."""
+        if not private:
+            self._open("/proc/self", "")
+            return
         with processes.spawn(["cat"], netns, preexec_fn=_own_folders, stdin=subprocess.PIPE) as maker:
-            own = f"/proc/{maker.pid}"
-            self.mounts = os.open(f"{own}/ns/mnt", os.O_RDONLY)
-            self.etc, self.run = (os.open(f"{own}/root{folder}", os.O_RDONLY) for folder in (ETC, RUN))
+            self._open(f"/proc/{maker.pid}", f"/proc/{maker.pid}/root")
+
+    def _open(self, process: str, root: str) -> None:
+        self.mounts = os.open(f"{process}/ns/mnt", os.O_RDONLY)
+        self.etc, self.run = (os.open(root + folder, os.O_RDONLY) for folder in (ETC, RUN))
 
     def close(self) -> None:
         for fd in (self.mounts, self.etc, self.run):
@@ -97,8 +102,11 @@ class _Node:
 class Services:
     """The daemons of a lab's nodes. ``report`` hears of each that dies; a thread of ours watches them."""
 
-    def __init__(self, processes: Processes, report: Callable[[str], None] = lambda _: None) -> None:
-        self._processes, self.report = processes, report
+    def __init__(
+        self, processes: Processes, report: Callable[[str], None] = lambda _: None, own_folders: bool = True
+    ) -> None:
+        """``own_folders``: each node has FRR's folders to itself; without, there is one node, and these are its."""
+        self._processes, self.report, self._own_folders = processes, report, own_folders
         self.folders: dict[str, Folders] = {}
         """Of each node that has daemons."""
         self._nodes: dict[str, _Node] = {}
@@ -122,7 +130,7 @@ class Services:
             new = [name for name in wanted if name not in self._nodes and name not in off]
             for name in new:
                 netns = namespaces[name].fd
-                home = Home(self._processes, netns)
+                home = Home(self._processes, netns, self._own_folders)
                 home.write("vtysh.conf", _VTYSH.format(name))
                 self._nodes[name] = _Node(home, netns, wanted[name])
                 self.folders[name] = Folders(home.path("mounts"), home.path("run"))

@@ -41,6 +41,9 @@ BELOW = {
     "vrf": VOCABULARY | {"kernel", "vrf_sockets"},
     "power": VOCABULARY | {"kernel", "apply", "processes"},
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
+    "containers": VOCABULARY
+    | {"sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
+    | {"registry"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},

@@ -1,0 +1,92 @@
+"""The first process of a container of ours (``mnmpls-node``). With words it becomes that command. Without, it is a node
+of the lab that the container was given: it sets it up (node.py), and never ends by itself, so that a mistake can be
+read (``docker logs``) and looked at (``docker exec``)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import CheckFailed, LabError, MnmplsError, nearest
+from ..model import Lab
+from ..plan import complete
+from ..sources import load
+
+FOLDER = Path("/etc/mnmpls")
+LAB_FILES = ("lab.clab.yml", "lab.yml")
+NAME = "CLAB_LABEL_CLAB_NODE_NAME"
+"""Containerlab gives each container its labels as environment."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words:
+        os.execvp(words[0], words)
+    child = os.fork()
+    if child == 0:
+        os._exit(_serve())
+    signal.signal(signal.SIGTERM, lambda *_: _end(child))
+    signal.signal(signal.SIGINT, lambda *_: _end(child))
+    while True:  # whose parent has ended is a child of the first process, which alone can clear it away
+        with suppress(ChildProcessError):
+            os.wait()
+            continue
+        signal.pause()
+
+
+def _end(child: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    os._exit(0)
+
+
+def _serve() -> int:
+    from .node import Keeper
+
+    try:
+        lab, name = given()
+        Keeper(lab, name, say).keep()
+    except LabError as error:
+        for problem in error.problems:
+            say(str(problem))
+        say(f"{len(error.problems)} problems in the lab: nothing was set up; mend its file and restart this container")
+    except MnmplsError as error:
+        say(str(error))
+    return 1
+
+
+def say(text: str) -> None:
+    """Into ``docker logs``."""
+    print(f"mnmpls: {text}", flush=True)
+
+
+def given(folder: Path = FOLDER) -> tuple[Lab, str]:
+    """The container's lab, completed, and the name of its node. Raises LabError, CheckFailed."""
+    lab = complete(load(str(_file(folder))))
+    name = os.environ.get(NAME) or socket.gethostname()
+    names = [node.name for node in lab.nodes]
+    if name not in names:
+        source = NAME if os.environ.get(NAME) else "the container's hostname"
+        raise CheckFailed(f"{source} is {name!r}, and lab {lab.name} has no such node; {nearest(name, names)}")
+    return lab, name
+
+
+def _file(folder: Path) -> Path:
+    for name in LAB_FILES:
+        if (folder / name).exists():
+            return folder / name
+    others = sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")])
+    if len(others) != 1:
+        found = ", ".join(path.name for path in others) or "nothing"
+        text = f"there is no lab in {folder} ({found} is there): bind one, as in"
+        raise CheckFailed(f'{text} binds: ["LAB.clab.yml:{folder}/{LAB_FILES[0]}:ro"]')
+    return others[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""One node of a lab in the network namespace that a container runtime has made for it, set up by the same plan and the
+same apply as everywhere, and set up again whenever the runtime has taken away what was there: ``docker restart`` loses
+links at both ends, and Containerlab puts them back without telling anybody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ..apply import apply
+from ..export.containerlab import READY_FILE
+from ..kernel import Namespace
+from ..kernel.events import LinkEvents
+from ..model import Lab
+from ..plan import records
+from ..plan.origins import located
+from ..processes import Processes
+from ..services import Services
+from ..state import Address, Bridge, Dummy, Member, Qdisc, Record, Sysctl, Tunnel, VrfDevice
+from ..wording import words
+
+_SETTLED_S = 0.05
+"""Links come one after the other: what is set up before the last is set up twice."""
+_TOLD_AGAIN_S = 30.0
+
+
+class Keeper:
+    """The node ``name`` of the completed ``lab``, in this process's network namespace. ``say`` hears what happens."""
+
+    def __init__(self, lab: Lab, name: str, say: Callable[[str], None]) -> None:
+        """Raises LabError, KernelRefused."""
+        self.lab, self.name, self.say = lab, name, say
+        self.wanted = records(lab)[name]
+        self.ports = [port.name for link in lab.links if link.is_wire for port in link.ports if port.node == name]
+        self.namespace = Namespace.open("/proc/self/ns/net")
+        self.services = Services(Processes(), say, own_folders=False)
+        self._unsettable: tuple[Sysctl, ...] = ()
+
+    def keep(self) -> None:
+        """For ever. Raises KernelRefused, CheckFailed for what cannot be set up."""
+        ready, events = Path(READY_FILE), LinkEvents(self.namespace)
+        ready.unlink(missing_ok=True)
+        self.say(f"{self.name} of lab {self.lab.name}, with {', '.join(self.ports) or 'no ports'}")
+        done: Mapping[str, int] = {}
+        while True:
+            here = self._await_ports(events, done, ready)
+            self._set_up()
+            ready.touch()
+            again = ", again" if done else ""
+            self.say(f"ready{again}: {len(self.wanted)} records are in the kernel")
+            done = here
+            while self._numbers() == done:
+                events.wait()
+
+    def _numbers(self) -> Mapping[str, int]:
+        """Interface indexes of those ports that are there; a port that was made anew has another."""
+        there = self.namespace.indexes()
+        return {port: there[port] for port in self.ports if port in there}
+
+    def _await_ports(self, events: LinkEvents, done: Mapping[str, int], ready: Path) -> Mapping[str, int]:
+        told: list[str] = []
+        while len(here := self._numbers()) < len(self.ports):
+            if done:
+                ready.unlink(missing_ok=True)
+            if (absent := [port for port in self.ports if port not in here]) != told:
+                self.say(f"waiting for {', '.join(absent)}")
+                told = absent
+            if not events.wait(_TOLD_AGAIN_S):
+                told = []
+        while events.wait(_SETTLED_S):
+            pass
+        return self._numbers()
+
+    def _set_up(self) -> None:
+        wanted = self._settable()
+        with located(self.lab):
+            apply(wanted, self.namespace, self.name, self._foreign)
+        others = {node.name for node in self.lab.nodes if node.name != self.name}
+        self.services.fit(self.lab, {self.name: self.namespace}, others)
+
+    def _foreign(self, record: Record) -> bool:
+        """Whether it is about an interface of the runtime's, such as eth0 with its address, or is the kind of one that
+        a wire is made of here, such as VXLAN between two hosts."""
+        if isinstance(record, VrfDevice | Bridge | Dummy | Tunnel):
+            return record.name not in self._devices or record.name in self.ports
+        if isinstance(record, Address | Member | Qdisc):
+            return record.port not in self._devices
+        return False
+
+    @property
+    def _devices(self) -> frozenset[str]:
+        names = (getattr(record, "name", "") for record in self.wanted)
+        return frozenset(("lo", *self.ports, *filter(None, names)))
+
+    def _settable(self) -> frozenset[Record]:
+        """Without ``privileged: true`` /proc/sys is read-only, and what is not there already stays as it is: said once
+        for each, for something will not work."""
+        if not os.statvfs("/proc/sys").f_flag & os.ST_RDONLY:
+            return self.wanted
+        settings = frozenset(record for record in self.wanted if isinstance(record, Sysctl))
+        lacking = tuple(sorted(settings - self.namespace.observe([record.key for record in settings])))
+        for record in lacking if lacking != self._unsettable else ():
+            self.say(f"cannot set {words(record)}: /proc/sys is read-only here; give the node privileged: true")
+        self._unsettable = lacking
+        return self.wanted - settings
