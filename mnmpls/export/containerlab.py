@@ -88,27 +88,44 @@ def _lines(tree: Mapping[str, Any], indent: str, opened: int) -> Iterator[str]:
 
 
 def _with_port_names(lab: Lab) -> Lab:
-    """Ports of wires that are open become eth1, eth2 and so on, as Containerlab's users call them."""
+    """Ports of wires that are open become eth1, eth2 and so on, as Containerlab's users call them; so does an eth0,
+    which here is the management's, wherever its node names it."""
     for name in OUTSIDE & {node.name for node in lab.nodes}:
         path = f"nodes.{name}"
         text = f"{name} is Containerlab's word for what is outside: call the node otherwise"
         raise LabError([Problem(path, text, lab.place(path))])
     taken = {node.name: {vrf.name for vrf in node.vrfs} | {dummy.name for dummy in node.dummies} for node in lab.nodes}
-    for i, link in enumerate(lab.links):
-        for side, port in zip("ab", link.ports, strict=True):
+    for link in lab.links:
+        for port in link.ports:
             taken.setdefault(port.node, set()).add(port.name)
-            if port.name == _MANAGEMENT and link.is_wire:
-                path = f"links[{i}].{side}.port"
-                text = f"{_MANAGEMENT} is Containerlab's own, for management: call {port.node}'s port otherwise"
-                raise LabError([Problem(path, text, lab.place(path))])
     numbers = {name: (f"eth{n}" for n in count(1)) for name in taken}
+    renamed: dict[str, str] = {}
 
     def named(port: Port) -> Port:
-        free = (name for name in numbers[port.node] if name not in taken[port.node])
-        return port if port.name else replace(port, name=next(free))
+        if port.name not in ("", _MANAGEMENT):
+            return port
+        name = next(name for name in numbers[port.node] if name not in taken[port.node])
+        if port.name:
+            renamed[port.node] = name
+        return replace(port, name=name)
 
-    links = (link.between(named(link.a), named(link.b)) if link.is_wire else link for link in lab.links)
-    return replace(lab, links=tuple(links))
+    links = tuple(link.between(named(link.a), named(link.b)) if link.is_wire else link for link in lab.links)
+    nodes = tuple(_following(node, renamed[node.name]) if node.name in renamed else node for node in lab.nodes)
+    return replace(lab, nodes=nodes, links=links)
+
+
+def _following(node: Node, name: str) -> Node:
+    """``node``, whose eth0 is called ``name`` now."""
+
+    def new(port: str) -> str:
+        return name if port == _MANAGEMENT else port
+
+    return replace(
+        node,
+        routes=tuple(replace(route, port=new(route.port)) for route in node.routes),
+        rules=tuple(replace(rule, iif=new(rule.iif)) for rule in node.rules),
+        sysctls=tuple((key.replace(f".{_MANAGEMENT}.", f".{name}."), value) for key, value in node.sysctls),
+    )
 
 
 def _group(role: str, each: list[frozenset[Record]]) -> Tree:

@@ -18,7 +18,7 @@ from mnmpls.export.clabernetes import clabernetes
 from mnmpls.export.containerlab import containerlab, planned
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPOS = sorted((ROOT / "topos").glob("*.yml"))
@@ -192,6 +192,27 @@ def test_topology_that_a_person_wrote(tmp_path: Path) -> None:
     assert ("p1", "eth7") not in ports and ("p1", "eth8") not in ports
     assert [(dummy.name, dummy.addresses) for dummy in lab.node("ce2").dummies] == [("dum0", ("10.77.0.1/24",))]
     assert records(complete(lab)).keys() == {node.name for node in lab.nodes}
+
+
+def test_eth0_is_left_to_containerlab(tmp_path: Path) -> None:
+    """A port of that name gets another, in its node's routes, rules and settings as well."""
+    lab = from_data({
+        "name": "zero",
+        "nodes": {
+            "h1": {"role": "ce",
+                   "routes": [{"dst": "10.9.0.0/24", "port": "eth0"}, {"dst": "10.8.0.0/24", "port": "eth1", "table": 100}],
+                   "sysctls": {"net.ipv4.conf.eth0.log_martians": "1"},
+                   "rules": [{"iif": "eth0", "table": 100, "priority": 2000}]},
+            "h2": "ce", "h3": "ce",
+        },
+        "links": [[{"h1": {"port": "eth0"}}, "h2"], [{"h1": {"port": "eth1"}}, "h3"]],
+    })  # fmt: skip
+    text = containerlab(lab)
+    assert "eth0" not in text
+    back = read(tmp_path, text)
+    assert [route.port for route in back.node("h1").routes] == ["eth2", "eth1"]
+    assert ("net.ipv4.conf.eth2.log_martians", "1") in back.node("h1").sysctls
+    assert [rule.iif for rule in back.node("h1").rules] == ["eth2"]
 
 
 def test_hosts_share_a_lab() -> None:
