@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .namespace import Namespace, Wire, wire, wires
+from .namespace import Namespace
+from .wires import Wire, wire, wires
 
 __all__ = ["Namespace", "Wire", "wire", "wires"]

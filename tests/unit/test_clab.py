@@ -200,7 +200,8 @@ def test_eth0_is_left_to_containerlab(tmp_path: Path) -> None:
         "name": "zero",
         "nodes": {
             "h1": {"role": "ce",
-                   "routes": [{"dst": "10.9.0.0/24", "port": "eth0"}, {"dst": "10.8.0.0/24", "port": "eth1", "table": 100}],
+                   "routes": [{"dst": "10.9.0.0/24", "port": "eth0"},
+                              {"dst": "10.8.0.0/24", "port": "eth1", "table": 100}],
                    "sysctls": {"net.ipv4.conf.eth0.log_martians": "1"},
                    "rules": [{"iif": "eth0", "table": 100, "priority": 2000}]},
             "h2": "ce", "h3": "ce",
