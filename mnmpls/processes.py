@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import select
 import shlex
 import signal
@@ -42,6 +43,14 @@ NOT_ALLOWED = (
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def make_room(places: int) -> None:
+    """For the descriptors that a look at so many namespaces and VRFs takes, in this process and as far as it may; a few
+    do not need it, and what is started for them keeps the usual limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < 256 + 6 * places:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check(result: int) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ..model import Lab
-from ..processes import Folders
+from ..processes import Folders, make_room
 from ..state import Record
 from ..wording import vrf_names
 from .capture import Tap, tap
@@ -57,6 +56,7 @@ def check(
     routes, ``folders`` of their nodes: then that they have their sessions, too, and labels as the kernels have them
     instead of planned ones. Nodes that are ``off`` are told as that."""
     start = time.monotonic()
+    make_room(sum(len(node.tables) for node in lab.nodes))
 
     def until(kind: str) -> float:
         return start + limit_s * _SHARES[kind]
@@ -72,7 +72,6 @@ def check(
 
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
     report += control(lab, folders, off) + Report(tuple(told_routes(lab, namespaces, folders, off)))
-    _make_room(2 * sum(len(node.tables) for node in lab.nodes))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))
@@ -127,13 +126,6 @@ def _arriving(intent: Intent, src: str, dst: str, version: int) -> Iterator[Pair
 def _end(vpns: Vpns, site: Site, version: int) -> str | None:
     ends = sorted(vpns.end_points(site), key=lambda name: vpns.nodes[name].role != "host")
     return next((name for name in ends if vpns.address(name, version)), None)
-
-
-def _make_room(descriptors: int) -> None:
-    """For this process only, as far as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < 256 + 3 * descriptors:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _each(kind: str, what: str, things: Sequence[T], judge: Callable[[T], Iterable[Finding]], until: float) -> Report:

@@ -21,6 +21,8 @@ MODULES = ("mpls_router", "mpls_iptunnel", "mpls_gso", "vrf", "veth", "bridge")
 
 SYSCTLS = {
     "kernel/hotplug": "\n",  # else UML's kernel forks a helper, which does not exist, for each interface of each lab
+    # One table for all namespaces, of 1024 entries else: the hosts of a large lab have more neighbours together.
+    **{f"net/ipv{version}/neigh/default/gc_thresh{number}": "65536" for version in (4, 6) for number in (3, 2, 1)},
     "net/core/fb_tunnels_only_for_init_net": "2",  # else a gre0, ip6tnl0 … in every namespace: half of its making
 }
 

@@ -11,7 +11,7 @@ from ..errors import MnmplsError, nearest
 from ..kernel import Namespace
 from ..netns import LabNodes
 from ..node import NoSuchNode
-from ..processes import Folders, Processes
+from ..processes import Folders, Processes, make_room
 from ..sources import from_data
 
 
@@ -45,6 +45,7 @@ class Joined:
 
 
 def _part(part: Mapping[str, Any]) -> LabNodes:
+    make_room(len(part["namespaces"]))
     namespaces = {node: Namespace.open(path) for node, path in part["namespaces"].items()}
     folders = {node: Folders(**paths) for node, paths in part["folders"].items()}
     return LabNodes(from_data(part["lab"]), Processes.joined(part["processes"]), namespaces, folders, part["off"])

@@ -185,6 +185,12 @@ def test_what_the_guest_has(folder: Path) -> None:
     assert rest[-1] == str(folder)
 
 
+def test_a_guest_has_room_for_the_neighbours_of_a_large_lab(folder: Path) -> None:
+    """All namespaces share one table of each IP version; the kernel's usual 1024 entries are too few."""
+    files = [f"/proc/sys/net/{ip}/neigh/default/gc_thresh{number}" for ip in ("ipv4", "ipv6") for number in (1, 2, 3)]
+    assert run("cat", *files, cwd=folder).stdout.split() == [b"65536"] * 6
+
+
 def test_an_ordinary_user_is_root_inside_with_his_own_rights_outside(folder: Path) -> None:
     """Without sudo: VRFs can be made, files in the current folder are the user's own, the host's permissions hold."""
     script = "id -u; ip link add v type vrf table 10 && echo made >file; cat /etc/shadow"
