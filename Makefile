@@ -6,7 +6,7 @@ VENV   := .venv
 BUILT  := mnmpls/guests/fpshim.so mnmpls/guests/qemu-init
 CHOSEN := $(if $(MNMPLS_KERNEL),MNMPLS_KERNEL=$(MNMPLS_KERNEL))
 
-.PHONY: help setup demo test unit lint bench clean
+.PHONY: help setup containers demo test unit lint bench image clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -16,11 +16,15 @@ setup:  ## what a fresh Debian 12 lacks: packages, a kernel for QEMU, mnmpls for
 	@$(SUDO) .ci/setup
 	@$(MAKE) --no-print-directory --silent $(BUILT)
 
+containers:
+	@$(SUDO) .ci/setup --containers
+	@$(MAKE) --no-print-directory --silent $(BUILT)
+
 demo: setup  ## bring the L3VPN lab up through Mininet and prove it
 	@$(SUDO) $(CHOSEN) /usr/bin/mn --custom topos/l3vpn.py --test prove
 	@echo "The mininet> prompt in this lab:  $(if $(SUDO),sudo )mn --custom topos/l3vpn.py"
 
-test: setup lint  ## every test, those for an MPLS kernel inside a guest where the host has none
+test: containers lint  ## every test, those for an MPLS kernel inside a guest where the host has none
 	$(SUDO) $(if $(CI),CI=$(CI)) $(CHOSEN) $(PYTHON) -m pytest
 
 unit: setup  ## only the tests that need neither root nor a kernel: seconds
@@ -32,6 +36,9 @@ lint: setup $(VENV)/.done  ## mypy --strict and ruff
 
 bench: setup  ## how fast labs come up, against the kernel's own floor and others; BENCH="--help" for the choices
 	@$(SUDO) $(PYTHON) -m tests.bench $(BENCH)
+
+image: containers  ## the container image of mnmpls's nodes, and a slim one, into docker (DOCKER_HOST says which)
+	@$(SUDO) $(if $(DOCKER_HOST),DOCKER_HOST=$(DOCKER_HOST)) $(PYTHON) -m mnmpls.containers.image
 
 clean:  ## take away all that setup, lint and test made here, and the installed mnmpls (Debian's packages stay)
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mnmpls"

@@ -21,9 +21,13 @@ setup(
     },
     install_requires=["PyYAML>=6.0", "lark>=1.1", "Jinja2>=3.0"],
     # Not required: PyPI's Mininet comes without mnexec and would hide Debian's.
-    extras_require={"mininet": ["mininet>=2.3"], "test": ["pytest>=7.2", "hypothesis", "jsonschema", "pexpect"]},
+    extras_require={
+        "containers": ["docker>=5.0"],
+        "mininet": ["mininet>=2.3"],
+        "test": ["pytest>=7.2", "hypothesis", "jsonschema", "pexpect"],
+    },
     entry_points={
-        "console_scripts": ["mnmpls=mnmpls.cli:main"],
+        "console_scripts": ["mnmpls=mnmpls.cli:main", "mnmpls-node=mnmpls.containers.entry:main"],
         # Called like its module, so that `-p mnmpls.pytest_plugin` and a conftest's pytest_plugins mean this one.
         "pytest11": ["mnmpls.pytest_plugin=mnmpls.pytest_plugin"],
     },

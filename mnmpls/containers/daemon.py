@@ -1,0 +1,33 @@
+"""The docker daemon, by its Python SDK."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib import import_module
+from typing import Any
+
+from ..errors import CheckFailed
+
+_TIMEOUT_S = 600
+
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """A client of the daemon that DOCKER_HOST names, or the machine's own. What the daemon refuses inside comes out as
+    CheckFailed with its words, and so does one that does not answer."""
+    try:
+        docker = import_module("docker")
+    except ImportError as error:
+        raise CheckFailed("there is no docker SDK for Python: run apt-get install python3-docker") from error
+    where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        client = docker.from_env(timeout=_TIMEOUT_S)
+        with closing(client):
+            client.ping()
+            yield client
+    except docker.errors.APIError as error:
+        raise CheckFailed(f"docker: {error.explanation or error}") from error
+    except (docker.errors.DockerException, OSError) as error:
+        raise CheckFailed(f"no docker daemon answers at {where} ({error}); start one, or set DOCKER_HOST") from error
