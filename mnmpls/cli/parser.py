@@ -15,6 +15,8 @@ GUEST_ABOUT = (
     "lost with the guest and named at its end. Its exit status is the command's, or 125 when the guest fails."
 )
 LIMIT_S = 120.0
+EVENTS = ("port", "path", "node", "daemon")
+"""Kinds of what `drill` lets fail (drill/events.py, which is slow to take in)."""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -35,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _labs(verbs)
     _watching(verbs)
+    _trying(verbs)
     _showing(verbs)
     _guest(verbs)
     _completion(verbs)
@@ -109,6 +112,35 @@ def _watching(verbs: Any) -> None:
     capture.add_argument("-w", dest="file", metavar="FILE", help="into a file (else to the standard output)")
     capture.add_argument("-c", dest="count", type=int, default=0, metavar="N", help="end after N packets")
     capture.add_argument("--timeout", dest="seconds", type=_seconds, default=0, metavar="S", help="end after S seconds")
+
+
+def _trying(verbs: Any) -> None:
+    drill = _verb(verbs, "drill", "make failures on a working lab, undo them, and tell what each cost", True, limit=0)
+    _lab(drill)
+    drill.add_argument("--junit", action="store_true", help="as JUnit XML")
+    for option, called, text in (
+        ("--event", "KIND", f"this kind only, of {', '.join(EVENTS)}"),
+        ("--node", "NODE", "at this node (else all routers, the links between them, the daemons of one of them)"),
+        ("--daemon", "DAEMON", "this daemon only, such as ospfd"),
+        ("--between", "NODE", "packets between this end point and the others named so"),
+    ):
+        chosen = EVENTS if called == "KIND" else None
+        drill.add_argument(option, action="append", default=[], choices=chosen, metavar=called,
+                           help=f"{text}; may be given again")  # fmt: skip
+    drill.add_argument("--repeat", type=int, default=1, metavar="N", help="all of it so many times (1)")
+    drill.add_argument("--interval", type=_seconds, default=0, metavar="MS", help="from packet to packet (10)")
+    drill.add_argument("--hold", type=_seconds, metavar="S", help="a failure lasts S seconds at least (2; a path's 6)")
+    drill.add_argument("--limit", type=_seconds, default=30, metavar="S", help="healing may take S seconds (30)")
+    drill.add_argument(
+        "--within", type=_within, action="append", default=[], metavar="[KIND=]MS", help="a longer gap is a failure"
+    )
+
+
+def _within(text: str) -> tuple[tuple[str, ...], float]:
+    kind, sign, number = text.rpartition("=")
+    if sign and kind not in EVENTS:
+        raise argparse.ArgumentTypeError(f"there is no kind {kind!r}; there are {', '.join(EVENTS)}")
+    return (kind,) if sign else EVENTS, _seconds(number)
 
 
 def _showing(verbs: Any) -> None:

@@ -48,11 +48,13 @@ BELOW = {
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
+    "drill": VOCABULARY
+    | {"wording", "plan", "kernel", "apply", "checks", "daemons", "services", "processes", "node", "netns", "registry"},
     "doctor": VOCABULARY | {"guests", "live", "programs"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY
     | BELOW_RUNTIMES
-    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor"},
+    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill"},
     "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
     "__init__": {"sources", "live"},

@@ -1,0 +1,67 @@
+"""The verbs that try a running lab hard."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+
+from .. import drill
+from ..errors import CheckFailed, UsageError, counted
+from ..live.joining import join
+from ..netns import LabNodes
+from .naming import again_inside, in_guest, name_of
+
+
+def verb_drill(options: Namespace) -> int:
+    name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # what was made is undone, as after Ctrl-C
+    with join(name) as joined:
+        if len(joined.parts) != 1:
+            raise UsageError(f"lab {name!r} falls apart into {len(joined.parts)} labs that are not connected")
+        report = _report(_outcomes(joined.parts[0], name, options))
+    if options.json:
+        print(json.dumps(report.data()))
+    elif options.junit:
+        print(report.junit(f"mnmpls drill {name}"), end="")
+    else:
+        print(f"\n{report.closing()}")
+    return 0 if report.ok else 1
+
+
+def _report(outcomes: Iterator[drill.Outcome]) -> drill.Report:
+    """Of all of them, or of those before the lab broke. Raises CheckFailed where there are none."""
+    found: list[drill.Outcome] = []
+    try:
+        found.extend(outcomes)
+    except CheckFailed as error:
+        if not found:
+            raise
+        return drill.Report(tuple(found), str(error))
+    return drill.Report(tuple(found))
+
+
+def _outcomes(lab: LabNodes, name: str, options: Namespace) -> Iterator[drill.Outcome]:
+    """Each is told as it comes, unless a program reads the whole."""
+    events = drill.events(lab.lab, options.event, options.node, options.daemon)
+    pairs = drill.pairs(lab.lab, options.between)
+    if not events or not pairs:
+        what = "nothing that could fail" if pairs else "no two end points that are to reach each other"
+        raise UsageError(f"drill: lab {name!r} has {what}")
+    within = {kind: ms for kinds, ms in options.within for kind in kinds}
+    one = drill.Drill(lab, name, pairs, drill.Options(options.interval / 1000, options.hold, options.limit, within))
+    quiet = options.json or options.junit
+    out = sys.stderr if quiet else sys.stdout
+    total = len(events) * options.repeat
+    streams = f"{counted(len(pairs), 'stream')} of a packet each {one.interval_s * 1000:.0f} ms"
+    static = "" if lab.lab.has_daemons else "; no routing daemon runs: nothing finds another way"
+    print(f"{name}: {counted(total, 'event')}, {streams}{static}", file=out, flush=True)
+    for number, outcome in enumerate(one.run(events, options.repeat), 1):
+        said = f"[{number}/{total}] {outcome.event.text}: {'well' if outcome.ok else outcome.problems[0]}"
+        print(said if quiet else f"\n{outcome.text()}", file=out, flush=True)
+        yield outcome

@@ -1,0 +1,9 @@
+"""Failures on a running lab, made and undone, and what they cost: packets, time, and whether all is as before."""
+
+from __future__ import annotations
+
+from .events import KINDS, Event, events
+from .report import Outcome, Report
+from .run import Drill, Options, pairs
+
+__all__ = ["KINDS", "Drill", "Event", "Options", "Outcome", "Report", "events", "pairs"]
