@@ -75,9 +75,13 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Vpn:
-    """Who makes the routes between VRFs."""
+    """Who makes the routes between VRFs. ``asn`` is the provider's autonomous system (None: plan/alloc.py's), and
+    ``reflectors`` the routers that tell each PE what the others tell them (RFC 4456); without any, all PEs tell each
+    other."""
 
     protocol: str = STATIC
+    asn: int | None = None
+    reflectors: tuple[str, ...] = ()
 
 
 SPOKEN = ("ospf", "bgp")

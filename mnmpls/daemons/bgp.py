@@ -3,13 +3,12 @@ between PE and CE."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..model import NO_LOOPBACK, Lab, Node, Routing, Vrf
-from ..plan.alloc import ASN
 from ..plan.graph import Network, interface, network, via
-from ..plan.spoken import Spoken, spoken
+from ..plan.spoken import Spoken, asns, spoken
 
 PLAIN = Routing()
 VERSIONS = ((4, "ipv4"), (6, "ipv6"))
@@ -18,7 +17,7 @@ VERSIONS = ((4, "ipv4"), (6, "ipv6"))
 @dataclass(frozen=True, slots=True)
 class Peer:
     """``node`` is its name, ``source`` the interface to call it from (empty: any), ``families`` what is told to it, and
-    ``routing`` how."""
+    ``routing`` how. A ``client`` is told what others of the same AS tell (RFC 4456)."""
 
     address: str
     asn: int
@@ -26,6 +25,7 @@ class Peer:
     families: tuple[str, ...]
     source: str = ""
     routing: Routing = PLAIN
+    client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +77,41 @@ def speakers(lab: Lab) -> dict[str, Speaker]:
         if pair.routing.protocol == "bgp":
             for port in (pair.near, pair.far) if not pair.far.vrf else (pair.near,):
                 pairs.setdefault(port.node, []).append(pair)
-    mild = any(link.routing.allow_own_as for link in lab.links)
-    edges = tuple(node for node in lab.nodes if node.vrfs)
+    within = asns(lab)
     found: list[Speaker] = []
     for node in lab.nodes:
+        own = pairs.get(node.name, [])
         instances: tuple[Instance, ...] = ()
-        if node.vrfs:
-            core = _core(node, tuple(other for other in edges if other != node), mild)
-            instances = (core, *(_of_vrf(net, node, vrf, pairs.get(node.name, [])) for vrf in node.vrfs))
-        elif node.name in pairs:
-            instances = (_of_ce(net, pairs[node.name]),)
+        if node.vrfs or node.name in lab.vpn.reflectors:
+            vrfs = (_of_vrf(net, node, vrf, own, within) for vrf in node.vrfs)
+            instances = (_core(lab, node, within), *vrfs)
+        elif own:
+            instances = (_of_ce(net, own, within),)
         if instances:
-            found.append(Speaker(node.name, asn_of(node), router_id(net, node), instances))
+            found.append(Speaker(node.name, within[node.name], router_id(net, node), instances))
     return {one.name: one for one in found}
 
 
-def _core(node: Node, others: tuple[Node, ...], mild: bool) -> Instance:
-    names = tuple(f"{name} vpn" for version, name in VERSIONS if loopback(node, version))
-    routing = Routing("bgp", allow_own_as=mild)
-    peers = (Peer(loopback(other, 4), asn_of(other), other.name, names, "lo", routing) for other in others)
-    return Instance("", tuple(peers), tuple(map(Family, names)))
+def _core(lab: Lab, node: Node, within: Mapping[str, int]) -> Instance:
+    """Between the routers of one AS: with all PEs, or with its reflectors."""
+    families = tuple(f"{name} vpn" for version, name in VERSIONS if loopback(node, version))
+    routing = Routing("bgp", allow_own_as=any(link.routing.allow_own_as for link in lab.links))
+    here = [other for other in lab.nodes if within[other.name] == within[node.name] and other != node]
+    top = [other for other in here if other.name in lab.vpn.reflectors]
+    reflects = node.name in lab.vpn.reflectors
+    others = top if top and not reflects else [*top, *(other for other in here if other.vrfs and other not in top)]
+    asn = within[node.name]
+    peers = (
+        Peer(loopback(other, 4), asn, other.name, families, "lo", routing, reflects and other not in top)
+        for other in others
+    )
+    return Instance("", tuple(peers), tuple(map(Family, families)))
 
 
-def _of_vrf(net: Network, node: Node, vrf: Vrf, pairs: list[Spoken]) -> Instance:
-    peers = (peer for pair in pairs if pair.near.vrf == vrf.name for peer in _towards(net, pair, near=True))
+def _of_vrf(
+    net: Network, node: Node, vrf: Vrf, pairs: list[Spoken], within: Mapping[str, int]
+) -> Instance:
+    peers = (peer for pair in pairs if pair.near.vrf == vrf.name for peer in _towards(net, pair, within, True))
     ports = net.members.get((node.name, vrf.name), ())
     has_ospf = any(net.links[port.node, port.name].routing.protocol == "ospf" for port in ports)
     families = (
@@ -111,24 +122,20 @@ def _of_vrf(net: Network, node: Node, vrf: Vrf, pairs: list[Spoken]) -> Instance
     return Instance(vrf.name, tuple(peers), tuple(families))
 
 
-def _of_ce(net: Network, pairs: list[Spoken]) -> Instance:
-    peers = tuple(peer for pair in pairs for peer in _towards(net, pair, near=False))
+def _of_ce(net: Network, pairs: list[Spoken], within: Mapping[str, int]) -> Instance:
+    peers = tuple(peer for pair in pairs for peer in _towards(net, pair, within, False))
     names = dict.fromkeys(name for peer in peers for name in peer.families)
     return Instance("", peers, tuple(Family(name, ("kernel", "connected")) for name in names))
 
 
-def _towards(net: Network, pair: Spoken, near: bool) -> Iterator[Peer]:
+def _towards(net: Network, pair: Spoken, within: Mapping[str, int], near: bool) -> Iterator[Peer]:
     """The other one, by each IP version that both have; the PE where ``near`` is false."""
     mine, theirs = (pair.near, pair.far) if near else (pair.far, pair.near)
     node = net.nodes[theirs.node]
     for version, name in VERSIONS:
         if address := via(mine, theirs, version):
             routing = pair.routing if near else PLAIN
-            yield Peer(address, asn_of(node), node.name, (f"{name} unicast",), routing=routing)
-
-
-def asn_of(node: Node) -> int:
-    return node.asn or ASN
+            yield Peer(address, within[node.name], node.name, (f"{name} unicast",), routing=routing)
 
 
 def router_id(net: Network, node: Node) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from ..errors import nearest
 from ..model import ROUTINGS, Lab, Link, Node, Routing
-from . import alloc
 from .check_links import link_text
-from .graph import Network, interfaces
+from .graph import ROUTERS, Network, interfaces
 from .igp import area
 from .spelling import pair_fault
-from .spoken import speakers, spoken
+from .spoken import asns, speakers, spoken
 
 Fault = tuple[str, str]
 
@@ -21,11 +20,13 @@ LARGEST_ASN = 2**32 - 2
 
 def routing_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Every fault of these keys."""
+    yield from _lab_faults(lab, net)
+    yield from _core_faults(lab, net)
     for i, link in enumerate(lab.links):
         for key, text in _of_link(lab, net, link) if link.routing != Routing() else ():
             yield f"links[{i}].routing{key}", f"{link_text(link)}: {text}"
     for node in lab.nodes:
-        if node.asn is not None and (text := _asn_fault(net, node, node.asn)):
+        if node.asn is not None and (text := _asn_fault(lab, net, node, node.asn)):
             yield f"nodes.{node.name}.asn", text
 
 
@@ -53,6 +54,8 @@ def _spoken_faults(lab: Lab, net: Network, link: Link) -> Iterator[Fault]:
     for pair in pairs:
         if pair.far.vrf and protocol != "bgp":
             yield "", f"two PEs speak bgp with each other, not {protocol}: write routing: bgp"
+        elif pair.far.vrf and len({asns(lab)[port.node] for port in (pair.near, pair.far)}) == 1:
+            yield "", "two VRFs of one provider have each other's routes by route targets: give one router another asn"
         ces = [net.nodes[pair.far.node]] if not pair.far.vrf else []
         addresses = [cidr.version for node in ces for port in net.ports[node.name] for cidr in interfaces(port)]
         known = all(port.addresses is not None for node in ces for port in net.ports[node.name])
@@ -81,14 +84,51 @@ def _is_area(text: str) -> bool:
     return True
 
 
-def _asn_fault(net: Network, node: Node, asn: int) -> str:
-    if not 0 < asn <= LARGEST_ASN or asn == 65535:
-        return f"{asn} is no AS number: give 1 to {LARGEST_ASN}, of which 64512 to 65534 are private"
-    if node.role != "ce":
-        return f"only a ce has an AS number of its own so far, and {node.name} is a {node.role}: take it out"
-    named = all(port.name for ports in net.ports.values() for port in ports)
-    if named and not any(pair.routing.protocol == "bgp" for pair in speakers(net).get(node.name, ())):
+def _lab_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    vpn = lab.vpn
+    if vpn.protocol != "bgp" and (vpn.asn is not None or vpn.reflectors):
+        yield "vpn", "asn and reflectors are BGP's: add protocol: bgp, or take them out"
+    if vpn.asn is not None and (fault := _number_fault(vpn.asn)):
+        yield "vpn.asn", fault
+    for i, name in enumerate(vpn.reflectors):
+        where = f"vpn.reflectors[{i}]"
+        if name not in net.nodes:
+            yield where, f"there is no node {name!r}; {nearest(name, net.nodes)}"
+        elif net.role(name) not in ROUTERS:
+            yield where, f"only a p or a pe reflects routes, and {name} is a {net.role(name)}"
+        elif name in vpn.reflectors[:i]:
+            yield where, f"{name} is named twice: once is enough"
+
+
+def _core_faults(lab: Lab, net: Network) -> Iterator[Fault]:
+    """Providers meet in VRFs only."""
+    within = asns(lab)
+    for i, link in enumerate(lab.links):
+        a, b = (within.get(port.node) for port in link.ports)
+        routers = all(port.node in net.nodes and net.role(port.node) in ROUTERS for port in link.ports)
+        if routers and a != b and not all(port.vrf for port in link.ports):
+            way = "two providers meet between VRFs: give both ends a vrf and the link routing: bgp (inter-AS option A)"
+            yield f"links[{i}]", f"{link_text(link)}: it joins AS {a} and AS {b}; {way}"
+
+
+def _number_fault(asn: int) -> str:
+    if 0 < asn <= LARGEST_ASN and asn != 65535:
+        return ""
+    return f"{asn} is no AS number: give 1 to {LARGEST_ASN}, of which 64512 to 65534 are private"
+
+
+def _asn_fault(lab: Lab, net: Network, node: Node, asn: int) -> str:
+    if fault := _number_fault(asn):
+        return fault
+    if node.role not in (*ROUTERS, "ce"):
+        return f"only routers are in an autonomous system of their own, and {node.name} is a {node.role}: take it out"
+    if node.role in ROUTERS and lab.vpn.protocol != "bgp":
+        return "AS numbers are for BGP: add vpn: bgp, or take it out"
+    if node.role in ROUTERS or not all(port.name for ports in net.ports.values() for port in ports):
+        return ""
+    pairs = [pair for pair in speakers(net).get(node.name, ()) if pair.routing.protocol == "bgp"]
+    if not pairs:
         return f"{node.name} speaks no BGP: write routing: bgp at its link to a PE, or take asn out"
-    if asn == alloc.ASN:
+    if asn in (asns(lab)[pair.near.node] for pair in pairs):
         return f"{asn} is the provider's own: give {node.name} another, or leave it out to have one planned"
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -48,13 +48,18 @@ def is_planned(net: Network, port: Port) -> bool:
     return net.links[port.node, port.name].routing == Routing()
 
 
+def asns(lab: Lab) -> Mapping[str, int]:
+    """Node -> the autonomous system that it is in; a CE without BGP counts as the provider's."""
+    return {node.name: node.asn or lab.vpn.asn or alloc.ASN for node in lab.nodes}
+
+
 def numbered(lab: Lab) -> Lab:
     """``lab`` (named) with an AS number on each CE that speaks BGP: a site's own, from the private ones."""
     if not any(link.routing.protocol == "bgp" for link in lab.links):
         return lab
     net = network(lab)
     wanting = {name for name, pairs in speakers(net).items() if any(one.routing.protocol == "bgp" for one in pairs)}
-    given = {node.asn for node in lab.nodes} | {alloc.ASN}
+    given = set(asns(lab).values())
     free = (number for number in count(alloc.ASN + 1) if number not in given)
     planned: dict[str, int] = {}
     for site in sites(net):

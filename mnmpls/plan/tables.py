@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..model import NO_LOOPBACK, Lab
-from .alloc import ASN
 from .graph import Network, network, prefix_of
 from .instances import flows, instances
 from .sites import local
-from .spoken import Spoken, speakers, spoken
+from .spoken import Spoken, asns, speakers, spoken
 
 Table = tuple[str, str]
 """A node and its VRF; a CE's, and a PE's main table, have the empty one."""
@@ -48,15 +47,15 @@ def tables(lab: Lab) -> Tables:
     """Table -> prefix -> the best that it knows of it, for a completed lab."""
     net = network(lab)
     own = _own(net)
-    tellers = list(_tellers(net))
-    asns = {node.name: node.asn or ASN for node in lab.nodes}
+    tellers = list(_tellers(net, asns(lab)))
+    within = asns(lab)
     mild = any(link.routing.allow_own_as for link in lab.links)
     known: dict[Table, dict[str, Known]] = own
     for _ in range(2 * len(own) + 2):
         before, known = known, {table: dict(found) for table, found in own.items()}
         for teller in tellers:
             for prefix, what in before[teller.of].items():
-                told = _told(prefix, what, teller, asns, mild)
+                told = _told(prefix, what, teller, within, mild)
                 if told and (prefix not in known[teller.to] or _worth(told) < _worth(known[teller.to][prefix])):
                     known[teller.to][prefix] = told
         if known == before:
@@ -75,10 +74,12 @@ def _own(net: Network) -> dict[Table, dict[str, Known]]:
     return found
 
 
-def _tellers(net: Network) -> Iterator[_Teller]:
+def _tellers(net: Network, within: Mapping[str, int]) -> Iterator[_Teller]:
+    """By route targets only those of one provider."""
     for key, importers in flows(instances(net)).items():
         for importer in importers:
-            yield _Teller(key, importer.key)
+            if within[key[0]] == within[importer.node.name]:
+                yield _Teller(key, importer.key)
     for pair in spoken(net):
         near, far = (pair.near.node, pair.near.vrf or ""), (pair.far.node, pair.far.vrf or "")
         yield _Teller(near, far, pair)
@@ -86,10 +87,10 @@ def _tellers(net: Network) -> Iterator[_Teller]:
             yield _Teller(far, near, pair)
 
 
-def _told(prefix: str, what: Known, teller: _Teller, asns: Mapping[str, int], mild: bool) -> Known | None:
+def _told(prefix: str, what: Known, teller: _Teller, within: Mapping[str, int], mild: bool) -> Known | None:
     """What arrives of it; None for what is not told or not taken."""
     if teller.spoken is None:
-        mine = asns[teller.to[0]]
+        mine = within[teller.to[0]]
         loop = teller.of[0] != teller.to[0] and mine in what.path and not mild
         return None if what.by_vpn or loop else replace(what, source=teller.of, by_vpn=True)
     routing = teller.spoken.routing
@@ -99,10 +100,10 @@ def _told(prefix: str, what: Known, teller: _Teller, asns: Mapping[str, int], mi
         return Known(teller.of, ospf=True) if is_told else None
     path = what.path
     if from_pe and routing.as_override:
-        path = tuple(asns[teller.of[0]] if asn == asns[teller.to[0]] else asn for asn in path)
-    path = (asns[teller.of[0]], *path)
+        path = tuple(within[teller.of[0]] if asn == within[teller.to[0]] else asn for asn in path)
+    path = (within[teller.of[0]], *path)
     mark = {routing.site_of_origin} - {""}
-    if (from_pe and mark & what.origins) or (asns[teller.to[0]] in path and not _takes_own(teller)):
+    if (from_pe and mark & what.origins) or (within[teller.to[0]] in path and not _takes_own(teller)):
         return None
     return Known(teller.of, False, path, what.origins | mark if not from_pe else what.origins)
 

@@ -15,7 +15,8 @@ def identified(lab: Lab) -> Lab:
     are open only when neither imports nor exports are given: a VRF that only imports is a wish of its own."""
     targets = _targets(lab)
     used = {vrf.rd for node in lab.nodes for vrf in node.vrfs if vrf.rd}
-    numbers = _free_pairs(used | _all_targets(lab) | {rt for pair in targets.values() for rt in (*pair[0], *pair[1])})
+    used |= _all_targets(lab) | {rt for imports, exports in targets.values() for rt in (*imports, *exports)}
+    numbers = _free_pairs(lab, used)
     return replace(lab, nodes=tuple(_completed(node, targets, numbers) for node in lab.nodes))
 
 
@@ -23,8 +24,9 @@ def _all_targets(lab: Lab) -> set[str]:
     return {rt for node in lab.nodes for has in node.tables for rt in has.imports + has.exports}
 
 
-def _free_pairs(used: set[str]) -> Iterator[str]:
-    return (pair for pair in (f"{alloc.ASN}:{number}" for number in count(1)) if pair not in used)
+def _free_pairs(lab: Lab, used: set[str]) -> Iterator[str]:
+    asn = lab.vpn.asn or alloc.ASN
+    return (pair for pair in (f"{asn}:{number}" for number in count(1)) if pair not in used)
 
 
 def _targets(lab: Lab) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -32,7 +34,7 @@ def _targets(lab: Lab) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     vrfs = [vrf for node in lab.nodes for vrf in node.vrfs]
     rds = {vrf.rd for vrf in vrfs if vrf.rd}
     found = {vrf.name: (vrf.imports, vrf.exports) for vrf in reversed(vrfs) if vrf.imports or vrf.exports}
-    numbers = _free_pairs(_all_targets(lab) | rds)
+    numbers = _free_pairs(lab, _all_targets(lab) | rds)
     for vrf in vrfs:
         if vrf.name not in found:
             planned = (next(numbers),)

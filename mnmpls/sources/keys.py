@@ -74,7 +74,11 @@ IGP: Keys = {
 
 LABEL_MAKER: Keys = {"protocol": _key({"enum": [STATIC, "ldp"]}, "planned, or LDP (FRR's ldpd)")}
 
-VPN_MAKER: Keys = {"protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)")}
+VPN_MAKER: Keys = {
+    "protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)"),
+    "asn": _key(ASN, "the provider's autonomous system; left out: 65000"),
+    "reflectors": _key(TEXTS, "routers by which PEs hear of each other; left out: each PE speaks with each"),
+}
 
 LAB: Keys = {
     "name": _key(TEXT, "what the lab is called"),
@@ -110,7 +114,7 @@ NODE: Keys = {
     "label_range": _key(
         {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}, "planned labels that come in here are from it, as 100-199"
     ),
-    "asn": _key(ASN, "autonomous system of a CE that speaks BGP; left out: one for each site is planned"),
+    "asn": _key(ASN, "AS number of a CE that speaks BGP (left out: planned, one a site), or of another provider's router"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 

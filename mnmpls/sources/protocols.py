@@ -6,7 +6,7 @@ import yaml
 
 from ..model import NO_IGP, STATIC, Igp, Labels, Routing, Vpn
 from .keys import IGP, IGP_OF_LINK, IGP_OF_NODE, LABEL_MAKER, ROUTING, VPN_MAKER, Keys
-from .reading import Entries, Notes, flag, mapping, number, text
+from .reading import Entries, Notes, flag, mapping, number, text, texts
 
 Data = dict[str, object]
 
@@ -34,7 +34,11 @@ def labels(notes: Notes, node: yaml.Node | None) -> Labels:
 
 def vpn(notes: Notes, node: yaml.Node | None) -> Vpn:
     has = _long(notes, "vpn", node, VPN_MAKER)
-    return Vpn(text(notes, "vpn.protocol", has.get("protocol"), STATIC))
+    return Vpn(
+        text(notes, "vpn.protocol", has.get("protocol"), STATIC),
+        number(notes, "vpn.asn", has.get("asn")),
+        texts(notes, "vpn.reflectors", has.get("reflectors")),
+    )
 
 
 def routing(notes: Notes, where: str, node: yaml.Node | None) -> Routing:
@@ -95,7 +99,7 @@ def labels_data(given: Labels) -> str | Data | None:
 
 
 def vpn_data(given: Vpn) -> str | Data | None:
-    return _short(given.protocol, {})
+    return _short(given.protocol, {"asn": given.asn, "reflectors": list(given.reflectors) or None})
 
 
 def routing_data(given: Routing) -> str | Data | None:
