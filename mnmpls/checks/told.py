@@ -3,14 +3,16 @@ route targets and by what PEs and CEs speak. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from ..model import NO_LOOPBACK, Node, Port, StaticRoute
+from ..model import Node, Port
+from ..plan import records
 from ..plan.graph import Network, interface, interfaces, network, prefix_of, via
 from ..plan.routes import destination, version
 from ..plan.spoken import Spoken, speakers
 from ..plan.tables import Known, Table, tables
+from ..state import MAIN_TABLE, Record, Route
 from .vpn import Vpns
 
 _LONGEST = 64
@@ -30,6 +32,10 @@ class Told:
     @cached_property
     def _tables(self) -> Mapping[Table, Mapping[str, Known]]:
         return tables(self._vpns.lab)
+
+    @cached_property
+    def _records(self) -> Mapping[str, frozenset[Record]]:
+        return records(self._vpns.lab)
 
     @cached_property
     def _lengths(self) -> Mapping[Table, list[int]]:
@@ -76,7 +82,7 @@ class Told:
 
     def _onward(self, node: Node, text: str) -> tuple[Table | None, str]:
         """Where a customer's node sends what is not for its site, and from which address."""
-        if hop := _fitting((route for route in node.routes if route.vrf is None), text) or self._gateway(node):
+        if hop := _fitting(self._planned(node.name), text):
             return self._beside(self._net.ports[node.name], hop, text)
         known = self._best((node.name, ""), text)
         told = ((pair, (pair.near.node, pair.near.vrf)) for pair in self._speakers.get(node.name, ()))
@@ -84,8 +90,10 @@ class Told:
         found = ((known.source, via(pair.near, pair.far, version(text)) or "") for pair in pairs if known)
         return next(found, (None, ""))
 
-    def _gateway(self, node: Node) -> str:
-        return "" if node.gateway == NO_LOOPBACK else node.gateway
+    def _planned(self, name: str) -> Iterator[tuple[str, str]]:
+        """A customer's node's routes, with their next hops."""
+        routes = (one for one in self._records[name] if isinstance(one, Route) and one.table == MAIN_TABLE)
+        return ((route.dst, hop.via) for route in routes for hop in route.hops[:1])
 
     def _inside(self, table: Table, text: str) -> Table | None:
         """What comes next after a table of a PE."""
@@ -93,7 +101,8 @@ class Told:
         if known is None or known.source:
             return known.source if known else None
         node, vrf = self._net.nodes[table[0]], table[1] or None
-        if hop := _fitting((route for route in node.routes if route.vrf == vrf), text):
+        given = ((destination(route), route.via) for route in node.routes if route.dst and route.vrf == vrf)
+        if hop := _fitting(given, text):
             return self._beside(self._net.members[node.name, vrf], hop, text)[0]
         here = (site for site in self._vpns.sites if any((pe, at.name) == table for pe, at in site.attached))
         owners = (self._owner(site.nodes[0], text) for site in here)
@@ -118,12 +127,8 @@ class Told:
         return next((found[prefix] for prefix in prefixes if prefix in found), None)
 
 
-def _fitting(routes: Iterable[StaticRoute], text: str) -> str:
+def _fitting(routes: Iterable[tuple[str, str]], text: str) -> str:
     """The next hop of the most exact route there."""
     address = interface(text).ip
-    fitting = [
-        (cidr.network.prefixlen, route.via)
-        for route in routes
-        if route.dst and route.via and address in (cidr := interface(destination(route))).network
-    ]
-    return max(fitting, default=(0, ""))[1]
+    nets = ((interface(dst).network, hop) for dst, hop in routes if hop)
+    return max(((net.prefixlen, hop) for net, hop in nets if address in net), default=(0, ""))[1]

@@ -37,12 +37,12 @@ def told_routes(
             continue
         told = {prefix for prefix, what in known.items() if what.source}
         run = folders[node].run
-        faults = list(_faults(told, _in_zebra(run, vrf), _in_kernel(lab, node, vrf, namespaces[node])))
+        wrong = list(faults(told, _in_zebra(run, vrf), _in_kernel(lab, node, vrf, namespaces[node])))
         if not vrf:
-            faults += _returned(run, _own(alive, node, wanted))
+            wrong += _returned(run, _own(alive, node, wanted))
         subject = f"{node}: routes in {vrf}" if vrf else f"{node}: routes told to it"
-        seen = "; ".join(faults) or f"{len(told)} in the daemon and in the kernel"
-        yield Finding("route", subject, not faults, "all that is told and no more", seen, node if faults else "")
+        seen = "; ".join(wrong) or f"{len(told)} in the daemon and in the kernel"
+        yield Finding("route", subject, not wrong, "all that is told and no more", seen, node if wrong else "")
 
 
 def _without(lab: Lab, off: Container[str]) -> Lab:
@@ -50,7 +50,8 @@ def _without(lab: Lab, off: Container[str]) -> Lab:
     return replace(lab, nodes=tuple(node for node in lab.nodes if node.name not in off), links=tuple(links))
 
 
-def _faults(told: set[str], daemon: set[str], kernel: set[str]) -> Iterator[str]:
+def faults(told: set[str], daemon: set[str], kernel: set[str]) -> Iterator[str]:
+    """What is wrong with a table: prefixes that it was told, those in the daemon, those in the kernel."""
     if lost := told - daemon:
         yield f"nobody has told it {_some(lost)}"
     if lost := (daemon & told) - kernel:

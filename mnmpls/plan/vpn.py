@@ -42,8 +42,10 @@ def routes_of_several(net: Network, routes: Routes, node: Node, known: Mapping[K
 
 
 def _providers(net: Network, port: Port) -> Iterator[Port]:
+    """Those that it has planned routes by."""
     others = net.segments[net.segment_of[port.node, port.name]].ports
-    return (other for other in others if net.role(other.node) in ROUTERS)
+    routers = (other for other in others if net.role(other.node) in ROUTERS)
+    return (other for other in routers if not net.links[other.node, other.name].routing.is_spoken)
 
 
 def vpn_routes(

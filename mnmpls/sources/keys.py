@@ -114,7 +114,7 @@ NODE: Keys = {
     "label_range": _key(
         {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}, "planned labels that come in here are from it, as 100-199"
     ),
-    "asn": _key(ASN, "AS number of a CE that speaks BGP (left out: planned, one a site), or of another provider's router"),
+    "asn": _key(ASN, "AS number of a CE that speaks BGP (left out: one a site is planned) or of another provider"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mnmpls.checks.intent import intended
+from mnmpls.checks.vpn_routes import faults
 from mnmpls.daemons import services, sessions
 from mnmpls.model import Lab, Routing
 from mnmpls.plan import complete, records
@@ -112,3 +114,46 @@ def test_own_as_is_taken() -> None:
     text = {service.name: service.config for service in services(replace(lab, links=links))["pe1"]}["bgpd"]
     assert text.count("allowas-in") == 2
     assert "allowas-in" not in {service.name: service.config for service in services(lab)["pe1"]}["bgpd"]
+
+
+def both_ways(pairs: Iterable[str]) -> set[str]:
+    return {way for pair in pairs for way in (pair, " ".join(reversed(pair.split())))}
+
+
+PATTERNS = {
+    "dual_homed": {"h1 h2"},
+    "extranet": {"rh1 rh2", "rh1 dns", "rh2 dns", "bh1 dns"},
+    "hub_spoke": {"h1 h2", "h1 head", "h2 head"},
+    "inter_as_a": {"ha hb"},
+    "internet": {"web rh1", "web bh1", "rh1 bh1", "g1 g2"},
+    "reflectors": {"r1 r2", "r1 r3", "r2 r3", "b2 b3"},
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns(name: str) -> None:
+    """Who reaches whom in each lab follows from what is told; each comes back from its own data."""
+    lab = complete(load(str(TOPOS / f"{name}.yml")))
+    assert from_data(data(lab)) == lab
+    assert {" ".join(pair) for pair in reaching(lab)} == both_ways(PATTERNS[name])
+
+
+def test_reflectors() -> None:
+    """With reflectors each PE speaks with these only, and they with all and with each other."""
+    lab = complete(load(str(TOPOS / "reflectors.yml")))
+    peers: dict[str, set[str]] = {}
+    for one in sessions(lab):
+        if one.daemon == "bgpd":
+            peers.setdefault(one.node, set()).add(one.peer_node)
+    assert peers["pe1"] == {"rr1", "rr2"} and peers["rr1"] == {"rr2", "pe1", "pe2", "pe3"}
+    config = {service.name: service.config for service in services(lab)["rr1"]}["bgpd"]
+    assert config.count("route-reflector-client") == 3
+    assert {vrf.rd for node in lab.nodes for vrf in node.vrfs} == {"64512:1", "64512:2"}
+
+
+def test_what_is_wrong_with_a_table() -> None:
+    """What was not told, what the kernel lost, and what nobody was to tell."""
+    assert list(faults({"a", "b"}, {"a", "b"}, {"a", "b"})) == []
+    assert list(faults({"a", "b", "c"}, {"a", "b"}, {"a", "d"})) == [
+        "nobody has told it c", "the daemon has b, and the kernel has not", "it has d, which nobody was to tell it",
+    ]  # fmt: skip

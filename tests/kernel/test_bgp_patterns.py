@@ -1,0 +1,86 @@
+"""The L3VPN patterns of topos/ with real daemons: each works as its lab file says, and what it is there for fails when
+its feature is taken out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import pytest
+
+from mnmpls.checks.reach import probe
+from mnmpls.model import Lab, Node, Routing, Vrf
+from mnmpls.netns import RunningLab
+from mnmpls.plan import complete
+from mnmpls.sources import load
+from tests.kernel.test_daemons import LIMIT_S, soon, text
+from tests.unit.test_daemons import TOPOS
+from tests.unit.test_routing import both_ways
+
+pytestmark = pytest.mark.kernel
+
+
+def without_import(lab: Lab, vrf: str, target: str) -> Lab:
+    def changed(one: Vrf) -> Vrf:
+        return replace(one, imports=tuple(each for each in one.imports if each != target)) if one.name == vrf else one
+
+    def at(node: Node) -> Node:
+        return replace(node, vrfs=tuple(map(changed, node.vrfs)))
+
+    return replace(lab, nodes=tuple(map(at, lab.nodes)))
+
+
+def without_own_as(lab: Lab) -> Lab:
+    links = (replace(one, routing=replace(one.routing, allow_own_as=False)) for one in lab.links)
+    return replace(lab, links=tuple(links))
+
+
+def without_border(lab: Lab) -> Lab:
+    """Nobody speaks anything between two PEs."""
+    pes = {node.name for node in lab.nodes if node.role == "pe"}
+    links = (replace(k, routing=Routing()) if {k.a.node, k.b.node} <= pes else k for k in lab.links)
+    return replace(lab, links=tuple(links))
+
+
+def wrong(given: Lab, running: RunningLab) -> set[str]:
+    """Pairs of hosts that do not do what ``given`` means, in the lab that runs."""
+    results = probe(complete(given), running.namespaces, hosts_only=True, deadline_s=1.0)
+    return {f"{one.src} {one.dst}" for one in results if not one.ok}
+
+
+@pytest.mark.parametrize(
+    ("name", "feature", "lost"),
+    [
+        ("hub_spoke", without_own_as, ["h1 h2"]),
+        ("extranet", lambda lab: without_import(lab, "blue", "65000:30"), ["bh1 dns"]),
+        ("internet", lambda lab: without_import(lab, "red", "65000:90"), ["rh1 web", "rh1 bh1"]),
+        ("inter_as_a", without_border, ["ha hb"]),
+    ],
+    ids=["hub_spoke", "extranet", "internet", "inter_as_a"],
+)
+def test_pattern(name: str, feature: Callable[[Lab], Lab], lost: Iterable[str]) -> None:
+    """All that check looks at is as intended; without the feature exactly these pairs of hosts lose each other."""
+    given = load(str(TOPOS / f"{name}.yml"))
+    with RunningLab(given) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        assert soon(lambda: running.check().ok), running.check().text()
+        running.change(feature(given))
+        assert running.await_reach(LIMIT_S) == ""
+        assert wrong(given, running) == both_ways(lost)
+
+
+def test_reflectors() -> None:
+    """PEs have sessions with the two reflectors only, and routes of each other; when these reflect no more, each PE is
+    alone, and check names the routes that are missing."""
+    with RunningLab(load(str(TOPOS / "reflectors.yml"))) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        assert soon(lambda: running.check().ok), running.check().text()
+        said = json.loads(text(running["pe1"], "vtysh", "-c", "show bgp ipv4 vpn summary json"))
+        assert set(said["peers"]) == {"10.255.0.2", "10.255.0.3"}
+        for reflector in ("rr1", "rr2"):
+            lines = ["configure", "router bgp 64512", "address-family ipv4 vpn"]
+            lines += [f"no neighbor 10.255.0.{number} route-reflector-client" for number in (4, 5, 6)]
+            text(running[reflector], "vtysh", *(word for line in lines for word in ("-c", line)))
+        assert soon(lambda: len(running.check().of("route", ok=False)) == 5)
+        assert any("nobody has told it" in one.seen for one in running.check().of("route", ok=False))
