@@ -15,6 +15,7 @@ from .state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     Port,
@@ -35,6 +36,7 @@ _ORDER: tuple[type[Record], ...] = (
     Bridge,
     Dummy,
     UdpPort,
+    Guard,  # Before the tunnel whose first packets it keeps back.
     Tunnel,
     VrfDevice,
     Member,  # Enslaving flushes the port's IPv6 addresses: before them.
@@ -173,7 +175,7 @@ def subject(record: Record) -> Hashable:
             return Dummy, name
         case UdpPort(port, version):
             return type(record), port, version
-        case Address() | Rule():
+        case Address() | Rule() | Guard():
             return record
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .state import (
     IPV6_METRIC,
+    GUARD_PRIORITY,
     L3MDEV,
     MAIN_TABLE,
     RTPROT_MNMPLS,
@@ -13,6 +14,7 @@ from .state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     NextHop,
@@ -50,6 +52,8 @@ def command(record: Record) -> list[str]:
             return ["ip", "link", "add", "name", name, "type", kind, *_tunnel(record)]
         case UdpPort(port, version, protocol):
             return ["ip", "fou", "add", "port", str(port), "ipproto", str(protocol), *(["-6"] if version == 6 else [])]
+        case Guard():
+            return ["ip", "xfrm", "policy", "add", *_guarded(record)]
         case Member(port, master):
             return ["ip", "link", "set", "dev", port, "master", master]
         case Port(name, up, mtu_bytes):
@@ -66,6 +70,12 @@ def command(record: Record) -> list[str]:
         case LabelRoute(label, hops, ttl):
             mode = ["ttl-propagate", TTL_MODES[ttl]] if ttl else []
             return ["ip", "-f", "mpls", "route", "add", str(label), *mode, *_hops(hops, _label_hop)]
+
+
+def _guarded(record: Guard) -> list[str]:
+    to = ["dport", str(record.port)] if record.port else []
+    packets = ["src", record.src, "dst", record.dst, "proto", str(record.protocol), *to]
+    return [*packets, "dir", record.direction, "action", "block", "priority", str(GUARD_PRIORITY)]
 
 
 def _netem(record: Qdisc) -> list[str]:

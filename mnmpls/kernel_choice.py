@@ -17,13 +17,13 @@ from .plan import complete, records
 from .state import Record
 
 
-def ensure_kernel(wanted: Mapping[str, frozenset[Record]], name: str = "lab") -> None:
-    """Return if this kernel has what these records need; else run this same command in a guest, and do not return.
-    Others find the guest under ``name``, or the next free one.
+def ensure_kernel(lab: Lab, wanted: Mapping[str, frozenset[Record]], name: str) -> None:
+    """Return if this kernel has what the completed ``lab`` with these records needs; else run this same command in a
+    guest, and do not return. Others find the guest under ``name``, or the next free one.
 
     MNMPLS_KERNEL (auto, host, uml, qemu) decides. Raises MissingFeature when the kernel asked for lacks something.
     """
-    _ensure(host.features(wanted), name, len(wanted))
+    _ensure(host.features(wanted) | host.wishes(lab), name, len(wanted))
 
 
 def ensure_kernel_for(lab: Lab) -> None:
@@ -47,9 +47,8 @@ def choice_for(lab: Lab, kernel: str | None = None) -> guests.Choice:
 
 
 def _features(lab: Lab) -> frozenset[str]:
-    """Daemons push labels by routes that no plan has."""
-    found = host.features(records(complete(lab)))
-    return found | {"mpls-encap"} if lab.labels.protocol != STATIC else found
+    whole = complete(lab)
+    return host.features(records(whole)) | host.wishes(whole)
 
 
 @cache

@@ -39,6 +39,13 @@ Ethernet inside, VXLAN (RFC 7348) MPLS directly in IP (RFC 4023) and MPLS in UDP
 LABELS_ONLY = frozenset({"mpls-udp"})
 """Link types that take packets with labels and no others."""
 
+IPSEC_MODES = ("transport", "tunnel", "udp", "udp-tunnel")
+"""How ESP is put around a tunnel's packets (RFC 4303): behind their IP header, with them whole inside a second one, and
+each of these in UDP (RFC 3948)."""
+
+CIPHERS = ("chacha20poly1305", "aes-gcm")
+"""RFC 7634 and RFC 4106, with 256 bits; the overhead of both is the same."""
+
 STATIC = "static"
 """Routes and labels are planned; no daemon runs."""
 
@@ -194,6 +201,18 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipsec:
+    """ESP for a tunnel's packets, by IKEv2. ``secrets`` are the keys by which the two ends know each other: one of
+    both, or a's and b's own; empty: one drawn when the lab starts. ``rekey_s`` is how long keys of ESP last, None for
+    an hour."""
+
+    mode: str
+    cipher: str = CIPHERS[0]
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    rekey_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Two ports and what is between them: a wire, or a tunnel through other links. ``over`` is what a tunnel runs
     through: the name of a link that joins the same nodes, or the two addresses, a's first; open when empty. ``key`` is
@@ -214,6 +233,7 @@ class Link:
     unnumbered: bool = False
     igp: Igp = Igp()
     routing: Routing = Routing()
+    ipsec: Ipsec | None = None
 
     @property
     def is_wire(self) -> bool:

@@ -92,6 +92,22 @@ class UdpPort:
     protocol: int
 
 
+GUARD_PRIORITY = 2**31
+"""Behind every policy of an IKE daemon (strongSwan's are below 2**20)."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Guard:
+    """Packets of an IP protocol (to a UDP port, where one is given) that leave by (``out``) or come in by (``in``) no
+    ESP are dropped: a policy that IKE's own go before (RFC 4301 4.4.1)."""
+
+    direction: str
+    src: str
+    dst: str
+    protocol: int
+    port: int = 0
+
+
 MPLS_IN_IP = 137
 """The IP protocol number (RFC 4023 3)."""
 
@@ -212,7 +228,7 @@ class LabelRoute:
 
 
 Device = VrfDevice | Bridge | Dummy | Tunnel
-Record = Sysctl | Device | UdpPort | Member | Port | Qdisc | Address | Rule | Route | LabelRoute
+Record = Sysctl | Device | UdpPort | Guard | Member | Port | Qdisc | Address | Rule | Route | LabelRoute
 
 
 def sysctl_parts(key: str) -> tuple[str, ...]:

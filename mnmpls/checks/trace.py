@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..kernel.strangers import queues
 from ..model import Lab
-from ..state import Bridge, Dummy, Member, Qdisc, Record, Rule, Sysctl, Tunnel
+from ..state import Bridge, Dummy, Guard, Member, Qdisc, Record, Rule, Sysctl, Tunnel
 from ..wording import label_words, vrf_names
 from .capture import Seen, Sighting, Tap, tap, way
 from .drift import Drift, drifts
@@ -336,7 +336,7 @@ _SILENCED = frozenset(Sysctl(key, "1") for key in _SILENT)
 
 
 def _may_drop(one: Drift) -> bool:
-    return isinstance(one.wanted or one.found, Member | Qdisc | Rule | Bridge | Dummy | Tunnel)
+    return isinstance(one.wanted or one.found, Guard | Member | Qdisc | Rule | Bridge | Dummy | Tunnel)
 
 
 def _key(hop: Hop) -> tuple[object, ...]:

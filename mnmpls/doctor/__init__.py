@@ -28,6 +28,7 @@ def examine(
     """Of a completed ``lab`` with its records, or of everything that mnmpls knows. With ``boot_s`` each guest is
     booted, and has so many seconds for it. Nothing of the lab is made."""
     wanted = host.features(planned) if planned is not None else frozenset(host.FEATURES)
+    wanted |= host.wishes(lab) if lab else frozenset()
     items = (
         *_features(wanted),
         *_programs(lab),

@@ -15,6 +15,7 @@ from ..state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Record,
     Route,
@@ -73,6 +74,8 @@ def _modules(records: Records) -> Iterator[str]:
     yield from dict.fromkeys(TUNNEL_MODULES[kind] for kind in tunnels)
     udp = {each.version for each in every if isinstance(each, UdpPort)}
     yield from (name for version, name in ((4, "fou"), (6, "fou6")) if version in udp)
+    if any(isinstance(each, Guard) for each in every):
+        yield "xfrm_user"
     if any(isinstance(each, LabelRoute) or (isinstance(each, Sysctl) and ".mpls." in each.key) for each in every):
         yield "mpls_router"
     if any(isinstance(each, Route) and any(hop.labels for hop in each.hops) for each in every):

@@ -8,15 +8,16 @@ from typing import Any
 
 from ..apply import difference
 from ..model import Lab
-from ..sources.to_data import data
+from ..sources.to_data import data, public
 from ..state import Record
 
 
 def plan_data(lab: Lab, records: Mapping[str, frozenset[Record]]) -> dict[str, Any]:
-    """``lab`` as sources.from_data reads it, and each node's records in the order in which they are written: which
-    record it is, then its fields."""
+    """``lab`` as sources.from_data reads it, without its secrets, and each node's records in the order in which they
+    are written: which record it is, then its fields."""
     ordered = {node.name: difference(records[node.name], ()).write for node in lab.nodes}
-    return {"lab": data(lab), "records": {node: [_plain(each) for each in found] for node, found in ordered.items()}}
+    plain = {node: [_plain(each) for each in found] for node, found in ordered.items()}
+    return {"lab": data(public(lab)), "records": plain}
 
 
 def _plain(record: Record) -> dict[str, Any]:

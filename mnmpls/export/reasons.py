@@ -10,6 +10,7 @@ from ..state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     NextHop,
@@ -66,6 +67,9 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return f"a tunnel: what is sent by it goes to {remote} in packets from {local}"
         case UdpPort(port):
             return f"what arrives in UDP at port {port} is taken out of it (RFC 7510)"
+        case Guard(direction):
+            way = "leaves" if direction == "out" else "comes in"
+            return f"what {way} by this tunnel without ESP is dropped, before IKE has agreed on keys too"
         case Member(_, master):
             vrf = any(each.name == master for each in atlas.node(node).vrfs)
             return f"what comes in here is looked up in {master}'s table" if vrf else "the ports of the LAN"

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mnmpls.errors import KernelRefused
-from mnmpls.kernel import Namespace, wire
+from mnmpls.kernel import Namespace, try_cipher, try_esp, wire
 from mnmpls.kernel.refusals import refused
+from mnmpls.model import STATIC, Lab
 from mnmpls.state import (
     MPLS_IN_IP,
     TUNNEL_MODULES,
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     NextHop,
     Port,
@@ -112,6 +114,21 @@ FEATURES: dict[str, Feature] = {
             UdpPort(6635, 6, MPLS_IN_IP), Tunnel("trial-fou6", "ip6tnl", "fd00::1", "fd00::2", udp_port=6635)
         ), ("fou6", "ip6_tunnel"), ("IPV6_FOU", "IPV6_FOU_TUNNEL", "IPV6_TUNNEL"), after=("ipv6",),
     ),
+    "xfrm": Feature(
+        "IPsec policies", (Guard("out", "192.0.2.1", "192.0.2.2", 47),), ("xfrm_user",), ("XFRM_USER",)
+    ),
+    "esp": Feature("ESP over IPv4", lambda space: try_esp(space, 4), ("esp4",), ("INET_ESP",), after=("xfrm",)),
+    "esp6": Feature("ESP over IPv6", lambda space: try_esp(space, 6), ("esp6",), ("INET6_ESP",), after=("xfrm",)),
+    "esp-udp": Feature("ESP in UDP over IPv4", lambda space: try_esp(space, 4, True), after=("esp",)),
+    "esp6-udp": Feature("ESP in UDP over IPv6", lambda space: try_esp(space, 6, True), after=("esp6",)),
+    "chacha20poly1305": Feature(
+        "ESP with ChaCha20-Poly1305", lambda space: try_cipher(space, "chacha20poly1305"), ("chacha20poly1305",),
+        ("CRYPTO_CHACHA20POLY1305",), after=("xfrm",),
+    ),
+    "aes-gcm": Feature(
+        "ESP with AES-GCM", lambda space: try_cipher(space, "aes-gcm"), ("gcm", "seqiv"),
+        ("CRYPTO_GCM", "CRYPTO_SEQIV"), after=("xfrm",),
+    ),
 }  # fmt: skip
 """Every feature; what others cannot be without comes before them."""
 
@@ -123,6 +140,17 @@ BASICS = frozenset(FEATURES) - {"fou", "fou6"}
 def features(records_by_node: Mapping[str, Iterable[Record]]) -> frozenset[str]:
     """The features that these records need, pure."""
     return ALWAYS.union(*(needs(record) for records in records_by_node.values() for record in records))
+
+
+def wishes(lab: Lab) -> frozenset[str]:
+    """What a completed lab's daemons need: routes with labels that no plan has, and IPsec's ciphers."""
+    found = {"mpls-encap"} if lab.labels.protocol != STATIC else set()
+    for link in lab.links:
+        if link.ipsec:
+            found.add(link.ipsec.cipher)
+            if link.ipsec.mode.startswith("udp"):
+                found.add("esp6-udp" if ":" in link.over[0] else "esp-udp")
+    return frozenset(found)
 
 
 _NOTHING, _IPV6, _LABELS = frozenset[str](), frozenset({"ipv6"}), frozenset({"mpls", "mpls-encap"})
@@ -151,6 +179,8 @@ def needs(record: Record) -> frozenset[str]:
             return _of_setting(key)
         case UdpPort(version=version):
             return frozenset({"fou6" if version == 6 else "fou"})
+        case Guard(_, src):
+            return frozenset({"xfrm", "esp6" if ":" in src else "esp"})
         case Tunnel(kind=kind, udp_port=port):
             return frozenset({{"ipip": "fou", "ip6tnl": "fou6"}[kind] if port else kind})
     return _NOTHING

@@ -16,6 +16,7 @@ from ..state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     Port,
@@ -28,10 +29,10 @@ from ..state import (
     UdpPort,
     VrfDevice,
 )
-from . import fou, messages, messages_devices, messages_rules, netspace
+from . import apart, messages, messages_devices, messages_rules, netspace
 from .messages import Interface
 from .messages_devices import device_records
-from .netlink import NETLINK_GENERIC, NLM_F_ACK, Message, Refused, Socket, attributes
+from .netlink import Message, Refused, Socket, attributes
 from .refusals import missing_interface, refusal, refused
 
 _INDICES = count(1000)
@@ -51,10 +52,8 @@ _NOT_AS_KNOWN = frozenset((errno.ENODEV, errno.EEXIST, errno.EBUSY))
 _LO = Interface(1, "lo", False, 65536, 0, "", {})
 """All that there is in a new namespace (include/net/net_namespace.h, LOOPBACK_IFINDEX)."""
 
-_APART = frozenset((Sysctl, UdpPort))
+_APART = frozenset((Sysctl, UdpPort, Guard))
 """Kinds of records that are not rtnetlink's."""
-
-_FOU_LOADED = "/sys/module/fou"
 
 _Asked = TypeVar("_Asked")
 
@@ -153,8 +152,7 @@ class Namespace:
         for body in self._netlink.dump(messages_devices.qdisc_dump()):
             if each := messages_devices.qdisc(body, names):
                 found.add(each)
-        if any(isinstance(each, Tunnel) and each.udp_port for each in found) or os.path.exists(_FOU_LOADED):
-            found.update(self._udp_ports())
+        found.update(apart.observed(self._fd, any(isinstance(each, Tunnel) and each.udp_port for each in found)))
         not_ours = {messages_devices.own_address(record) for record in found if isinstance(record, Tunnel)}
         for body in self._netlink.dump(messages.address_dump()):
             if (record := messages.address(body, names)) and record not in not_ours:
@@ -209,8 +207,8 @@ class Namespace:
         for kind, run in groupby(records, lambda record: type(record) if type(record) in _APART else None):
             if kind is Sysctl:
                 self._write_sysctls([record for record in run if isinstance(record, Sysctl)])
-            elif kind is UdpPort:
-                self._change_udp_ports([record for record in run if isinstance(record, UdpPort)], wanted=True)
+            elif kind:
+                self._change_apart(run, wanted=True)
             else:
                 self._carry_out(list(run), self._messages)
 
@@ -237,7 +235,7 @@ class Namespace:
                 return [messages_devices.qdisc_new(record, index(port))]
             case Rule():
                 return [messages_rules.rule_new(record)]
-            case Sysctl() | UdpPort():
+            case Sysctl() | UdpPort() | Guard():
                 return []  # They are not rtnetlink's.
 
     def _device_messages(self, record: VrfDevice | Bridge, kind: str, data: bytes) -> list[Message]:
@@ -283,9 +281,8 @@ class Namespace:
         protocol = messages.RTPROT_BOOT if by_hand else RTPROT_MNMPLS
         self._fresh = None
         self._interfaces()
-        self._change_udp_ports([record for record in records if isinstance(record, UdpPort)], wanted=False)
-        rest = [record for record in records if not isinstance(record, UdpPort)]
-        self._carry_out(rest, lambda record: self._removals(record, protocol), _GONE)
+        self._carry_out(records, lambda record: self._removals(record, protocol), _GONE)
+        self._change_apart(records, wanted=False)
         self._interfaces()
 
     def _removals(self, record: Record, protocol: int) -> list[Message]:
@@ -304,7 +301,7 @@ class Namespace:
                 return [messages.label_delete(record)]
             case Rule():
                 return [messages_rules.rule_delete(record, protocol)]
-            case UdpPort():
+            case UdpPort() | Guard():
                 return []
             case Port() | Sysctl():
                 raise refusal(record, "it can be changed, but not removed", "")
@@ -318,30 +315,14 @@ class Namespace:
                 self._socket = Socket()
         return self._socket
 
-    def _with_udp(self, ask: Callable[[Socket, int], _Asked]) -> _Asked:
-        """Through a socket of its own: labs with MPLS in UDP are rare. Raises Refused."""
-        netspace.load_fou()
-        with netspace.entered(self._fd):
-            one = Socket(NETLINK_GENERIC)
-        try:
-            return ask(one, fou.family(one.dump(fou.family_asked(), NLM_F_ACK)))
-        finally:
-            one.close()
-
-    def _udp_ports(self) -> frozenset[UdpPort]:
-        return self._with_udp(lambda one, number: frozenset(fou.ports(one.dump(fou.ports_asked(number)))))
-
-    def _change_udp_ports(self, records: Sequence[UdpPort], wanted: bool) -> None:
-        """What is there already, or is gone, stays so. Raises KernelRefused."""
+    def _change_apart(self, records: Iterable[Record], wanted: bool) -> None:
+        """Those of ``records`` that are neither rtnetlink's nor settings. Raises KernelRefused."""
         for record in records:
-            change = fou.port_new if wanted else fou.port_delete
-            try:
-                if (record in self._udp_ports()) != wanted:
-                    refusals = self._with_udp(lambda one, number: one.write([change(number, record)]))  # noqa: B023
-                    if refusals:
-                        raise refusals[0]
-            except Refused as error:
-                raise refused(record, error.code, error.said) from error
+            if isinstance(record, UdpPort | Guard):
+                try:
+                    apart.change(self._fd, record, wanted)
+                except Refused as error:
+                    raise refused(record, error.code, error.said) from error
 
     def _index(self, name: str) -> int:
         """Raises Refused (ENODEV) that names the interface."""

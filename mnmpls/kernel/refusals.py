@@ -11,6 +11,7 @@ from ..state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     NextHop,
@@ -75,6 +76,8 @@ def _no_record(what: str, code: int) -> tuple[str, str] | None:
         return "/proc/sys is mounted read-only", _WRITABLE
     if code == errno.ENOENT and "namespace" in what:
         return "No such file: the lab has ended, or its name is another", "`mnmpls list` shows the labs that run"
+    if what.startswith("ESP ") and code in (errno.EPROTONOSUPPORT, errno.ENOSYS, errno.EINVAL):
+        return f"this kernel has no {what}", GUEST
     if code == errno.EOPNOTSUPP and what.startswith("wire "):
         return "this kernel has no veth pairs", f"load the module: `modprobe veth`, {GUEST}"
     return None
@@ -143,6 +146,12 @@ def _udp_port(record: object, code: int, said: str) -> tuple[str, str] | None:
         return _NO_FOU
     if code == errno.EADDRINUSE:
         return "a program of this node has that UDP port", "end it; `ss -lunp` in the node shows which it is"
+    return None
+
+
+def _guard(record: object, code: int, said: str) -> tuple[str, str] | None:
+    if code in (errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.ENOENT):
+        return "this kernel has no IPsec (XFRM)", f"load the module: `modprobe xfrm_user`, {GUEST}"
     return None
 
 
@@ -242,6 +251,7 @@ _BY_RECORD = {
     Dummy: _dummy,
     Tunnel: _tunnel,
     UdpPort: _udp_port,
+    Guard: _guard,
     Member: _member,
     Port: _port,
     Qdisc: _qdisc,

@@ -99,7 +99,7 @@ _End = tuple[str, str, Mapping[str, Any]]
 _Told = tuple[Mapping[str, Any], _End, _End]
 """A link's own settings, as a lab file calls them, and its ends."""
 
-_SAME = ("name", "over", "vni", "ttl", "encaplimit", "versions", "unnumbered", "igp", "routing")
+_SAME = ("name", "over", "vni", "ttl", "encaplimit", "versions", "unnumbered", "igp", "routing", "ipsec")
 SETTINGS = {key: key for key in _SAME} | {"gre_key": "key"}
 """What a link takes beside its type and its ends, and what a lab file calls it. Topo.addLink has a ``key`` already."""
 
@@ -147,7 +147,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
 def _ensure_fits(plan: Plan, name: str) -> None:
     """``name`` is what a guest for it is called."""
     if plan not in _fits:
-        ensure_kernel(plan.records, name)
+        ensure_kernel(plan.lab, plan.records, name)
         _fits.add(plan)
 
 

@@ -81,8 +81,8 @@ class MPLSLink(Link):  # type: ignore[misc]
     """A link of a lab: ``addLink(a, b, cls=MPLSLink, params1={"ip": …, "vrf": …, "mtu": …}, params2=…)``.
 
     ``type`` is a link type of a lab file, and ``name``, ``over``, ``gre_key`` (a lab file's ``key``), ``vni``, ``ttl``,
-    ``encaplimit`` and ``igp`` are its settings. Both ends of a wire appear in their nodes under their final names, a
-    tunnel's when the lab is applied; a link added to a running net is planned and applied at once.
+    ``encaplimit``, ``igp`` and ``ipsec`` are its settings. Both ends of a wire appear in their nodes under their final
+    names, a tunnel's when the lab is applied; a link added to a running net is planned and applied at once.
     """
 
     def __init__(self, node1: Any, node2: Any, type: str = "veth", **params: Any) -> None:

@@ -13,6 +13,7 @@ from .alloc import FIRST_LABEL, PLATFORM_LABELS
 from .check_addresses import address_faults
 from .check_daemons import daemon_faults
 from .check_igp import igp_faults
+from .check_ipsec import ipsec_faults
 from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
@@ -65,6 +66,7 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from node_faults(lab, net)
     yield from link_faults(lab, net)
     yield from tunnel_faults(lab, net)
+    yield from ipsec_faults(lab)
     yield from unnumbered_faults(lab, net)
     yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)

@@ -24,7 +24,7 @@ from ..state import (
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
 from .graph import ROUTERS, Network, interface
 from .ttl import LARGEST, PIPE
-from .tunnels import receiver, tunnel
+from .tunnels import guards, receiver, tunnel
 from .unnumbered import on_link_routes
 
 
@@ -45,6 +45,7 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
             yield Dummy(port.name)
         elif not link.is_wire:
             yield tunnel(link, port)
+            yield from guards(link, port)
             if udp := receiver(link):
                 yield udp
         yield Port(port.name, True, port.mtu_bytes or MTU_BYTES)

@@ -9,7 +9,7 @@ from ..errors import LabError, Problem
 from ..model import DEFAULT_MTU_BYTES, STATIC, Lab, Link, Port
 from .check_links import LEAST_MTU_BYTES, link_text
 from .graph import Edge, Network, interfaces, network, search
-from .tunnels import overhead_bytes
+from .tunnels import fits_bytes
 
 LABEL_BYTES = 4
 """A label stack entry (RFC 3032 2.1)."""
@@ -91,7 +91,7 @@ class _Sizes:
             return link
         if link not in self._known:
             self._known[link] = link  # one that runs through itself ends here; checking has told
-            fits = self._carried(link) - overhead_bytes(link)
+            fits = fits_bytes(link, self._carried(link))
             a, b = (port if port.mtu_bytes is not None else replace(port, mtu_bytes=fits) for port in link.ports)
             self._known[link] = link.between(a, b)
         return self._known[link]

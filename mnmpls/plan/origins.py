@@ -12,6 +12,7 @@ from ..state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     NextHop,
@@ -50,6 +51,8 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return f"nodes.{node}.vrfs.{name}"
         case UdpPort():
             return next((f"links[{i}]" for i, each in enumerate(lab.links) if each.type == "mpls-udp"), f"nodes.{node}")
+        case Guard(_, src, dst):
+            return next((f"links[{i}].ipsec" for i, each in enumerate(lab.links) if {src, dst} == {*each.over}), "")
         case Bridge():
             return f"nodes.{node}"
         case Tunnel(port) | Dummy(port) | Qdisc(port):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import LabError, Problem
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
-from ..state import MPLS_IN_IP, Tunnel, UdpPort
+from ..state import MPLS_IN_IP, Guard, Tunnel, UdpPort
 from .check_links import link_text
 from .graph import ROUTERS, Network, interface, network, search, via
 
@@ -29,6 +29,13 @@ OUTER_BYTES = {4: 20, 6: 40}
 INNER_BYTES = {"gre": 4, "ip6gre": 4, "gretap": 4 + 14, "vxlan": 8 + 8 + 14, "mpls-ip": 0, "mpls-udp": 8}
 """GRE's header (RFC 2784) and, for VXLAN, UDP's and its own (RFC 7348 5); Ethernet's inside."""
 KEY_BYTES, ENCAP_LIMIT_BYTES = 4, 8
+
+ESP_BYTES, ESP_TRAILER_BYTES, UDP_BYTES = 8 + 8 + 16, 2, 8
+"""Header, initialization vector and integrity check value of both ciphers (RFC 7634 2, RFC 4106 3); what comes behind
+the packet and its padding to 4 bytes (RFC 4303 2.4); RFC 3948's header."""
+
+ENCRYPTED = {"gre": (47, 0), "ip6gre": (47, 0), "gretap": (47, 0), "vxlan": (17, 4789)}
+"""Link types that IPsec goes with: the IP protocol of a tunnel's packets, and the UDP port that they go to."""
 
 LEAST_MTU_BYTES = {"sit": 1280}
 """Smaller ones the kernel refuses (net/ipv6/sit.c: IPV6_MIN_MTU)."""
@@ -120,6 +127,13 @@ def receiver(link: Link) -> UdpPort | None:
     return UdpPort(MPLS_UDP_PORT, version_of(link), MPLS_IN_IP) if link.type == "mpls-udp" else None
 
 
+def guards(link: Link, port: Port) -> tuple[Guard, ...]:
+    """What keeps a tunnel's packets back that are not encrypted, for a link with IPsec."""
+    local, remote = link.over if port == link.a else link.over[::-1]
+    packets = ENCRYPTED[link.type]
+    return (Guard("out", local, remote, *packets), Guard("in", remote, local, *packets)) if link.ipsec else ()
+
+
 def version_of(link: Link) -> int:
     """The IP version that a tunnel runs over."""
     return 6 if ":" in link.over[0] else 4
@@ -129,3 +143,13 @@ def overhead_bytes(link: Link) -> int:
     """What a tunnel puts before the packets that its MTU counts."""
     options = KEY_BYTES * (link.key is not None) + ENCAP_LIMIT_BYTES * (link.encap_limit is not None)
     return OUTER_BYTES[version_of(link)] + INNER_BYTES[link.type] + options
+
+
+def fits_bytes(link: Link, carried: int) -> int:
+    """What of the largest IP packet that is ``carried`` between a tunnel's ends is left for a packet by the tunnel."""
+    if not link.ipsec:
+        return carried - overhead_bytes(link)
+    outer = OUTER_BYTES[version_of(link)]
+    esp = carried - outer - (UDP_BYTES if link.ipsec.mode.startswith("udp") else 0) - ESP_BYTES
+    whole = esp // 4 * 4 - ESP_TRAILER_BYTES + (0 if link.ipsec.mode.endswith("tunnel") else outer)
+    return whole - overhead_bytes(link)

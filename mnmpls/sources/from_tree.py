@@ -12,6 +12,7 @@ links:
   - {a: pe1, b: {node: p, port: p-pe1}, type: veth, mtu: 9000}
   - {a: pe1, b: pe2, type: gre, over: [10.1.0.1, 10.2.0.1], key: 7}  # or the name of a link that joins the two
   - {type: dummy, pe1: 10.9.0.1/24}             # leads nowhere: the same as dummies at the node
+  - {a: pe1, b: pe2, type: gre, ipsec: transport}  # or ipsec: {mode: udp, cipher: aes-gcm, secret: KEY, rekey: 60}
 lsps:
   - {path: [pe1, p, pe2], labels: [101, 111], vrf: red}
   - {ingress: pe1, egress: pe2, fec: 10.9.0.0/16, pop: php, ttl: pipe}
@@ -26,7 +27,7 @@ import yaml
 from ..errors import Problem
 from ..model import DUMMY as DUMMY_TYPE
 from ..model import ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
-from . import protocols
+from . import ipsec, protocols
 from .impairments import impairment, merged
 from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
@@ -241,6 +242,7 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
         flag(notes, f"{where}.unnumbered", has.get("unnumbered")),
         protocols.igp_of_link(notes, f"{where}.igp", has.get("igp")),
         protocols.routing(notes, f"{where}.routing", has.get("routing")),
+        ipsec.ipsec_of_link(notes, f"{where}.ipsec", has.get("ipsec")),
     )
 
 

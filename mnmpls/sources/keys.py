@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, STATIC
+from ..model import CIPHERS, IPSEC_MODES, LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -36,6 +36,7 @@ ASN: Shape = {"type": "integer", "minimum": 1, "maximum": 2**32 - 2}
 TTL_OR_NUMBER: Shape = {"anyOf": [TTL, {"type": "integer", "minimum": 1, "maximum": 255}]}
 SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
 END: Shape = {"$ref": "#/$defs/end"}
+MODE: Shape = {"enum": list(IPSEC_MODES)}
 
 
 SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": 65535}
@@ -176,6 +177,10 @@ LINK: Keys = {
         _maker(list(ROUTINGS), "routing"),
         "how a PE learns what is behind its end in a VRF: static (planned), connected (not), ospf or bgp with the CE",
     ),
+    "ipsec": _key(
+        {"anyOf": [MODE, {"$ref": "#/$defs/ipsec"}]},
+        "encrypts a gre, ip6gre, gretap or vxlan tunnel (strongSwan): a mode, or {mode, cipher, secret, rekey}",
+    ),
     "key": _key({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "GRE key"),
     "vni": _key({"type": "integer", "minimum": 0, "maximum": 2**24 - 1}, "VXLAN network identifier"),
     "ttl": _key({"type": "integer", "minimum": 1, "maximum": 255}, "of a tunnel's outer header"),
@@ -193,6 +198,13 @@ ROUTING: Keys = {
     "as_override": _key({"type": "boolean"}, "the PE writes its own AS number over the CE's: sites may share one"),
     "site_of_origin": _key(TEXT, "marks a site's routes, such as 65000:1, so that they are not told to it again"),
     "allow_own_as": _key({"type": "boolean"}, "the PE takes routes that have been in its own AS, as a hub's"),
+}
+
+IPSEC: Keys = {
+    "mode": _key(MODE, "how ESP is put around the tunnel's packets; udp and udp-tunnel: in UDP, port 4500"),
+    "cipher": _key({"enum": list(CIPHERS)}, f"left out: {CIPHERS[0]}"),
+    "secret": _key(TEXTS, "the ends' common key, or a's and b's own; left out: one that is drawn at each start"),
+    "rekey": _key({"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, "seconds that ESP's keys last; else 3600"),
 }
 
 PORT: Keys = {

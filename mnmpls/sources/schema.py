@@ -9,6 +9,7 @@ from .keys import (
     IGP,
     IGP_OF_LINK,
     IGP_OF_NODE,
+    IPSEC,
     LAB,
     LABEL_MAKER,
     LINK,
@@ -57,6 +58,7 @@ def schema() -> dict[str, object]:
                 ]
             },
             "routing": _mapping(ROUTING, "protocol"),
+            "ipsec": _mapping(IPSEC, "mode"),
             "end": {"anyOf": [TEXT, _mapping({**NODE_KEY, **PORT}, "node"), _short_end()]},
             "lsp": {**_mapping(LSP), "anyOf": [{"required": ["path"]}, {"required": ["ingress", "egress"]}]},
         },

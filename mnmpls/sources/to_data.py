@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..errors import LabError
 from ..model import Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
+from .ipsec import ipsec_data
 from .protocols import igp_data, labels_data, routing_data, vpn_data
 
 Data = dict[str, object]
@@ -26,6 +28,12 @@ def data(lab: Lab) -> Data:
         "links": [link_data(link) for link in lab.links],
         **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),
     }
+
+
+def public(lab: Lab) -> Lab:
+    """``lab`` without the keys of its IPsec, which others may read."""
+    bare = (replace(k, ipsec=replace(k.ipsec, secrets=())) if k.ipsec else k for k in lab.links)
+    return replace(lab, links=tuple(bare))
 
 
 def _given(**entries: object) -> Data:
@@ -102,6 +110,7 @@ def link_data(link: Link) -> Data:
             unnumbered=link.unnumbered or None,
             igp=igp_data(link.igp),
             routing=routing_data(link.routing),
+            ipsec=ipsec_data(link.ipsec),
         ),
     }
 

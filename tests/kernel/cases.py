@@ -12,6 +12,7 @@ from mnmpls.state import (
     Address,
     Bridge,
     Dummy,
+    Guard,
     LabelRoute,
     Member,
     NextHop,
@@ -176,6 +177,13 @@ _TUNNELS = (
     _tunnel("mpls-ip6", Tunnel("t1", "ip6tnl", *_V6), "ip6tnl local fd00::1 remote fd00::2 encaplimit none"),
 )
 
+_GUARDS = (
+    Case("guard-out", Guard("out", *_V4, 47), "ip xfrm policy flush"),
+    Case("guard-in", Guard("in", *_V4, 47), "ip xfrm policy flush"),
+    Case("guard-6", Guard("out", *_V6, 47), "ip xfrm policy flush"),
+    Case("guard-port", Guard("in", *_V6, 17, 4789), "ip xfrm policy flush"),
+)
+
 _ADDRESSES = tuple(
     Case(f"address-{cidr}", Address(port, cidr), f"ip addr del {cidr} dev {port}")
     for port, cidr in (
@@ -270,4 +278,4 @@ _RULES = (
     _rule("all", "from fd09::1/128 iif spare fwmark 1", Rule(1001, 6, 9, "fd09::1/128", "spare", 1)),
 )
 
-CASES = (*_SYSCTLS, *_DEVICES, *_QDISCS, *_TUNNELS, *_ADDRESSES, *_RULES, *_ROUTES, *_LABELS)
+CASES = (*_SYSCTLS, *_DEVICES, *_QDISCS, *_TUNNELS, *_GUARDS, *_ADDRESSES, *_RULES, *_ROUTES, *_LABELS)

@@ -11,6 +11,7 @@ from mnmpls.kernel.refusals import refused
 from mnmpls.state import (
     Address,
     Bridge,
+    Guard,
     LabelRoute,
     Member,
     NextHop,
@@ -34,6 +35,7 @@ LACKING: list[tuple[Record, int, str, str]] = [
     (Tunnel("t", "ipip", "10.0.0.1", "10.0.0.2", udp_port=6635), errno.EINVAL, "", "MNMPLS_KERNEL=qemu"),
     (UdpPort(6635, 4, 137), errno.ENOENT, "", "MNMPLS_KERNEL=qemu"),
     (UdpPort(6635, 4, 137), errno.EADDRINUSE, "", "ss -lunp"),
+    (Guard("out", "10.0.0.1", "10.0.0.2", 47), errno.EPROTONOSUPPORT, "", "modprobe xfrm_user"),
     (Qdisc("eth0", loss_ppm=1), errno.ENOENT, "Specified qdisc kind is unknown", "modprobe sch_netem"),
     (LabelRoute(100, (_HOP,)), errno.EOPNOTSUPP, "", "modprobe mpls_router"),
     (LabelRoute(100, (_HOP,)), errno.EINVAL, "MPLS only supports the main route table", "live in the main table only"),

@@ -161,9 +161,11 @@ NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main":
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
         **IMPAIRED_}  # fmt: skip
+IPSEC_ = {"mode": "udp", "cipher": "aes-gcm", "secret": ["one", "two"], "rekey": 60}
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over": ["10.0.0.1", "10.0.0.2"],
          "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], "unnumbered": True,
-         "igp": IGP_OF_LINK_, "routing": ROUTING_, **IMPAIRED_}  # fmt: skip
+         "igp": IGP_OF_LINK_, "routing": ROUTING_, "ipsec": IPSEC_,
+         **IMPAIRED_}  # fmt: skip
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
 FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, "vpn": VPN_, "ttl": "pipe",
