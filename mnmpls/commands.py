@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .state import (
-    IPV6_METRIC,
     GUARD_PRIORITY,
+    IPV6_METRIC,
     L3MDEV,
     MAIN_TABLE,
     RTPROT_MNMPLS,

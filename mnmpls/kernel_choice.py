@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from . import guests, programs, registry
 from .errors import MissingFeature
 from .guests import host
-from .model import STATIC, Lab
+from .model import Lab
 from .phases import hand_over
 from .plan import complete, records
 from .state import Record

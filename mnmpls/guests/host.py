@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mnmpls.errors import KernelRefused
-from mnmpls.kernel import Namespace, try_cipher, try_esp, wire
+from mnmpls.kernel import Namespace, try_esp, wire
 from mnmpls.kernel.refusals import refused
 from mnmpls.model import STATIC, Lab
 from mnmpls.state import (
@@ -119,15 +119,15 @@ FEATURES: dict[str, Feature] = {
     ),
     "esp": Feature("ESP over IPv4", lambda space: try_esp(space, 4), ("esp4",), ("INET_ESP",), after=("xfrm",)),
     "esp6": Feature("ESP over IPv6", lambda space: try_esp(space, 6), ("esp6",), ("INET6_ESP",), after=("xfrm",)),
-    "esp-udp": Feature("ESP in UDP over IPv4", lambda space: try_esp(space, 4, True), after=("esp",)),
-    "esp6-udp": Feature("ESP in UDP over IPv6", lambda space: try_esp(space, 6, True), after=("esp6",)),
+    "esp-udp": Feature("ESP in UDP over IPv4", lambda space: try_esp(space, 4, in_udp=True), after=("esp",)),
+    "esp6-udp": Feature("ESP in UDP over IPv6", lambda space: try_esp(space, 6, in_udp=True), after=("esp6",)),
     "chacha20poly1305": Feature(
-        "ESP with ChaCha20-Poly1305", lambda space: try_cipher(space, "chacha20poly1305"), ("chacha20poly1305",),
-        ("CRYPTO_CHACHA20POLY1305",), after=("xfrm",),
+        "ESP with ChaCha20-Poly1305", lambda space: try_esp(space, 4, "chacha20poly1305"), ("chacha20poly1305",),
+        ("CRYPTO_CHACHA20POLY1305",), after=("esp",),
     ),
     "aes-gcm": Feature(
-        "ESP with AES-GCM", lambda space: try_cipher(space, "aes-gcm"), ("gcm", "seqiv"),
-        ("CRYPTO_GCM", "CRYPTO_SEQIV"), after=("xfrm",),
+        "ESP with AES-GCM", lambda space: try_esp(space, 4, "aes-gcm"), ("gcm", "seqiv"),
+        ("CRYPTO_GCM", "CRYPTO_SEQIV"), after=("esp",),
     ),
 }  # fmt: skip
 """Every feature; what others cannot be without comes before them."""

@@ -26,7 +26,7 @@ def _of_link(link: Link, ipsec: Ipsec, where: str) -> Iterator[Fault]:
     if link.type not in ENCRYPTED:
         yield where, f"a link of type {link.type} has no ipsec, only {', '.join(ENCRYPTED)}: take it out"
     if ipsec.mode not in IPSEC_MODES:
-        yield where, f"there is no ipsec: {ipsec.mode}; {nearest(ipsec.mode, IPSEC_MODES)}"
+        yield f"{where}.mode", f"there is no ipsec: {ipsec.mode}; {nearest(ipsec.mode, IPSEC_MODES)}"
     if ipsec.cipher not in CIPHERS:
         yield f"{where}.cipher", f"there is no cipher {ipsec.cipher!r}; {nearest(ipsec.cipher, CIPHERS)}"
     if len(ipsec.secrets) > 2:
@@ -46,7 +46,7 @@ def _beside(lab: Lab) -> Iterator[Fault]:
             ends = frozenset(str(interface(text).ip) for text in link.over)
             for j, first in seen.setdefault(ends, []):
                 if text := _quarrel(first, link):
-                    yield f"links[{i}].ipsec", f"{link_text(link)}: {text}, {lab.told(f'links[{j}]')}"
+                    yield f"links[{i}].ipsec", f"{link_text(link)}: {text}; the first is {lab.told(f'links[{j}]')}"
             seen[ends].append((i, link))
 
 

@@ -129,9 +129,11 @@ def receiver(link: Link) -> UdpPort | None:
 
 def guards(link: Link, port: Port) -> tuple[Guard, ...]:
     """What keeps a tunnel's packets back that are not encrypted, for a link with IPsec."""
+    if not link.ipsec:
+        return ()
     local, remote = link.over if port == link.a else link.over[::-1]
     packets = ENCRYPTED[link.type]
-    return (Guard("out", local, remote, *packets), Guard("in", remote, local, *packets)) if link.ipsec else ()
+    return Guard("out", local, remote, *packets), Guard("in", remote, local, *packets)
 
 
 def version_of(link: Link) -> int:

@@ -21,6 +21,7 @@ from mnmpls.sources.keys import (
     IGP,
     IGP_OF_LINK,
     IGP_OF_NODE,
+    IPSEC,
     LAB,
     LABEL_MAKER,
     LINK,
@@ -176,9 +177,9 @@ FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, 
 @pytest.mark.parametrize(
     ("known", "entry"),
     [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (RULE, RULE_), (LINK, LINK_),
-     (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_), (IGP, IGP_), (IGP_OF_NODE, IGP_OF_NODE_),
+     (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_), (IPSEC, IPSEC_), (IGP, IGP_), (IGP_OF_NODE, IGP_OF_NODE_),
      (IGP_OF_LINK, IGP_OF_LINK_), (LABEL_MAKER, LABELS_), (VPN_MAKER, VPN_), (ROUTING, ROUTING_)],
-    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy",
+    ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy", "ipsec",
          "igp", "igp of a node", "igp of a link", "labels", "vpn", "routing"],
 )
 def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
