@@ -25,7 +25,7 @@ from .errors import CheckFailed
 
 _CLONE_NEWNS, _CLONE_NEWNET, _CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-_MS_REC, _MS_SLAVE, _MS_NOSUID_NODEV_NOEXEC = 0x4000, 1 << 19, 0x2 | 0x4 | 0x8
+_MS_BIND, _MS_REC, _MS_SLAVE, _MS_NOSUID_NODEV_NOEXEC = 0x1000, 0x4000, 1 << 19, 0x2 | 0x4 | 0x8
 
 # The init ignores SIGCHLD, which makes the kernel reap the orphans that it adopts (wait(2), NOTES).
 _INIT = (
@@ -211,6 +211,11 @@ def _processes_in(spaces: Mapping[str, tuple[int, int]]) -> Iterator[int]:
 def mount_memory(folder: str, options: str = "") -> None:
     """For a forked child: an empty tmpfs (tmpfs(5)) at ``folder``."""
     _check(_libc.mount(b"tmpfs", folder.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options.encode()))
+
+
+def mount_file(source: str, target: str) -> None:
+    """For a forked child: ``source`` is at ``target``, too."""
+    _check(_libc.mount(source.encode(), target.encode(), None, _MS_BIND, None))
 
 
 def unshare_mounts() -> None:

@@ -20,7 +20,12 @@ DAEMON_FOLDERS = ("/usr/lib/frr", "/usr/libexec/frr")
 DAEMONS = {**dict.fromkeys(("zebra", "bfdd", "ospfd", "ospf6d", "isisd"), "igp"), "ldpd": "labels", "bgpd": "vpn"}
 """FRR's, by the key of a lab that asks for them."""
 
+STRONGSWAN = ("charon-systemd", "swanctl")
+"""What encrypted links need."""
+
 PACKAGES = {
+    "charon-systemd": "charon-systemd libstrongswan-extra-plugins",
+    "swanctl": "strongswan-swanctl",
     **dict.fromkeys(DAEMONS, "frr"),
     "setpriv": "util-linux",
     "unshare": "util-linux",
@@ -52,6 +57,8 @@ def needed(lab: Lab) -> Iterator[Need]:
     if lab.has_daemons:
         made_by = {"igp": lab.igp.protocol, "labels": lab.labels.protocol, "vpn": lab.vpn.protocol}
         yield from (Need(daemon, lab.told(key)) for daemon, key in DAEMONS.items() if made_by[key] != STATIC)
+    encrypted = next((f"links[{i}].ipsec" for i, link in enumerate(lab.links) if link.ipsec), "")
+    yield from (Need(program, lab.told(encrypted)) for program in STRONGSWAN if encrypted)
     for node in lab.nodes:
         for number, line in enumerate(node.exec):
             words = shlex.split(line)

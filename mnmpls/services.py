@@ -1,14 +1,15 @@
 """The daemons of running nodes: started, watched, asked and ended. Nothing else starts a daemon.
 
-Each node with daemons has a mount namespace of its own in which /etc/frr and /run/frr are empty tmpfs: FRR finds its
-files and sockets at their usual places, and nobody else's. The namespace is held by a descriptor, the daemons by the
-lab's PID namespace (processes.py), so that all of it ends with the lab, however that comes.
+Each node with daemons has a mount namespace of its own in which /etc/frr, /etc/swanctl and /run/frr are empty tmpfs:
+FRR and strongSwan find their files at their usual places, and nobody else's. The namespace is held by a descriptor,
+the daemons by the lab's PID namespace (processes.py), so that all of it ends with the lab, however that comes.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import select
 import socket
 import subprocess
@@ -18,14 +19,34 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from .daemons import QUESTIONS, Service, Session, established, services, sessions
+from . import vici
+from .daemons import (
+    CHARON,
+    QUESTIONS,
+    Secret,
+    Service,
+    Session,
+    cause,
+    established,
+    secrets_conf,
+    services,
+    sessions,
+    strongswan_conf,
+)
 from .errors import CheckFailed
-from .kernel import Namespace
+from .kernel import Namespace, forget
 from .model import Lab
-from .processes import Folders, Processes, mount_memory, unshare_mounts
+from .processes import Folders, Processes, mount_file, mount_memory, unshare_mounts
 from .programs import find
 
-ETC, RUN = "/etc/frr", "/run/frr"
+ETC, RUN, SWANCTL = "/etc/frr", "/run/frr", "/etc/swanctl"
+STRONGSWAN = "strongswan.conf"
+"""In /etc; what is there in a node is in SWANCTL as well."""
+CREDENTIALS = (
+    "x509", "x509ca", "x509aa", "x509ac", "x509crl", "x509ocsp", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8",
+    "pkcs12",
+)  # fmt: skip
+"""Folders that swanctl(8) looks into, and complains without."""
 EVENTS = "mnmpls.log"
 """In RUN: what was noticed about the node's daemons."""
 
@@ -42,6 +63,7 @@ class Home:
     def __init__(self, processes: Processes, netns: int, private: bool = True) -> None:
         """Raises OSError."""
         if not private:
+            _link_settings()
             self._open("/proc/self", "")
             return
         with processes.spawn(["cat"], netns, preexec_fn=_own_folders, stdin=subprocess.PIPE) as maker:
@@ -50,17 +72,28 @@ class Home:
     def _open(self, process: str, root: str) -> None:
         self.mounts = os.open(f"{process}/ns/mnt", os.O_RDONLY)
         self.etc, self.run = (os.open(root + folder, os.O_RDONLY) for folder in (ETC, RUN))
+        self.swanctl = os.open(root + SWANCTL, os.O_RDONLY)
 
     def close(self) -> None:
-        for fd in (self.mounts, self.etc, self.run):
+        for fd in (self.mounts, self.etc, self.run, self.swanctl):
             os.close(fd)
 
     def path(self, kind: str) -> str:
         """Of ``mounts``, ``etc`` or ``run``, for other processes."""
         return f"/proc/{os.getpid()}/fd/{getattr(self, kind)}"
 
-    def write(self, name: str, text: str) -> None:
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644, dir_fd=self.etc)
+    def furnish(self, service: Service, confidential: str) -> None:
+        """Its files; ``confidential`` is charon's that nobody else may read."""
+        if service.name != CHARON:
+            self.write(service.file_name, service.config)
+            return
+        self.write(STRONGSWAN, strongswan_conf(), self.swanctl)
+        self.write(service.file_name, service.config, self.swanctl)
+        self.write("secrets.conf", confidential, self.swanctl, 0o600)
+
+    def write(self, name: str, text: str, folder: int = -1, mode: int = 0o644) -> None:
+        """In ``etc``, or in another of the folders."""
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode, dir_fd=self.etc if folder < 0 else folder)
         with open(fd, "w", encoding="utf-8") as file:
             file.write(text)
 
@@ -69,11 +102,26 @@ class Home:
         return os.open(f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, dir_fd=self.run)
 
 
+def _link_settings() -> None:
+    """strongSwan's own are to be found in SWANCTL."""
+    os.makedirs(SWANCTL, exist_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(f"/etc/{STRONGSWAN}")
+    os.symlink(f"{SWANCTL}/{STRONGSWAN}", f"/etc/{STRONGSWAN}")
+
+
 def _own_folders() -> None:
-    user = pwd.getpwnam("frr")
-    for folder in (ETC, RUN):
+    frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]  # nodes without FRR's daemons need none
+    owner = f",uid={frr[0].pw_uid},gid={frr[0].pw_gid}" if frr else ""
+    for folder in (ETC, RUN, SWANCTL):
         os.makedirs(folder, exist_ok=True)  # /run/frr is there after a boot, by frr's tmpfiles.d
-        mount_memory(folder, f"mode=755,uid={user.pw_uid},gid={user.pw_gid}")
+        mount_memory(folder, "mode=755" + (owner if folder != SWANCTL else ""))
+    for name in CREDENTIALS:
+        os.mkdir(f"{SWANCTL}/{name}", 0o700)
+    own, usual = f"{SWANCTL}/{STRONGSWAN}", f"/etc/{STRONGSWAN}"
+    os.close(os.open(own, os.O_WRONLY | os.O_CREAT, 0o644))
+    if os.path.exists(usual):
+        mount_file(own, usual)
 
 
 def _own_scratch() -> None:
@@ -112,6 +160,7 @@ class Services:
         self._nodes: dict[str, _Node] = {}
         self._lock = threading.RLock()
         self._wake: tuple[int, int] | None = None
+        self._drawn: dict[frozenset[str], str] = {}
 
     def end_others(self, lab: Lab) -> None:
         """End the daemons of each node for which the completed ``lab`` has others or none. To be done before ``lab`` is
@@ -140,9 +189,14 @@ class Services:
         """First what others need, on all nodes at once; then the others."""
         every = [(name, service) for name in names for service in self._nodes[name].services]
         for name, service in every:
-            self._nodes[name].home.write(f"{service.name}.conf", service.config)
+            self._nodes[name].home.furnish(service, self._secrets(service))
             if not service.needs:
                 self._spawn(name, service)
+        new = {name: None for name, service in every if service.name == CHARON}
+        for name in new:
+            self._await_socket(name, CHARON)
+        for name in new:
+            self._agree(name, new)
         for name, service in every:
             if service.needs:
                 for need in service.needs:
@@ -154,6 +208,8 @@ class Services:
     def _spawn(self, name: str, service: Service, again: bool = True) -> None:
         node = self._nodes[name]
         log = node.home.log(service.name)
+        if service.name == CHARON:
+            forget(node.netns)  # of one before: keys that nobody renews any more
         try:
             process = self._processes.spawn(
                 [find(service.argv[0]), *service.argv[1:]], node.netns, node.home.path("mounts"),
@@ -163,6 +219,20 @@ class Services:
             os.close(log)
         node.daemons[service.name] = _Daemon(name, service, process, os.pidfd_open(process.pid), again)
         self._watch()
+
+    def _secrets(self, service: Service) -> str:
+        """The file that has them. What the lab leaves open is drawn once for each two addresses."""
+        wanted = [peer.secret for peer in service.peers]
+        known = ((one, one.text or self._drawn.setdefault(frozenset(one.ids), secrets.token_hex(32))) for one in wanted)
+        return secrets_conf(Secret(one.ids, text) for one, text in known)
+
+    def _agree(self, name: str, new: Container[str]) -> None:
+        """Has a new charon agree on keys with its peers; of two new ones one asks."""
+        node = self._nodes[name]
+        for peer in (peer for service in node.services for peer in service.peers):
+            if peer.begins or peer.node not in new:
+                for child, _, _ in peer.children:
+                    vici.initiate(f"{node.home.path('run')}/{CHARON}.vici", peer.name, child)
 
     def _await_socket(self, name: str, daemon: str) -> None:
         """Until it takes questions. Raises CheckFailed with its last words."""
@@ -225,8 +295,10 @@ class Services:
         for each in leaning:
             self._kill(each)
         self._spawn(name, service, again)
-        if leaning:
+        if leaning or service.name == CHARON:
             self._await_socket(name, service.name)
+        if service.name == CHARON:
+            self._agree(name, ())
         for each in leaning:
             self._spawn(name, each.service, each.again)
 
@@ -299,6 +371,20 @@ def _ending(status: int | None) -> str:
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
+def wants_any(lab: Lab) -> bool:
+    """Does any node of the completed ``lab`` have daemons?"""
+    return bool(services(lab))
+
+
+def why_missing(lab: Lab, one: Session, folders: Mapping[str, Folders]) -> str:
+    """What the logs of both ends say about a session that is missing, and where the lab asks for it; empty if they say
+    nothing."""
+    both = [each for each in sessions(lab) if each.where == one.where] if one.where else []
+    logs = ((each, log_lines(folders[each.node].run, each.daemon)) for each in both if each.node in folders)
+    said = next(filter(None, (cause(each, lines) for each, lines in logs)), "")
+    return f"{said}, {lab.told(one.where)}" if said else ""
+
+
 def missing(lab: Lab, folders: Mapping[str, Folders]) -> tuple[Session, ...]:
     """Those sessions of ``lab`` that the daemons of its nodes do not have."""
     asked: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
@@ -325,7 +411,9 @@ def awaited(lacking: Sequence[Session]) -> str:
 
 def ask(run: str, daemon: str, command: str) -> str | None:
     """What a daemon answers to a ``show`` command, by its vty socket in the folder ``run``; None if it does not. The
-    answer ends with three zero bytes and a status (lib/vty.c, vtysh_read)."""
+    answer ends with three zero bytes and a status (lib/vty.c, vtysh_read). charon has a protocol of its own."""
+    if daemon == CHARON:
+        return vici.ask(f"{run}/{CHARON}.vici", command)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         line.settimeout(_ANSWER_S)
         try:
@@ -344,7 +432,9 @@ def ask(run: str, daemon: str, command: str) -> str | None:
 
 
 def answers(run: str, daemon: str) -> bool:
-    """Does it take questions?"""
+    """Does it take questions? charon does without having read its file; then it knows nobody."""
+    if daemon == CHARON:
+        return ask(run, daemon, "list-conns") not in (None, "[]")
     return ask(run, daemon, "show version") is not None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 from ..daemons import services, sessions
 from ..model import Lab
 from ..processes import Folders
-from ..services import answers, events, missing
+from ..services import answers, events, missing, why_missing
 from .findings import Finding, Report
 
 
@@ -32,5 +32,6 @@ def _sessions(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> 
         if one.node in off or one.peer_node in off:
             continue
         there = one not in lacking
-        seen = "up" if there else f"{one.daemon} has none"
+        why = "" if there else why_missing(lab, one, folders)
+        seen = "up" if there else f"{one.daemon} has none" + (f": {why}" if why else "")
         yield Finding("session", f"{one.node}: {one.text}", there, "up", seen, "" if there else one.node)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from ..daemons import Session
 from ..model import Lab
 from ..processes import Folders
-from ..services import awaited, missing
+from ..services import awaited, missing, why_missing
 from .reach import probe
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _await_sessions(lab: Lab, folders: Mapping[str, Folders], until: float, tell
     told = ""
     while lacking := missing(lab, folders):
         if time.monotonic() > until:
-            return _listed(f"{one.node} ({one.daemon}) has no {one.text}" for one in lacking)
+            return _listed(_missed(lab, one, folders) for one in lacking)
         if (text := awaited(lacking)) != told:
             tell(told := text)
         time.sleep(_AGAIN_S)
@@ -53,6 +54,11 @@ def _await_answers(lab: Lab, namespaces: Mapping[str, Namespace], until: float) 
             return _listed(each.why for each in wrong)
         time.sleep(_AGAIN_S)
     return ""
+
+
+def _missed(lab: Lab, one: Session, folders: Mapping[str, Folders]) -> str:
+    why = why_missing(lab, one, folders)
+    return f"{one.node} ({one.daemon}) has no {one.text}" + (f": {why}" if why else "")
 
 
 def _listed(lines: Iterable[str]) -> str:

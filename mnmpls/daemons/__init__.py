@@ -1,9 +1,30 @@
-"""Routing daemons: a completed lab in, each node's services with their files out, and the sessions that they are to
-have. Pure; services.py starts them."""
+"""The daemons of a lab's nodes: a completed lab in, each node's services with their files out, and the sessions that
+they are to have. Pure; services.py starts them."""
 
 from __future__ import annotations
 
-from .frr import Service, services
-from .sessions import QUESTIONS, Session, established, sessions
+from ..model import Lab
+from . import frr, ipsec
+from . import sessions as routing
+from .frr import Service
+from .ipsec import cause, secrets_conf, strongswan_conf
+from .peers import Peer, Secret
+from .sessions import CHARON, QUESTIONS, Session, established
 
-__all__ = ["QUESTIONS", "Service", "Session", "established", "services", "sessions"]
+__all__ = [
+    "CHARON", "QUESTIONS", "Peer", "Secret", "Service", "Session", "cause", "established", "secrets_conf", "services",
+    "sessions", "strongswan_conf",
+]  # fmt: skip
+
+
+def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
+    """Node -> its daemons in the order of their start, for a completed lab; nodes without any are absent. Routing goes
+    through tunnels, and so comes after their keys."""
+    parts = ipsec.services(lab), frr.services(lab)
+    found = {node.name: tuple(one for part in parts for one in part.get(node.name, ())) for node in lab.nodes}
+    return {name: some for name, some in found.items() if some}
+
+
+def sessions(lab: Lab) -> tuple[Session, ...]:
+    """All of a completed lab, those first that others need."""
+    return *ipsec.sessions(lab), *routing.sessions(lab)

@@ -12,6 +12,7 @@ from ..model import Lab
 from ..state import UNREACHABLE_METRIC
 from .bgp import Speaker, speakers
 from .ospf_edges import Edge, edges
+from .peers import Peer
 from .routers import Router, routers
 
 if TYPE_CHECKING:
@@ -27,12 +28,19 @@ _COMMON = ("-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "info
 @dataclass(frozen=True, slots=True)
 class Service:
     """A daemon of one node: the program's name and arguments, and the text of its configuration file
-    /etc/frr/NAME.conf. ``needs`` are those that have to be there before it."""
+    /etc/frr/NAME.conf, or ``file`` where strongSwan looks for it. ``needs`` are those that have to be there before it.
+    ``peers`` are charon's: their secrets are no part of the text."""
 
     name: str
     argv: tuple[str, ...]
     config: str
     needs: tuple[str, ...] = ()
+    file: str = ""
+    peers: tuple[Peer, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        return self.file or f"{self.name}.conf"
 
 
 def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
@@ -65,12 +73,12 @@ def _kinds(router: Router | None, edges: tuple[Edge, ...], speaker: Speaker | No
 
 
 def _service(kind: str, has: Mapping[str, object]) -> Service:
-    config = _templates().get_template(f"{kind}.conf").render(has, unreachable=UNREACHABLE_METRIC)
+    config = templates().get_template(f"{kind}.conf").render(has, unreachable=UNREACHABLE_METRIC)
     return Service(kind, (kind, *_COMMON), config, () if kind == FIRST else (FIRST,))
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # slow to import, and most labs need none
 
     folder = Path(__file__).parent / "templates"

@@ -16,7 +16,8 @@ from .routers import Router, routers
 @dataclass(frozen=True, order=True, slots=True)
 class Session:
     """What ``node``'s ``daemon`` is to have: ``kind`` for a person, the ``peer`` as the daemon calls it, the peer's
-    node and, for an adjacency, the port, for BGP the VRF."""
+    node and, for an adjacency, the port, for BGP the VRF. ``where``: what of the lab wants it, as far as that is one
+    thing."""
 
     node: str
     daemon: str
@@ -25,6 +26,7 @@ class Session:
     peer_node: str
     port: str = ""
     vrf: str = ""
+    where: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -36,6 +38,9 @@ class Session:
         where = f" on {self.port}" if self.port else f" in {self.vrf}" if self.vrf else ""
         return f"{self.kind} with {self.peer_node}{where}"
 
+
+CHARON = "charon"
+"""strongSwan's daemon, which is not asked by FRR's socket."""
 
 LINK_LOCAL = "fe80::"
 """What stands for a peer that is called by its link-local address."""
@@ -109,6 +114,7 @@ _ALL = (
 )
 
 QUESTIONS = {
+    CHARON: "list-sas",
     "ospfd": "show ip ospf vrf all neighbor json",
     "ospf6d": "show ipv6 ospf6 vrf all neighbor json",
     "isisd": "show isis neighbor detail",
@@ -177,6 +183,16 @@ def _of_ldpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield one.get("neighborId", ""), ""
 
 
+def _of_charon(said: Any) -> Iterator[tuple[str, str]]:
+    """``connection/protocol`` where all associations of the protocol are in the kernel."""
+    for connection, one in ((name, one) for entry in said or () for name, one in entry.items()):
+        installed = {child["name"] for child in one["child-sas"].values() if child["state"] == "INSTALLED"}
+        if "gre" in installed:
+            yield f"{connection}/gre", ""
+        if {"vxlan-in", "vxlan-out"} <= installed:
+            yield f"{connection}/vxlan", ""
+
+
 def _of_bgpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for vrf, families in said.items():
         for family in families.values():
@@ -186,6 +202,7 @@ def _of_bgpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 _READERS: Mapping[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
+    CHARON: _of_charon,
     "ospfd": _of_ospfd,
     "ospf6d": _of_ospf6d,
     "bfdd": _of_bfdd,

@@ -20,6 +20,7 @@ def try_esp(space: Namespace, version: int, cipher: str = "", in_udp: bool = Fal
         raise refused(what, error.code, "") from error
 
 
-def forget(space: Namespace) -> None:
-    """Keys and policies of whatever daemon has been here; guards stay. Nothing where the kernel has no IPsec."""
-    apart.forget_esp(space.fd)
+def forget(netns: int) -> None:
+    """Keys and policies of whatever daemon has been in the namespace behind this descriptor; guards stay. Nothing where
+    the kernel has no IPsec."""
+    apart.forget_esp(netns)

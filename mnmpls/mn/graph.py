@@ -27,7 +27,7 @@ from ..plan import complete, records
 from ..plan.graph import spread
 from ..plan.origins import located
 from ..processes import Folders
-from ..services import Services
+from ..services import Services, wants_any
 from ..sources import from_data
 from ..sources.impairments import IMPAIRMENTS
 from ..sources.to_data import lsp_data, route_data, vrf_data
@@ -183,7 +183,7 @@ def fit_daemons(node: Any, report: Callable[[str], None] = lambda _: None) -> Se
     plan = plan_around(node)
     ours = [each for each in plan.nodes.values() if _is_ours(each)]
     running = list(dict.fromkeys(each.daemons for each in ours if each.daemons))
-    if not running and not plan.lab.has_daemons:
+    if not running and not wants_any(plan.lab):
         return None
     for other in running[1:]:  # labs that have grown together
         other.close()
