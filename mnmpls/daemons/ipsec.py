@@ -35,7 +35,7 @@ def _ends(link: Link, where: str) -> Iterator[tuple[str, Peer]]:
     ):  # fmt: skip
         ids = over[0], over[1]
         yield port.node, Peer(
-            "", other.node, *ids, port is link.a, link.ipsec, {protocol: where}, Secret(ids, secret)
+            "", other.node, *ids, port is link.a, link.ipsec, {protocol: (where, port.name)}, Secret(ids, secret)
         )  # fmt: skip
 
 
@@ -76,10 +76,10 @@ def secrets_conf(secrets: Iterable[Secret]) -> str:
 def sessions(lab: Lab) -> tuple[Session, ...]:
     """One for each end of an encrypted link."""
     return tuple(
-        Session(node, CHARON, "IPsec", f"{peer.name}/{protocol}", peer.node, where=where)
+        Session(node, CHARON, "IPsec", f"{peer.name}/{protocol}", peer.node, port, where=where)
         for node, some in peers(lab).items()
         for peer in some
-        for protocol, where in peer.links.items()
+        for protocol, (where, port) in peer.links.items()
     )
 
 

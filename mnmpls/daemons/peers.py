@@ -32,7 +32,8 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Another node that this one encrypts for, as strongSwan's connection ``name``, from ``local`` to ``remote``.
-    ``begins``: this end asks first. ``links``: by protocol, the lab's path of the first link that wants it."""
+    ``begins``: this end asks first. ``links``: by protocol, the first link that wants it: its place in the lab, and its
+    port here."""
 
     name: str
     node: str
@@ -40,7 +41,7 @@ class Peer:
     remote: str
     begins: bool
     ipsec: Ipsec
-    links: Mapping[str, str]
+    links: Mapping[str, tuple[str, str]]
     secret: Secret
 
     @property

@@ -30,8 +30,8 @@ class Session:
 
     @property
     def key(self) -> tuple[str, str]:
-        """By which ``established`` tells it."""
-        return self.peer, self.port or self.vrf
+        """By which ``established`` tells it; charon knows no ports."""
+        return self.peer, "" if self.daemon == CHARON else self.port or self.vrf
 
     @property
     def text(self) -> str:
@@ -183,10 +183,14 @@ def _of_ldpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield one.get("neighborId", ""), ""
 
 
+_IN_USE = ("INSTALLED", "REKEYING")
+"""A pair of associations that is being replaced still works."""
+
+
 def _of_charon(said: Any) -> Iterator[tuple[str, str]]:
     """``connection/protocol`` where all associations of the protocol are in the kernel."""
     for connection, one in ((name, one) for entry in said or () for name, one in entry.items()):
-        installed = {child["name"] for child in one["child-sas"].values() if child["state"] == "INSTALLED"}
+        installed = {child["name"] for child in one["child-sas"].values() if child["state"] in _IN_USE}
         if "gre" in installed:
             yield f"{connection}/gre", ""
         if {"vxlan-in", "vxlan-out"} <= installed:

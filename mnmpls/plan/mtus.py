@@ -102,8 +102,9 @@ class _Sizes:
 
     def text(self, link: Link) -> str:
         """What is wrong with a tunnel that has too little left."""
-        carried, headers = self._carried(link), overhead_bytes(link)
-        left = f"leave {carried - headers}" if carried > headers else "leave nothing"
+        carried = self._carried(link)
+        fits = fits_bytes(link, carried)
+        headers, left = carried - fits, f"leave {fits}" if fits > 0 else "leave nothing"
         text = f"what it runs over carries IP packets of {carried} bytes, and this tunnel's headers of {headers} {left}"
         return f"{link_text(link)}: {text}: give what it runs over a greater MTU"
 

@@ -3,6 +3,7 @@ MNMPLS_REWRITE=1 rewrites the golden configurations."""
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from mnmpls.daemons import established, services, sessions
 from mnmpls.daemons.routers import routers
 from mnmpls.errors import LabError
+from mnmpls.export.plan_data import plan_data
+from mnmpls.export.plan_text import plan_text
 from mnmpls.model import Igp, Lab, Labels, Vpn
 from mnmpls.plan import complete, records
 from mnmpls.plan.ring import ring
@@ -154,3 +157,52 @@ def test_sessions_and_what_daemons_say_of_them(lab: Lab) -> None:
     bfd = '[{"peer":"10.0.0.1","interface":"a","status":"up"},{"peer":"fe80::1","interface":"b","status":"down"}]'
     assert established("bfdd", bfd) == {("10.0.0.1", "a")}
     assert established("bfdd", bfd.replace("down", "up")) == {("10.0.0.1", "a"), ("fe80::", "b")}
+
+
+def _encrypted(kind: str, mode: str, **more: object) -> Lab:
+    over = ["10.0.0.1", "10.0.0.2"] if kind == "gre" else ["fd00::1", "fd00::2"]
+    wire = [{f"p{end}": f"{ip}/{64 if ':' in ip else 24}"} for end, ip in enumerate(over, 1)]
+    link = {"a": "p1", "b": "p2", "type": kind, "over": over, "ipsec": {"mode": mode, **more}}
+    named = {**link, "vni": 1} if kind == "vxlan" else link
+    return complete(from_data({"name": "esp", "nodes": {"p1": "p", "p2": "p"}, "links": [wire, named]}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "mtus"),
+    [("ip6gre", (1422, 1382, 1414, 1374)), ("vxlan", (1396, 1356, 1388, 1348)), ("gre", (1442, 1422, 1434, 1414))],
+)
+def test_room_beside_esp(kind: str, mtus: tuple[int, ...]) -> None:
+    """The MTUs of encrypted tunnels over 1500 bytes are those that were measured on Linux 6.1, with either cipher."""
+    for cipher in ("chacha20poly1305", "aes-gcm"):
+        labs = [_encrypted(kind, mode, cipher=cipher) for mode in ("transport", "tunnel", "udp", "udp-tunnel")]
+        assert tuple(lab.links[1].a.mtu_bytes for lab in labs) == mtus
+
+
+def test_one_charon_for_all_links() -> None:
+    """Its file is the golden one; two links between the same addresses are one connection, and the secret is in none of
+    it."""
+    lab = _encrypted("vxlan", "udp-tunnel", cipher="aes-gcm", secret="sword fish", rekey=60)
+    ends = (replace(port, name="g", addresses=None, mtu_bytes=None) for port in lab.links[1].ports)
+    more = replace(lab.links[1].between(*ends), type="ip6gre", vni=None)
+    whole = complete(replace(lab, links=(*lab.links, more)))
+    assert from_data(data(whole)) == whole
+    (service,) = services(whole)["p1"]
+    golden = GOLDENS / "esp-p1-swanctl.conf"
+    if os.environ.get("MNMPLS_REWRITE"):
+        golden.write_text(service.config, encoding="utf-8")
+    assert service.config == golden.read_text(encoding="utf-8")
+    assert [one.text for one in sessions(whole)] == [
+        "IPsec with p2 on g", "IPsec with p2 on p1-p2-vx", "IPsec with p1 on g", "IPsec with p1 on p2-p1-vx",
+    ]  # fmt: skip
+    hidden = "sword fish", b"sword fish".hex()
+    shown = repr(whole), repr(service), str(plan_data(whole, records(whole))), plan_text(whole, records(whole))
+    assert not [word for word in hidden for text in shown if word in text]
+
+
+def test_what_charon_has() -> None:
+    """An association counts when it is in the kernel, one that is being replaced too, and VXLAN's only with both."""
+    children = {"gre-4": "REKEYING", "gre-5": "INSTALLED", "vxlan-in-2": "INSTALLED", "vxlan-out-3": "CREATED"}
+    told = [{"p2": {"child-sas": {name: {"name": name[:-2], "state": state} for name, state in children.items()}}}]
+    assert established("charon", json.dumps(told)) == {("p2/gre", "")}
+    told[0]["p2"]["child-sas"]["vxlan-out-3"]["state"] = "INSTALLED"
+    assert established("charon", json.dumps(told)) == {("p2/gre", ""), ("p2/vxlan", "")}
