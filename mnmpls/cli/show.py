@@ -20,7 +20,7 @@ from ..export.plan_text import plan_text
 from ..live.joining import join
 from ..model import Lab
 from ..plan import complete, records
-from ..sources import SOURCES, load, schema
+from ..sources import SOURCES, load, public, schema
 from ..state import Record
 from .naming import again_inside, in_guest
 
@@ -64,7 +64,7 @@ def _write_configs(lab: Lab, nodes: Collection[str], folder: Path) -> None:
     if not found:
         raise UsageError(f"plan --configs: no routing daemon runs in {', '.join(nodes) or lab.name}")
     for node, service in found:
-        path = folder / node / f"{service.name}.conf"
+        path = folder / node / service.file_name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(service.config, encoding="utf-8")
         print(path)
@@ -74,7 +74,7 @@ def verb_graph(options: Namespace) -> int:
     if _runs_in_guest(options.lab):
         return again_inside(options.lab, options.words)
     lab, planned = _lab(options.lab)
-    sys.stdout.write(graph(lab, options.format, planned if options.lsps else None))
+    sys.stdout.write(graph(public(lab), options.format, planned if options.lsps else None))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..guests.host import FEATURES, Feature
-from ..programs import PACKAGES
+from ..programs import PACKAGES, STRONGSWAN
 
 RIGHTS: Mapping[str, str] = {
     "netns": "run it with sudo; for root too there may be a limit: the sysctl user.max_net_namespaces",
@@ -76,7 +76,7 @@ REMEDIES: Mapping[str, Callable[[Features], str]] = {
 }
 """By system."""
 
-_FEDORA = {"iputils-ping": "iputils", "iproute2": "iproute"}
+_FEDORA = {"iputils-ping": "iputils", "iproute2": "iproute"} | {PACKAGES[each]: "strongswan" for each in STRONGSWAN}
 """Where Fedora's name for a package is another."""
 
 
@@ -88,7 +88,7 @@ def remedy(keys: Sequence[str], system: str) -> str:
     if kind == "programs":
         packages = dict.fromkeys(PACKAGES.get(key, key) for key in keys)
         if system == "Fedora":
-            return f"dnf install {' '.join(_FEDORA.get(each, each) for each in packages)}"
+            return f"dnf install {' '.join(dict.fromkeys(_FEDORA.get(each, each) for each in packages))}"
         return f"apt-get install {' '.join(packages)}" + (" (Debian, Ubuntu)" if system == "container" else "")
     container = kind in FEATURES and system == "container"
     return "start the container with --privileged" if container else RIGHTS[kind]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..commands import stack
-from ..daemons import services
+from ..daemons import CHARON, services
 from ..errors import counted
 from ..model import NO_LOOPBACK, Lab
 from ..state import (
@@ -62,7 +62,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield f"{lab.name}: {counted(len(lab.nodes), 'node')}, {counted(len(lab.links), 'link')}"
     loopbacks = [(node.name, cidr) for node in lab.nodes for cidr in node.loopbacks if cidr != NO_LOOPBACK]
     yield from _section("loopbacks", ("node", "address"), loopbacks)
-    yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU"), _links(lab))
+    yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU", "IPsec"), _links(lab))
     yield from unnumbered(lab)
     yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
@@ -93,15 +93,17 @@ def _makers(lab: Lab) -> Rows:
         ("the core's routes", lab.igp.protocol, "ospfd"),
         ("labels", lab.labels.protocol, "ldpd"),
         ("VPN routes", lab.vpn.protocol, "bgpd"),
+        ("IPsec's keys", "IKEv2" if any(link.ipsec for link in lab.links) else "", CHARON),
     )
     on = {daemon: " ".join(node for node, some in running.items() if daemon in some) for _, _, daemon in made}
-    return [(what, maker, on[daemon]) for what, maker, daemon in made] if running else []
+    return [(what, maker, on[daemon]) for what, maker, daemon in made if maker] if running else []
 
 
 def _links(lab: Lab) -> Rows:
     ends = ([(port.node, port.name, " ".join(port.addresses or ())) for port in link.ports] for link in lab.links)
     mtus = (" ".join(dict.fromkeys(str(port.mtu_bytes) for port in link.ports)) for link in lab.links)
-    return [(*a, *b, mtu) for (a, b), mtu in zip(ends, mtus, strict=True)]
+    esp = (f"{link.ipsec.mode} {link.ipsec.cipher}" if link.ipsec else "" for link in lab.links)
+    return [(*a, *b, mtu, crypt) for (a, b), mtu, crypt in zip(ends, mtus, esp, strict=True)]
 
 
 def _vrfs(known: Atlas) -> Rows:

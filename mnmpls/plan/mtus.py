@@ -9,7 +9,7 @@ from ..errors import LabError, Problem
 from ..model import DEFAULT_MTU_BYTES, STATIC, Lab, Link, Port
 from .check_links import LEAST_MTU_BYTES, link_text
 from .graph import Edge, Network, interfaces, network, search
-from .tunnels import fits_bytes
+from .tunnels import fits_bytes, is_fatal
 
 LABEL_BYTES = 4
 """A label stack entry (RFC 3032 2.1)."""
@@ -30,8 +30,9 @@ def sized(lab: Lab) -> Lab:
     if lab.has_tunnels:
         sizes = _Sizes(network(replace(lab, links=links)))
         links = tuple(link if link.is_wire else sizes.of(link) for link in links)
-        if small := [i for i, link in enumerate(links) if any(sizes.is_too_small(link, port) for port in link.ports)]:
-            raise LabError(Problem(f"links[{i}]", sizes.text(links[i]), lab.place(f"links[{i}]")) for i in small)
+        faults = {f"links[{i}]": text for i, link in enumerate(links) if (text := sizes.fault(link))}
+        if faults:
+            raise LabError(Problem(path, text, lab.place(path)) for path, text in faults.items())
     return replace(lab, links=links)
 
 
@@ -78,6 +79,11 @@ def _vpn_labels(lab: Lab) -> int:
     return deepest
 
 
+def _fatal(link: Link, fits: int) -> str:
+    text = "Linux 6.1 ends in a panic over a packet of VXLAN over IPv6 that ESP in tunnel mode makes too large"
+    return f"{link_text(link)}: {text}: leave mtu out, or give {fits} at most"
+
+
 class _Sizes:
     """Tunnels' MTUs, those beneath first."""
 
@@ -96,14 +102,15 @@ class _Sizes:
             self._known[link] = link.between(a, b)
         return self._known[link]
 
-    def is_too_small(self, link: Link, port: Port) -> bool:
-        """Whether no interface could have the MTU that was computed for this end."""
-        return not link.is_wire and (port.mtu_bytes or 0) < LEAST_MTU_BYTES
-
-    def text(self, link: Link) -> str:
-        """What is wrong with a tunnel that has too little left."""
+    def fault(self, link: Link) -> str:
+        """What is wrong with a tunnel that has too little left, or too much for its kernel; empty for nothing."""
+        mtus = [port.mtu_bytes or 0 for port in link.ports]
+        if link.is_wire or (min(mtus) >= LEAST_MTU_BYTES and not is_fatal(link)):
+            return ""
         carried = self._carried(link)
         fits = fits_bytes(link, carried)
+        if min(mtus) >= LEAST_MTU_BYTES:
+            return _fatal(link, fits) if max(mtus) > fits else ""
         headers, left = carried - fits, f"leave {fits}" if fits > 0 else "leave nothing"
         text = f"what it runs over carries IP packets of {carried} bytes, and this tunnel's headers of {headers} {left}"
         return f"{link_text(link)}: {text}: give what it runs over a greater MTU"

@@ -147,6 +147,13 @@ def overhead_bytes(link: Link) -> int:
     return OUTER_BYTES[version_of(link)] + INNER_BYTES[link.type] + options
 
 
+def is_fatal(link: Link) -> bool:
+    """Does a kernel panic over packets of this tunnel that are larger than fits (__xfrm6_output, reached from
+    udp_tunnel6_xmit_skb; seen on 6.1.176)?"""
+    in_tunnel = link.ipsec is not None and link.ipsec.mode.endswith("tunnel")
+    return in_tunnel and link.type == "vxlan" and version_of(link) == 6
+
+
 def fits_bytes(link: Link, carried: int) -> int:
     """What of the largest IP packet that is ``carried`` between a tunnel's ends is left for a packet by the tunnel."""
     if not link.ipsec:

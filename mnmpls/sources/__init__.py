@@ -11,9 +11,9 @@ from ..model import Lab
 from . import from_yaml
 from .from_data import from_data
 from .schema import schema
-from .to_data import data
+from .to_data import data, public
 
-__all__ = ["SOURCES", "data", "from_data", "load", "schema"]
+__all__ = ["SOURCES", "data", "from_data", "load", "public", "schema"]
 
 
 def _read_dot(path: str) -> Lab:

@@ -212,7 +212,8 @@ def test_wrong_key_is_named() -> None:
         assert f"r1 (charon) has no IPsec with r2 on t: {why}" in lab.await_reach(5)
         assert not _answers(lab)
         wrong = {one.subject: one.seen for one in lab.check().of("session") if not one.ok}
-        assert wrong == {f"{a}: IPsec with {b} on t": f"charon has none: {why}" for a, b in (("r1", "r2"), ("r2", "r1"))}
+        both = (("r1", "r2"), ("r2", "r1"))
+        assert wrong == {f"{a}: IPsec with {b} on t": f"charon has none: {why}" for a, b in both}
     assert not [frame for frame in frames if "gre" in layers(frame)]
 
 

@@ -51,7 +51,7 @@ BELOW = {
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "drill": VOCABULARY
     | {"wording", "plan", "kernel", "apply", "checks", "daemons", "services", "processes", "node", "netns", "registry"},
-    "doctor": VOCABULARY | {"guests", "live", "programs"},
+    "doctor": VOCABULARY | {"guests", "live", "plan", "programs"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY
     | BELOW_RUNTIMES
