@@ -24,10 +24,10 @@ def _rows(title: str) -> list[list[str]]:
 
 
 def test_every_link_type_has_its_row() -> None:
-    """Each of the reader's types, the dummy, unnumbered links and LANs, and no other."""
+    """Each of the reader's types, the dummy, unnumbered and encrypted links and LANs, and no other."""
     first = [re.match(r"`([a-z0-9-]+)|a (LAN)", row[0]) for row in _rows("Links")]
     names = [match[1] or match[2] for match in first if match]
-    assert sorted(names) == sorted([*LINK_TYPES, DUMMY, "unnumbered", "LAN"])
+    assert sorted(names) == sorted([*LINK_TYPES, DUMMY, "unnumbered", "ipsec", "LAN"])
 
 
 @pytest.mark.parametrize("title", ["Links", "Labels", "VRFs"])
