@@ -62,8 +62,9 @@ class Home:
 
     def __init__(self, processes: Processes, netns: int, private: bool = True) -> None:
         """Raises OSError."""
+        self._private = private
         if not private:
-            _link_settings()
+            os.makedirs(SWANCTL, exist_ok=True)
             self._open("/proc/self", "")
             return
         with processes.spawn(["cat"], netns, preexec_fn=_own_folders, stdin=subprocess.PIPE) as maker:
@@ -87,7 +88,7 @@ class Home:
         if service.name != CHARON:
             self.write(service.file_name, service.config)
             return
-        self.write(STRONGSWAN, strongswan_conf(), self.swanctl)
+        self.write(STRONGSWAN if self._private else f"../{STRONGSWAN}", strongswan_conf(), self.swanctl)
         self.write(service.file_name, service.config, self.swanctl)
         self.write("secrets.conf", confidential, self.swanctl, 0o600)
 
@@ -100,14 +101,6 @@ class Home:
     def log(self, name: str) -> int:
         """A descriptor to append to it."""
         return os.open(f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, dir_fd=self.run)
-
-
-def _link_settings() -> None:
-    """strongSwan's own are to be found in SWANCTL."""
-    os.makedirs(SWANCTL, exist_ok=True)
-    with suppress(FileNotFoundError):
-        os.unlink(f"/etc/{STRONGSWAN}")
-    os.symlink(f"{SWANCTL}/{STRONGSWAN}", f"/etc/{STRONGSWAN}")
 
 
 def _own_folders() -> None:
@@ -223,6 +216,8 @@ class Services:
     def _secrets(self, service: Service) -> str:
         """The file that has them. What the lab leaves open is drawn once for each two addresses."""
         wanted = [peer.secret for peer in service.peers]
+        if not self._own_folders and not all(one.text for one in wanted):
+            raise CheckFailed("a node of its own draws no secret that its peer has, too: give `secret` at each `ipsec`")
         known = ((one, one.text or self._drawn.setdefault(frozenset(one.ids), secrets.token_hex(32))) for one in wanted)
         return secrets_conf(Secret(one.ids, text) for one, text in known)
 
