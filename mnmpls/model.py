@@ -75,9 +75,16 @@ LEVELS = ("1", "2", "1-2")
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Who makes the core's labels."""
+    """Who makes the core's labels. For SEGMENTS, ``srgb`` (``16000-23999``; left open, that) is the block of labels of
+    its routers' SIDs, and ``pop``, one of POPS (left open: php), says who takes such a label off."""
 
     protocol: str = STATIC
+    srgb: str = ""
+    pop: str = ""
+
+
+SEGMENTS = "sr"
+"""Segment routing: the routing protocol tells of labels, too (RFC 8660)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +263,8 @@ class Node:
     an argument list of each, and no shell sees them. ``label_range`` (``100-199``) is where planned labels that come in
     at this router are from; without one they have one number on all routers. ``imports`` and ``exports`` are the route
     targets of the main table, by which a PE's VRFs and it have routes of each other. ``asn`` is its autonomous system
-    (None: the provider's; open at a CE that speaks BGP)."""
+    (None: the provider's; open at a CE that speaks BGP). ``sid`` is a router's
+    number in segment routing's block of labels (RFC 8402's prefix SID, of its loopbacks)."""
 
     name: str
     role: str
@@ -273,6 +281,7 @@ class Node:
     dummies: tuple[Dummy, ...] = ()
     igp: Igp = Igp()
     asn: int | None = None
+    sid: int | None = None
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:

@@ -9,8 +9,11 @@ from ipaddress import IPv4Address, ip_interface
 from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, Lab, Node
 from ..plan.graph import ROUTERS, Network, network, via
 from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports, outer_ports
+from ..plan.segments import SRGB, SRLB, block, index, local_block, segmented, speaks_ipv6
 from ..plan.sites import local
 from ..plan.static import hop, prefix
+
+LENGTHS = {4: 32, 6: 128}
 
 LSP_MTU_BYTES, _LLC_BYTES = 1497, 3
 """isisd's largest link state packet, and what Ethernet adds before it (isisd/isis_constants.h)."""
@@ -42,10 +45,33 @@ class CorePort:
 
 
 @dataclass(frozen=True, slots=True)
+class Segments:
+    """Segment routing at one router: its blocks of labels, empty where they are FRR's own, and its SIDs."""
+
+    blocks: str
+    sids: tuple[Sid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sid:
+    """The SID of a prefix of IP version ``version``, and ``flag``, what others are to do with the label of it."""
+
+    version: int
+    prefix: str
+    index: int
+    flag: str
+
+
+FLAGS = {"": "", "php": "", "egress": " no-php-flag", "explicit-null": " explicit-null"}
+"""What FRR calls POPS."""
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
     core. ``igp``, ``labels``, ``vpn`` are the lab's protocols, ``level`` and ``lsp_mtu_bytes`` IS-IS's. ``outer`` are
-    ports by which customers are outside VRFs, ``sites`` prefixes behind them."""
+    ports by which customers are outside VRFs, ``sites`` prefixes behind them. ``segments`` are None where it has no
+    SID."""
 
     name: str
     v4: str
@@ -59,6 +85,7 @@ class Router:
     lsp_mtu_bytes: int
     outer: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
+    segments: Segments | None = None
 
     @property
     def net(self) -> str:
@@ -94,6 +121,7 @@ def routers(lab: Lab) -> dict[str, Router]:
             lsp_mtu,
             tuple(port.name for port in outer_ports(net, node)),
             tuple(_sites(net, node)),
+            _segments(lab, node),
         )
         for node in found
     }
@@ -112,6 +140,17 @@ def _sites(net: Network, node: Node) -> Iterator[str]:
     given = (route for route in node.routes if route.dst and not (route.vrf or route.table or route.labels))
     found = {**local(net, node, None)[1], **{prefix(route): hop(net, node, route) for route in given}}
     yield from (dst for dst, way in found.items() if way.port in outer)
+
+
+def _segments(lab: Lab, node: Node) -> Segments | None:
+    if node not in segmented(lab):
+        return None
+    mine, local = block(lab.labels), local_block(lab.labels)
+    blocks = f"{mine.start} {mine[-1]}" + (f" local-block {local.start} {local[-1]}" if local != SRLB else "")
+    found = ((version, _address(node, version)) for version in ((4, 6) if speaks_ipv6(lab) else (4,)))
+    flag = FLAGS[lab.labels.pop]
+    sids = (Sid(v, f"{address}/{LENGTHS[v]}", index(lab, node, v), flag) for v, address in found if address)
+    return Segments("" if (mine, local) == (SRGB, SRLB) else blocks, tuple(sids))
 
 
 def _address(node: Node, version: int) -> str:

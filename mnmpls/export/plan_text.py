@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ..commands import stack
 from ..daemons import CHARON, services
 from ..errors import counted
-from ..model import NO_LOOPBACK, Lab
+from ..model import NO_LOOPBACK, SEGMENTS, Lab
+from ..plan.segments import label, segmented, speaks_ipv6
 from ..state import (
     EXPLICIT_NULLS,
     MAIN_TABLE,
@@ -67,6 +68,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
+    yield from _section("segment routing", ("router", "SID", "label", "for IPv6"), _sids(lab))
     yield from _section("label switched paths", ("from", "VRF", "labels", "to"), _paths(known))
     yield from _section("labels", ("where they arrive", "lowest", "highest", "number"), _label_ranges(known))
 
@@ -89,14 +91,21 @@ def _between(lab: Lab) -> Iterator[str]:
 def _makers(lab: Lab) -> Rows:
     """Who makes what in a lab with routing daemons; such a plan has no paths and no labels."""
     running = {node: {one.name for one in some} for node, some in services(lab).items()}
+    router = {"ospf": "ospfd", "isis": "isisd"}.get(lab.igp.protocol, "")
     made = (
-        ("the core's routes", lab.igp.protocol, "ospfd"),
-        ("labels", lab.labels.protocol, "ldpd"),
+        ("the core's routes", lab.igp.protocol, router),
+        ("labels", lab.labels.protocol, router if lab.labels.protocol == SEGMENTS else "ldpd"),
         ("VPN routes", lab.vpn.protocol, "bgpd"),
         ("IPsec's keys", "IKEv2" if any(link.ipsec for link in lab.links) else "", CHARON),
     )
     on = {daemon: " ".join(node for node, some in running.items() if daemon in some) for _, _, daemon in made}
     return [(what, maker, on[daemon]) for what, maker, daemon in made if maker] if running else []
+
+
+def _sids(lab: Lab) -> Rows:
+    versions = (4, 6) if speaks_ipv6(lab) else (4,)
+    labels = {node.name: [str(label(lab, node, version)) for version in versions] for node in segmented(lab)}
+    return [(node.name, str(node.sid), *(*labels[node.name], "")[:2]) for node in segmented(lab)]
 
 
 def _links(lab: Lab) -> Rows:
@@ -135,8 +144,8 @@ def _label_ranges(known: Atlas) -> Rows:
     onward, ending, here = "passed on", "looked up in a VRF", "looked up in the main table"
     used: dict[str, set[int]] = {onward: set(), ending: set(), here: set()}
     for own in known.labels.values():
-        for label, each in own.items():
-            used[onward if each.hops[0].via else here if each.hops[0].port == "lo" else ending].add(label)
+        for number, each in own.items():
+            used[onward if each.hops[0].via else here if each.hops[0].port == "lo" else ending].add(number)
     rows = [(use, str(min(some)), str(max(some)), str(len(some))) for use, some in used.items() if some]
     key = "net.mpls.platform_labels"
     settings = (each for own in known.records.values() for each in own if isinstance(each, Sysctl))

@@ -92,6 +92,7 @@ MADE_BY = ("igp", "labels", "vpn")
 """Parameters of routers that say the same of the whole lab."""
 AT_NODES = (
     *("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range", "node_igp", "asn"),
+    "sid",
 )
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
@@ -351,6 +352,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "label_range": params.get("label_range") or None,
         "igp": params.get("node_igp") or None,
         "asn": params.get("asn"),
+        "sid": params.get("sid"),
     }
     return {**_given(told), **_mistyped(params, AT_NODES)}
 

@@ -58,6 +58,7 @@ class LabNode(Node):  # type: ignore[misc]
     ``label_range``      where planned labels that come in here are from, such as ``"100-199"``.
     ``asn``       (CERouter) autonomous system of one that speaks BGP with its PE.
     ``node_igp``  (routers) ``"none"``, or a dict with ``area`` and ``metric``, for this router alone.
+    ``sid``       (routers) the number in segment routing's block of labels.
     ``platform_labels``  size of the label table; given to one router, it is all routers'.
     ``ttl``       ``"uniform"`` or ``"pipe"``; given to one router, it is all routers'.
 

@@ -66,6 +66,7 @@ def _node_params(node: Node) -> dict[str, Any]:
         "label_range": node.label_range,
         "node_igp": igp_data(node.igp),
         "asn": node.asn,
+        "sid": node.sid,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import LabError
-from ..model import STATIC, Lab
+from ..model import SEGMENTS, STATIC, Lab
 from ..state import LabelRoute, Record
 from . import alloc, labels, lsps
 from .core import plain
@@ -15,6 +15,7 @@ from .graph import CUSTOMERS, ROUTERS, Network, network
 from .instances import Flows, Instance, Key, flows, instances
 from .ranges import bounds
 from .routes import Routes
+from .segments import block, local_block
 from .sites import customer_routes, global_routes
 from .static import user_routes
 from .vpn import mute_links, routes_of_several, sites_routes, vpn_routes
@@ -66,7 +67,8 @@ def _core_and_vpns(
 def _label_table(lab: Lab, routes: Mapping[str, Iterable[Record]]) -> int:
     """As large as labels need it; daemons may take any."""
     if lab.labels.protocol != STATIC:
-        return alloc.DYNAMIC_LABELS
+        segments = (block(lab.labels)[-1], local_block(lab.labels)[-1]) if lab.labels.protocol == SEGMENTS else ()
+        return max(alloc.DYNAMIC_LABELS, alloc.label_table(max(segments, default=0)))
     used = (record.label for some in routes.values() for record in some if isinstance(record, LabelRoute))
     ranges = (bounds(node).stop - 1 for node in lab.nodes if node.label_range)
     return alloc.label_table(max((*used, *ranges), default=0))

@@ -18,6 +18,7 @@ from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
 from .check_routing import routing_faults
+from .check_segments import segment_faults
 from .check_shape import shape_faults
 from .check_tunnels import tunnel_faults
 from .check_unnumbered import unnumbered_faults
@@ -73,3 +74,4 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from daemon_faults(lab, net)
     yield from igp_faults(lab, net)
     yield from routing_faults(lab, net)
+    yield from segment_faults(lab, net)

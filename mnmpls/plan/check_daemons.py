@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..errors import nearest
-from ..model import STATIC, Lab, Link, Node, Port
+from ..model import SEGMENTS, STATIC, Lab, Link, Node, Port
 from .check_links import link_text
 from .graph import ROUTERS, Network, interfaces
 from .igp import outer_ports, takes_part
@@ -13,8 +13,8 @@ from .spelling import cidr
 
 Fault = tuple[str, str]
 
-KNOWN = {"igp": (STATIC, "ospf", "isis"), "labels": (STATIC, "ldp"), "vpn": (STATIC, "bgp")}
-LATER = {"igp": (), "labels": ("sr",), "vpn": ("evpn",)}
+KNOWN = {"igp": (STATIC, "ospf", "isis"), "labels": (STATIC, "ldp", SEGMENTS), "vpn": (STATIC, "bgp")}
+LATER = {"igp": (), "labels": (), "vpn": ("evpn",)}
 """Known by name only."""
 
 
@@ -55,7 +55,7 @@ def _together(lab: Lab) -> Iterator[Fault]:
 
 def _labels_by_hand(lab: Lab) -> Iterator[Fault]:
     """Two who give labels to one router would take the same one sooner or later."""
-    remedy = "labels here are LDP's and BGP's: take this out, or igp, labels and vpn"
+    remedy = "labels here are the daemons': take this out, or igp, labels and vpn"
     for i in range(len(lab.lsps)):
         yield f"lsps[{i}]", remedy
     for node in lab.nodes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import DUMMY, NO_LOOPBACK, Impairment, Lab, Lsp, Node, StaticRoute
+from ..model import DUMMY, NO_LOOPBACK, SEGMENTS, Impairment, Lab, Lsp, Node, StaticRoute
 from ..model import Port as LabPort
 from ..state import (
     QUEUE_PACKETS,
@@ -98,7 +98,8 @@ def _sysctls(net: Network, node: Node, lab: Lab) -> Iterator[tuple[str, str]]:
             if net.is_core(port):
                 # Labels are taken from the core only, never from a customer (RFC 4364 13.1).
                 yield f"net.mpls.conf.{port.name}.input", "1"
-        if any(_ends_at_lo(lsp, node) for lsp in lab.lsps) or any(_ends_here(route) for route in node.routes):
+        sids = lab.labels.protocol == SEGMENTS and lab.labels.pop not in ("", "php")
+        if sids or any(_ends_at_lo(lsp, node) for lsp in lab.lsps) or any(_ends_here(route) for route in node.routes):
             yield "net.mpls.conf.lo.input", "1"  # labels below one that ends at lo come in there
     if node.role in ROUTERS or node.role == "ce" or (node.role == "host" and len(ports) > 1):
         # A new namespace inherits the host's value, the greater of "all" and the port's own counts, and a packet

@@ -99,6 +99,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         dummies=tuple(_dummies(notes, f"{where}.dummies", has.get("dummies"))),
         igp=protocols.igp_of_node(notes, f"{where}.igp", has.get("igp")),
         asn=number(notes, f"{where}.asn", has.get("asn")),
+        sid=number(notes, f"{where}.sid", has.get("sid")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import CIPHERS, IPSEC_MODES, LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, STATIC
+from ..model import CIPHERS, IPSEC_MODES, LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, SEGMENTS, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -35,6 +35,7 @@ TTL: Shape = {"enum": ["uniform", "pipe"]}
 ASN: Shape = {"type": "integer", "minimum": 1, "maximum": 2**32 - 2}
 TTL_OR_NUMBER: Shape = {"anyOf": [TTL, {"type": "integer", "minimum": 1, "maximum": 255}]}
 SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
+LABEL_RANGE: Shape = {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}
 END: Shape = {"$ref": "#/$defs/end"}
 MODE: Shape = {"enum": list(IPSEC_MODES)}
 
@@ -73,7 +74,11 @@ IGP: Keys = {
     "level": _key({"enum": [*LEVELS, 1, 2]}, "IS-IS's, of all routers; left out: 2"),
 }
 
-LABEL_MAKER: Keys = {"protocol": _key({"enum": [STATIC, "ldp"]}, "planned, or LDP (FRR's ldpd)")}
+LABEL_MAKER: Keys = {
+    "protocol": _key({"enum": [STATIC, "ldp", SEGMENTS]}, "planned, LDP (FRR's ldpd), or igp's SIDs (SR-MPLS)"),
+    "srgb": _key(LABEL_RANGE, "SR's block of labels, on all routers; left out: 16000-23999"),
+    "pop": _key({"enum": list(POPS)}, "who takes SR's last label off: the router before (php), or the last one"),
+}
 
 VPN_MAKER: Keys = {
     "protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)"),
@@ -88,7 +93,7 @@ LAB: Keys = {
         "size of every router's label table (net.mpls.platform_labels); left out: 10000, or more where labels need it",
     ),
     "igp": _key(_maker([STATIC, "ospf", "isis"], "igp"), "who makes the core's routes: planned, OSPF, IS-IS"),
-    "labels": _key(_maker([STATIC, "ldp"], "labels"), "who makes the core's labels: planned, or LDP"),
+    "labels": _key(_maker([STATIC, "ldp", SEGMENTS], "labels"), "who makes the core's labels: planned, LDP, SR"),
     "vpn": _key(_maker([STATIC, "bgp"], "vpn"), "who makes the routes between VRFs: planned, or BGP"),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
@@ -112,10 +117,9 @@ NODE: Keys = {
     "igp": _key(
         _maker([NO_IGP], "igp_of_node"), "none: the core's routing protocol does not run here; or {area, metric}"
     ),
-    "label_range": _key(
-        {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}, "planned labels that come in here are from it, as 100-199"
-    ),
     "asn": _key(ASN, "AS number of a CE that speaks BGP (left out: one a site is planned) or of another provider"),
+    "label_range": _key(LABEL_RANGE, "planned labels that come in here are from it, as 100-199"),
+    "sid": _key({"type": "integer", "minimum": 0}, "number of a p or pe in SR's block of labels; left out: planned"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 

@@ -29,7 +29,8 @@ def igp_of_link(notes: Notes, where: str, node: yaml.Node | None) -> Igp:
 
 def labels(notes: Notes, node: yaml.Node | None) -> Labels:
     has = _long(notes, "labels", node, LABEL_MAKER)
-    return Labels(text(notes, "labels.protocol", has.get("protocol"), STATIC))
+    protocol = text(notes, "labels.protocol", has.get("protocol"), STATIC)
+    return Labels(protocol, *(text(notes, f"labels.{key}", has.get(key)) for key in ("srgb", "pop")))
 
 
 def vpn(notes: Notes, node: yaml.Node | None) -> Vpn:
@@ -95,7 +96,7 @@ def igp_data(given: Igp) -> str | Data | None:
 
 
 def labels_data(given: Labels) -> str | Data | None:
-    return _short(given.protocol, {})
+    return _short(given.protocol, {"srgb": given.srgb or None, "pop": given.pop or None})
 
 
 def vpn_data(given: Vpn) -> str | Data | None:

@@ -56,6 +56,7 @@ def _node(node: Node) -> Data:
             label_range=node.label_range or None,
             igp=igp_data(node.igp),
             asn=node.asn,
+            sid=node.sid,
             exec=list(node.exec),
         ),
     }
