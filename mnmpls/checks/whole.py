@@ -19,6 +19,7 @@ from .learned import with_learned
 from .mtu import probe_mtu
 from .reach import probe
 from .sampling import in_turn
+from .segments import segments
 from .trace import Trace, trace_on
 from .views import World
 from .vpn import Call, Site, Vpns
@@ -53,8 +54,8 @@ def check(
     """Everything: each node's records against its kernel; the labels of one packet between each two sites that reach
     each other, there and back; the path MTU between them; and who answers whom. In a lab that is too large for the
     time limit, some nodes and pairs that are spread over it; the report's notes say how many. Where daemons make the
-    routes, ``folders`` of their nodes: then that they have their sessions, too, and labels as the kernels have them
-    instead of planned ones. Nodes that are ``off`` are told as that."""
+    routes, ``folders`` of their nodes: then that they have their sessions and SIDs, too, and labels as the kernels have
+    them instead of planned ones. Nodes that are ``off`` are told as that."""
     start = time.monotonic()
     make_room(sum(len(node.tables) for node in lab.nodes))
 
@@ -72,6 +73,7 @@ def check(
 
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
     report += control(lab, folders, off) + Report(tuple(told_routes(lab, namespaces, folders, off)))
+    report += Report(tuple(segments(world, folders, off)))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))

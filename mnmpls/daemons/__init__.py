@@ -9,11 +9,12 @@ from . import sessions as routing
 from .frr import Service
 from .ipsec import cause, secrets_conf, strongswan_conf
 from .peers import Peer, Secret
+from .segments import sid_labels
 from .sessions import CHARON, QUESTIONS, Session, established
 
 __all__ = [
     "CHARON", "QUESTIONS", "Peer", "Secret", "Service", "Session", "cause", "established", "secrets_conf", "services",
-    "sessions", "strongswan_conf",
+    "sessions", "sid_labels", "strongswan_conf",
 ]  # fmt: skip
 
 

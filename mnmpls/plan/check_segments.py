@@ -34,7 +34,6 @@ def segment_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         text = f"segment routing here takes labels up to {top}, and {lab.platform_labels} allows only those below it"
         yield "platform_labels", f"{text}: leave platform_labels out, give {top + 1}, or give labels a lower srgb"
     yield from _sids(lab)
-    yield from _loopbacks(lab)
     if lab.igp.protocol == "ospf":
         yield from _ospf(lab, net)
 
@@ -85,15 +84,6 @@ def _sids(lab: Lab) -> Iterator[Fault]:
         elif first.setdefault(node.sid, node.name) != node.name:
             text = f"{first[node.sid]} has SID {node.sid}, too, and packets would go to either"
             yield where, f"{text}: give {node.name} another"
-
-
-def _loopbacks(lab: Lab) -> Iterator[Fault]:
-    for node in segmented(lab):
-        for text in node.loopbacks:
-            found = cidr(text)
-            if found and found.network.prefixlen != found.max_prefixlen:
-                text = f"a SID is one router's, and {text} is a subnet: write {found.ip}/{found.max_prefixlen}"
-                yield f"nodes.{node.name}.loopback", text
 
 
 def _ospf(lab: Lab, net: Network) -> Iterator[Fault]:

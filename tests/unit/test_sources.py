@@ -151,14 +151,14 @@ DUMMY_ = {"ip": ["10.9.0.1/24"], "vrf": "red", "mtu": 1400}
 IGP_OF_NODE_ = {"area": "0.0.0.1", "metric": 20}
 IGP_OF_LINK_ = {"area": 1, "metric": 20, "hello": 2, "dead": 8, "bfd": False}
 IGP_ = {"protocol": "ospf", "area": "0.0.0.0", "metric": 5, "level": 2, "hello": 3, "dead": 9, "bfd": True}
-LABELS_ = {"protocol": "ldp"}
+LABELS_ = {"protocol": "sr", "srgb": "16000-23999", "pop": "php"}
 VPN_ = {"protocol": "bgp", "asn": 64512, "reflectors": ["p"]}
 ROUTING_ = {"protocol": "bgp", "area": "0.0.0.1", "as_override": True, "site_of_origin": "65000:1",
             "allow_own_as": True}  # fmt: skip
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "rules": [RULE_],
          "dummies": {"d0": DUMMY_, "d1": "10.8.0.1/24"},
          "routes": [ROUTE_], "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
-         "label_range": "100-199", "igp": IGP_OF_NODE_, "asn": 65001}  # fmt: skip
+         "label_range": "100-199", "igp": IGP_OF_NODE_, "sid": 5, "asn": 65001}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
         **IMPAIRED_}  # fmt: skip

@@ -1,0 +1,96 @@
+"""Segment routing for real: topos/sr_l3vpn.yml with IS-IS, and OSPF's over a LAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mnmpls.checks.trace import Trace
+from mnmpls.netns import RunningLab
+from tests.kernel.test_daemons import LIMIT_S, soon, text
+from tests.unit.test_segments import ospf_lan, sr_l3vpn
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[RunningLab]:
+    with RunningLab(sr_l3vpn()) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        yield running
+
+
+def _said(lab: RunningLab, node: str, *lines: str) -> None:
+    text(lab[node], "vtysh", *(word for line in ("configure", *lines) for word in ("-c", line)))
+
+
+def _transport(lab: RunningLab, src: str, dst: str) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Node, operation and labels that leave without the VPN's, which bgpd chose, of routers with labels."""
+    return [(hop.node, hop.operation, hop.labels_out[:-1]) for hop in lab.trace(src, dst).request if hop.labels_out]
+
+
+def test_all_is_as_intended(lab: RunningLab) -> None:
+    """Two customers in both IP versions, sessions, and all other routers' labels in each router's daemon and kernel."""
+    report = lab.check()
+    assert report.ok, report.text()
+    assert len(report.of("label")) == 5 * 4 * 2
+    assert {one.subject.count(":") > 0 for one in report.of("trace")} == {True, False}
+
+
+def test_labels_on_the_wire(lab: RunningLab) -> None:
+    """pe2's SID is 12: label 16012 for IPv4 and 20012 for IPv6 on every wire, taken off before pe2."""
+    assert _transport(lab, "red1", "red2") == [("pe1", "push", (16012,)), ("p1", "swap", (16012,)), ("p2", "pop", ())]
+    assert _transport(lab, "red2", "red1") == [("pe2", "push", (16011,)), ("p2", "swap", (16011,)), ("p1", "pop", ())]
+    assert {label for one in lab.check().of("trace") for label in _outer(one.detail)} == {16011, 16012, 20011, 20012}
+
+
+def _outer(trace: object) -> set[int]:
+    assert isinstance(trace, Trace)
+    return {hop.labels_out[0] for hop in (*trace.request, *trace.reply) if len(hop.labels_out) > 1}
+
+
+def test_daemons_took_every_line(lab: RunningLab) -> None:
+    """The configuration read back from isisd holds every line of its file, the metrics among them."""
+    for node in lab.values():
+        for service in lab.services.of(node.name):
+            there = {line.strip() for line in text(node, "vtysh", "-c", "show running-config").splitlines()}
+            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
+            assert lines - there == set(), (node.name, service.name)
+
+
+def test_the_longer_way_has_the_same_labels(lab: RunningLab) -> None:
+    """With the link between p1 and p2 down, p3 swaps 16012 for 16012; with the link up again all is as it was."""
+    text(lab["p1"], "ip", "link", "set", "p1-p2-eth", "down")
+    longer = [("pe1", "push", (16012,)), ("p1", "swap", (16012,)), ("p3", "swap", (16012,)), ("p2", "pop", ())]
+    assert soon(lambda: _transport(lab, "red1", "red2") == longer)
+    text(lab["p1"], "ip", "link", "set", "p1-p2-eth", "up")
+    assert soon(lambda: lab.check().ok)
+
+
+def test_without_segment_routing(lab: RunningLab) -> None:
+    """Taken away at p2, check names the labels to p2 that the others have no more, all that p2 has not, and the packets
+    that get lost; given back, all is well."""
+    _said(lab, "p2", "router isis core", "no segment-routing on")
+
+    def lost() -> set[str]:
+        return {one.subject for one in lab.check().of("label", ok=False)}
+
+    others = {"p1": 1, "p3": 3, "pe1": 11, "pe2": 12}
+    gone = {f"{name}: label {start + 2} to p2" for name in others for start in (16000, 20000)}
+    gone |= {f"p2: label {start + sid} to {name}" for name, sid in others.items() for start in (16000, 20000)}
+    assert soon(lambda: lost() == gone)
+    assert lab.check().of("reach", ok=False)
+    _said(lab, "p2", "router isis core", "segment-routing on")
+    assert soon(lambda: lab.check().ok)
+
+
+def test_ospf_on_a_lan() -> None:
+    """OSPF's SIDs over three routers' LAN, each label kept up to the last router as explicit null."""
+    with RunningLab(ospf_lan()) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        report = running.check()
+        assert report.ok, report.text()
+        assert len(report.of("label")) == 4 * 3
+        way = [("pe1", "push", (15504,)), ("p1", "swap", (0,)), ("lan", "forward", (0,))]
+        assert _transport(running, "h1", "h2") == way
