@@ -1,6 +1,6 @@
 """The first process of a container of ours (``mnmpls-node``). With words it becomes that command. Without, it is a node
-of the lab that the container was given: it sets it up (node.py), and never ends by itself, so that a mistake can be
-read (``docker logs``) and looked at (``docker exec``)."""
+of the lab that the container was given: it sets it up (node.py, or own_kernel.py where this kernel cannot), and never
+ends by itself, so that a mistake can be read (``docker logs``) and looked at (``docker exec``)."""
 
 from __future__ import annotations
 
@@ -46,11 +46,16 @@ def _end(child: int) -> None:
 
 
 def _serve() -> int:
+    from . import own_kernel
     from .node import Keeper
 
     try:
         lab, name = given()
-        Keeper(lab, name, say).keep()
+        if guest := own_kernel.choice(lab, name):
+            own_kernel.hold(lab, name, guest, say)
+            say("the guest kernel has ended; restart this container")
+        else:
+            Keeper(lab, name, say).keep()
     except LabError as error:
         for problem in error.problems:
             say(str(problem))

@@ -25,28 +25,36 @@ _SETTLED_S = 0.05
 _TOLD_AGAIN_S = 30.0
 
 
-class Keeper:
-    """The node ``name`` of the completed ``lab``, in this process's network namespace. ``say`` hears what happens."""
+def wires_of(lab: Lab, name: str) -> list[str]:
+    """The ports that the container's runtime makes: those of the node's wires."""
+    return [port.name for link in lab.links if link.is_wire for port in link.ports if port.node == name]
 
-    def __init__(self, lab: Lab, name: str, say: Callable[[str], None]) -> None:
+
+class Keeper:
+    """The node ``name`` of the completed ``lab``, in this process's network namespace. ``say`` hears what happens;
+    ``ready`` is a file that is there while the node is set up. With ``up``, a port is not there before it is up."""
+
+    def __init__(
+        self, lab: Lab, name: str, say: Callable[[str], None], ready: str = READY_FILE, up: bool = False
+    ) -> None:
         """Raises LabError, KernelRefused."""
-        self.lab, self.name, self.say = lab, name, say
+        self.lab, self.name, self.say, self.ready, self.up = lab, name, say, Path(ready), up
         self.wanted = records(lab)[name]
-        self.ports = [port.name for link in lab.links if link.is_wire for port in link.ports if port.node == name]
+        self.ports = wires_of(lab, name)
         self.namespace = Namespace.open("/proc/self/ns/net")
         self.services = Services(Processes(), say, own_folders=False)
         self._unsettable: tuple[Sysctl, ...] = ()
 
     def keep(self) -> None:
         """For ever. Raises KernelRefused, CheckFailed for what cannot be set up."""
-        ready, events = Path(READY_FILE), LinkEvents(self.namespace)
-        ready.unlink(missing_ok=True)
+        events = LinkEvents(self.namespace)
+        self.ready.unlink(missing_ok=True)
         self.say(f"{self.name} of lab {self.lab.name}, with {', '.join(self.ports) or 'no ports'}")
         done: Mapping[str, int] = {}
         while True:
-            here = self._await_ports(events, done, ready)
+            here = self._await_ports(events, done)
             self._set_up()
-            ready.touch()
+            self.ready.touch()
             again = ", again" if done else ""
             self.say(f"ready{again}: {len(self.wanted)} records are in the kernel")
             done = here
@@ -55,14 +63,14 @@ class Keeper:
 
     def _numbers(self) -> Mapping[str, int]:
         """Interface indexes of those ports that are there; a port that was made anew has another."""
-        there = self.namespace.indexes()
+        there = self.namespace.indexes(self.up)
         return {port: there[port] for port in self.ports if port in there}
 
-    def _await_ports(self, events: LinkEvents, done: Mapping[str, int], ready: Path) -> Mapping[str, int]:
+    def _await_ports(self, events: LinkEvents, done: Mapping[str, int]) -> Mapping[str, int]:
         told: list[str] = []
         while len(here := self._numbers()) < len(self.ports):
             if done:
-                ready.unlink(missing_ok=True)
+                self.ready.unlink(missing_ok=True)
             if (absent := [port for port in self.ports if port not in here]) != told:
                 self.say(f"waiting for {', '.join(absent)}")
                 told = absent

@@ -15,7 +15,7 @@ from mnmpls.guests import host, qemu, terminal, uml
 from mnmpls.guests.detached import READY
 from mnmpls.guests.detached import start as start_detached
 from mnmpls.guests.environment import WHY, guest_environment, inside
-from mnmpls.guests.machine import Backend
+from mnmpls.guests.machine import Backend, HostPort
 from mnmpls.guests.runner import NotUp, Wish
 from mnmpls.guests.runner import run as run_in
 from mnmpls.guests.session import Command
@@ -24,7 +24,7 @@ from mnmpls.guests.visitors import Offer
 from mnmpls.kernels import KERNELS
 
 __all__ = [
-    "GUESTS", "READY", "WHY", "Choice", "Offer", "choose", "choose_guest", "inside", "run", "run_in_lab",
+    "GUESTS", "READY", "WHY", "Choice", "HostPort", "Offer", "choose", "choose_guest", "inside", "run", "run_in_lab",
     "start",
 ]  # fmt: skip
 
@@ -104,17 +104,19 @@ def unfit(backend: Backend, wanted: frozenset[str]) -> str:
 
 def run(
     choice: Choice, argv: Sequence[str], env: Mapping[str, str] | None = None, writable: Sequence[str] | None = None,
-    offer: Offer | None = None, lasting: bool = False,
+    offer: Offer | None = None, lasting: bool = False, ports: Sequence[HostPort] = (),
 ) -> int:
     """Run a command in the first guest of the choice that comes up; gives its exit status. Standard streams and
     terminal are as on the host. ``env`` is added to our own environment. ``writable`` are the folders it writes
     through, the current one unless given. ``offer``: other processes may come for sessions of their own, until this
-    one ends. ``lasting``: it goes on when nobody takes its output any more. Raises GuestFailed when no guest comes up
-    or one does not live."""
+    one ends. ``lasting``: it goes on when nobody takes its output any more. ``ports``: interfaces here
+    that a UML guest has as well, as vec0 and so on. Raises GuestFailed when no guest comes up or one
+    does not live."""
     folders = tuple(dict.fromkeys(map(folder, [os.getcwd()] if writable is None else writable)))
 
     def run_one(name: str) -> int:
-        guest = Wish(GUESTS[name], folders, setting("MNMPLS_MEMORY_MIB", GUESTS[name].memory_mib), lasting)
+        memory_mib = setting("MNMPLS_MEMORY_MIB", GUESTS[name].memory_mib)
+        guest = Wish(GUESTS[name], folders, memory_mib, lasting, tuple(ports))
         hang_s = setting("MNMPLS_HANG_S", int(guest.backend.hang_s))
         guest = replace(guest, backend=replace(guest.backend, hang_s=hang_s))
         return run_in(guest, command(name, argv, {**os.environ, **(env or {})}), offer)

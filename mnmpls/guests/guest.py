@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from mnmpls.guests import protocol
 from mnmpls.guests.cage import PATH, Cage, choose_cage, command, groups
-from mnmpls.guests.machine import LOWEST_FD, SPOOL, Backend, Boot
+from mnmpls.guests.machine import LOWEST_FD, SPOOL, Backend, Boot, HostPort
 
 GRACE_S = 3.0
 CHUNK = 16384
@@ -30,7 +30,9 @@ TRACE = re.compile(r"(<\d>)?( *\[<[0-9a-f]+>\]| [0-9a-f]{8} )")
 class Guest:
     """A started guest kernel: its process, line and console. ``kill`` ends it with everything in its cage."""
 
-    def __init__(self, backend: Backend, memory_mib: int, writable: Sequence[str]) -> None:
+    def __init__(
+        self, backend: Backend, memory_mib: int, writable: Sequence[str], ports: Sequence[HostPort] = ()
+    ) -> None:
         self.backend = backend
         self.cage: Cage = choose_cage(memory_mib)
         self.console = bytearray()
@@ -43,7 +45,7 @@ class Guest:
         line_fd = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, LOWEST_FD)
         theirs.close()
         try:
-            self.machine = backend.machine(Boot(line_fd, self.cage.scratch, memory_mib, folders))
+            self.machine = backend.machine(Boot(line_fd, self.cage.scratch, memory_mib, folders, tuple(ports)))
             self.process = subprocess.Popen(
                 command(self.cage, self.machine, memory_mib), env={"PATH": PATH}, cwd="/",
                 stdin=self.alive_end, stdout=console, stderr=console,

@@ -32,14 +32,26 @@ LOWEST_FD = 80
 
 
 @dataclass(frozen=True)
+class HostPort:
+    """An interface here that the guest is to have as well: what comes in here it gets, what it sends goes out here. In
+    there it has this MAC address, and for good this MTU."""
+
+    name: str
+    mac: str
+    mtu_bytes: int
+
+
+@dataclass(frozen=True)
 class Boot:
     """One start, as the runner wants it: see the module's text for ``line_fd`` and ``scratch``. ``writable`` are
-    absolute paths of the host's folders that the guest writes through."""
+    absolute paths of the host's folders that the guest writes through. In the guest ``ports`` are called vec0, vec1 and
+    so on."""
 
     line_fd: int
     scratch: str
     memory_mib: int
     writable: tuple[str, ...] = ()
+    ports: tuple[HostPort, ...] = ()
 
 
 @dataclass(frozen=True)

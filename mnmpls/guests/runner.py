@@ -18,7 +18,7 @@ from mnmpls.errors import GuestFailed
 from mnmpls.guests import display, protocol, terminal
 from mnmpls.guests.environment import WHY, guest_environment
 from mnmpls.guests.guest import GRACE_S, Guest
-from mnmpls.guests.machine import Backend
+from mnmpls.guests.machine import Backend, HostPort
 from mnmpls.guests.session import Command, Session, opening
 from mnmpls.guests.visitors import STREAMS, Offer, Visitor, Visitors, asked, size, text
 
@@ -31,12 +31,13 @@ SAVE_S = 20.0
 @dataclass(frozen=True)
 class Wish:
     """A guest to be started: ``writable`` are the host's folders that it writes through; ``lasting``: its main command
-    goes on when nobody takes its output any more."""
+    goes on when nobody takes its output any more; ``ports`` as in Boot."""
 
     backend: Backend
     writable: tuple[str, ...]
     memory_mib: int
     lasting: bool = False
+    ports: tuple[HostPort, ...] = ()
 
 
 class Run:
@@ -321,7 +322,7 @@ def run(wish: Wish, what: Command, offer: Offer | None = None) -> int:
     """The command's exit status; raises NotUp when the guest did not start, GuestFailed when it did not live. From the
     main thread only: signals are ours meanwhile."""
     with terminal.signals() as signals, terminal.raw(what.window is not None):
-        guest = Guest(wish.backend, wish.memory_mib, wish.writable)
+        guest = Guest(wish.backend, wish.memory_mib, wish.writable, wish.ports)
         course = Run(guest, what, wish, offer)
         try:
             status = course.until_finished(signals)

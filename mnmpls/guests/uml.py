@@ -52,6 +52,8 @@ def machine(boot: Boot) -> Machine:
     argv = (
         kernel() or KERNEL, f"mem={boot.memory_mib}M", "rootfstype=hostfs", "rootflags=/", "ro",
         f"uml_dir={boot.scratch}/", "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{boot.line_fd}",
+        *(f"vec{number}:transport=raw,ifname={port.name},mac={port.mac},mtu={port.mtu_bytes}"
+          for number, port in enumerate(boot.ports)),
         "panic=0", "quiet", "LINE=/dev/ttyS0", f"MODULES={MODULES}",
         f"init={PYTHON}", "--", "-I", "-S", AGENT,
     )

@@ -127,9 +127,9 @@ class Namespace:
         """The names of all interfaces, or of those of one kind (as ip(8) names it)."""
         return frozenset(interface.name for interface in self._interfaces() if kind in ("", interface.kind))
 
-    def indexes(self) -> dict[str, int]:
-        """Name -> index of all interfaces."""
-        return {interface.name: interface.number for interface in self._interfaces()}
+    def indexes(self, up: bool = False) -> dict[str, int]:
+        """Name -> index of all interfaces, or of those that are ``up``."""
+        return {each.name: each.number for each in self._interfaces() if each.up or not up}
 
     def set_up(self, port: str, up: bool) -> None:
         """Raises KernelRefused for a port that is not there."""

@@ -1,0 +1,156 @@
+"""A container whose kernel cannot do what its node needs brings its own: a UML guest in it, whose ports are the
+container's. The node is set up in there by the same Keeper; what is run in the container (``docker exec``) is run in
+there (docker/inside), and links that the runtime makes anew are opened anew.
+
+The guest's ports have MAC addresses of their own, so that the container's kernel, which sees every frame too, takes
+none of them for its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from .. import guests, registry
+from ..errors import MnmplsError
+from ..export.containerlab import READY_FILE
+from ..guests import host
+from ..kernel import Namespace
+from ..kernel.events import LinkEvents
+from ..model import Lab
+from ..plan import records
+from ..state import Port
+from .node import Keeper, wires_of
+
+LAB = "container"
+"""What the guest is called, among the labs of the container's network namespace."""
+FOLDER = Path("/run/mnmpls")
+INSIDE = FOLDER / "guest"
+"""There while commands of the container are to be run in the guest."""
+_READY = FOLDER / "ready"
+_PYTHON = (sys.executable, "-m", "mnmpls.containers.own_kernel")
+_AGAIN_S, _NOTICED_S, _LOOK_S = 1.0, 10.0, 0.05
+
+
+def choice(lab: Lab, name: str) -> guests.Choice | None:
+    """The guest that the node has to run in; None where the container's own kernel can do all. Raises
+    MissingFeature."""
+    wanted = host.features({name: records(lab)[name]})
+    asked = os.environ.get("MNMPLS_KERNEL", "auto")
+    found = guests.choose(asked if asked in ("auto", "host", "uml") else "auto", wanted)
+    return found if found.guests else None
+
+
+def hold(lab: Lab, name: str, chosen: guests.Choice, say: Callable[[str], None]) -> int:
+    """Run the node in a guest, for as long as that lives. Raises MnmplsError."""
+    FOLDER.mkdir(exist_ok=True)
+    for file in (_READY, Path(READY_FILE)):
+        file.unlink(missing_ok=True)
+    Path(READY_FILE).symlink_to(_READY.relative_to(Path(READY_FILE).parent))
+    INSIDE.touch()
+    listener = registry.claim(LAB)
+    listener.listen()
+    if os.fork() == 0:
+        listener.close()
+        os._exit(_follow(wires_of(lab, name), say))
+    ports = [guests.HostPort(each.name, _mac(name, each.name), each.mtu_bytes) for each in _ports(lab, name)]
+    os.chdir("/")
+    say(f"{chosen.why}: {name} runs on a kernel of its own, in this container")
+    try:
+        return guests.run(
+            guests.Choice(("uml",), chosen.why), [*_PYTHON, "node", *(port.name for port in ports)],
+            writable=[str(FOLDER)], offer=guests.Offer(listener, {}), lasting=True, ports=ports,
+        )  # fmt: skip
+    finally:
+        INSIDE.unlink(missing_ok=True)
+        _READY.unlink(missing_ok=True)
+
+
+def _ports(lab: Lab, name: str) -> list[Port]:
+    wires = wires_of(lab, name)
+    return [record for record in records(lab)[name] if isinstance(record, Port) and record.name in wires]
+
+
+def _mac(node: str, port: str) -> str:
+    """One for always: neighbours keep it over a restart. Locally administered (IEEE 802, U/L bit)."""
+    found = hashlib.sha256(f"{node} {port}".encode()).digest()[:5]
+    return ":".join(f"{byte:02x}" for byte in (0x02, *found))
+
+
+def _follow(ports: Sequence[str], say: Callable[[str], None]) -> int:
+    """For ever: have the guest's ports up as long as the container's are there, and opened anew after these were made
+    anew. A process of its own."""
+    namespace = Namespace.open("/proc/self/ns/net")
+    events = LinkEvents(namespace)
+    done: dict[str, int] = {}
+    while True:
+        there = namespace.indexes()
+        here = {port: there[port] for port in ports if port in there}
+        if here != done:
+            for port in here:
+                _set_up_outside(namespace, port)
+            changed = [port for port in ports if here.get(port) != done.get(port)]
+            words = [f"{port}={'up' if port in here else 'down'}" for port in changed]
+            with suppress(MnmplsError):  # the guest has ended; hold tells
+                guests.run_in_lab(LAB, [*_PYTHON, "links", *words], writes=False)
+            done = here
+        else:
+            events.wait()
+
+
+def _set_up_outside(namespace: Namespace, port: str) -> None:
+    """Frames come in only where it is up. The container's own kernel shall not have an address there, nor forward."""
+    for key in (f"ipv6/conf/{port}/disable_ipv6", f"ipv6/conf/{port}/forwarding", f"ipv4/conf/{port}/forwarding"):
+        with suppress(OSError):  # read-only without privileges: nothing there is addressed to it in any case
+            Path(f"/proc/sys/net/{key}").write_text("1" if "disable" in key else "0", encoding="ascii")
+    with suppress(MnmplsError):  # it is gone again
+        namespace.set_up(port, True)
+
+
+# Inside of the guest.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    what, *words = sys.argv[1:] if argv is None else argv
+    if what == "node":
+        return _node(words)
+    return _links(dict(word.split("=", 1) for word in words))
+
+
+def _node(ports: Sequence[str]) -> int:
+    from .entry import given, say
+
+    for number, port in enumerate(ports):
+        subprocess.run(["ip", "link", "set", f"vec{number}", "name", port], check=True)
+    try:
+        lab, name = given()
+        Keeper(lab, name, say, str(_READY), up=True).keep()
+    except MnmplsError as error:
+        say(str(error))
+    return 1
+
+
+def _links(wanted: Mapping[str, str]) -> int:
+    """A port that was up goes down first: its socket outside may be another interface's by now (vector_raw)."""
+    namespace = Namespace.open("/proc/self/ns/net")
+    while not set(wanted) <= namespace.indexes().keys():  # not renamed yet
+        time.sleep(_LOOK_S)
+    was_up = [port for port in wanted if port in namespace.indexes(up=True)]
+    for port in was_up:
+        namespace.set_up(port, False)
+    until = time.monotonic() + _NOTICED_S
+    while was_up and _READY.exists() and time.monotonic() < until:
+        time.sleep(_LOOK_S)
+    for port, state in wanted.items():
+        if state == "up":
+            namespace.set_up(port, True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
