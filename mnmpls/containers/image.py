@@ -23,6 +23,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {"latest": ("slim", "router"), "slim":
 _SUITE = "bookworm"
 _SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 _LIMIT_S = 1200
+_INSIDE = "/usr/lib/mnmpls/inside"
 _EPOCH = "1767225600"
 """The time of all files that are made while the image is: the same packages give the same image."""
 
@@ -32,7 +33,7 @@ def changes(version: str) -> list[str]:
     return [
         'ENTRYPOINT ["mnmpls-node"]',
         "WORKDIR /usr/share/mnmpls",
-        "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/tmp",
+        f"ENV PATH={_INSIDE}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/tmp",
         f'LABEL org.opencontainers.image.title={IMAGE} org.opencontainers.image.version="{version}"',
         f'HEALTHCHECK --interval=2s --timeout=5s --start-period=5s --retries=60 CMD ["test", "-e", "{READY_FILE}"]',
     ]
@@ -80,6 +81,7 @@ def _staged(variant: str) -> Iterator[Path]:
         root = Path(folder)
         shutil.copytree(SOURCE / "mnmpls", root / "usr/lib/python3/dist-packages/mnmpls", ignore=unwanted)
         shutil.copytree(SOURCE / "docker/bin", root / "usr/bin")
+        shutil.copytree(SOURCE / "docker/inside", root / _INSIDE[1:], symlinks=True)
         if "router" in VARIANTS[variant]:
             shutil.copytree(SOURCE / "topos", root / "usr/share/mnmpls/topos")
         root.chmod(0o755)
