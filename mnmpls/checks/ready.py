@@ -1,22 +1,35 @@
-"""Waiting for a lab to do what it is meant to do."""
+"""Waiting for a lab to do what it is meant to do, by what kernels and daemons tell."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ..daemons import Session
+from ..kernel.notices import Notices
 from ..model import Lab
 from ..processes import Folders
-from ..services import awaited, missing, why_missing
-from .reach import probe
+from ..services import awaited, missing
+from .intent import Expectation, Intent, expectations
+from .learned import with_learned
+from .predict import Hop, ways
+from .reach import Result, probe
+from .sampling import in_turn
+from .views import World
+from .vpn import Call
+from .why import Reasons
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
 
-_AGAIN_S = 0.2
+_SOON_S, _LATE_S = 0.02, 0.32
+"""What no kernel tells of, such as a BFD session, is asked for at growing intervals after the last news."""
+_FOLLOWED = 100
+"""Pairs whose ways are looked at in the kernels' tables: those of a large lab take seconds."""
 _SHOWN = 10
+
+Tell = Callable[[str], None]
 
 
 def await_reach(
@@ -24,44 +37,102 @@ def await_reach(
     namespaces: Mapping[str, Namespace],
     folders: Mapping[str, Folders],
     limit_s: float,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Tell = lambda _: None,
 ) -> str:
-    """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a limit
-    of 0 nobody is asked. ``tell`` hears what the daemons are still waiting for, whenever that changes."""
-    until = time.monotonic() + limit_s
+    """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong and the likely
+    reason. With a limit of 0 nobody is asked. ``tell`` hears what is still awaited, whenever that changes."""
     if limit_s <= 0:
         return ""
-    problem = _await_sessions(lab, folders, until, tell) or _await_answers(lab, namespaces, until)
+    routing = [namespaces[name] for name in folders]
+    with closing(Notices(routing or namespaces.values())) as notices:
+        awaiting = _Awaiting(lab, namespaces, folders, time.monotonic() + limit_s, tell, notices)
+        problem = awaiting.sessions() or awaiting.answers()
     return f"not as intended after {limit_s:g} s:{problem}" if problem else ""
 
 
-def _await_sessions(lab: Lab, folders: Mapping[str, Folders], until: float, tell: Callable[[str], None]) -> str:
-    """Those that are missing in the end."""
-    told = ""
-    while lacking := missing(lab, folders):
-        if time.monotonic() > until:
-            return _listed(_missed(lab, one, folders) for one in lacking)
-        if (text := awaited(lacking)) != told:
-            tell(told := text)
-        time.sleep(_AGAIN_S)
-    return ""
+class _Awaiting:
+    def __init__(
+        self, lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], until: float, tell: Tell,
+        notices: Notices,
+    ) -> None:  # fmt: skip
+        self._lab, self._namespaces, self._folders, self._until = lab, namespaces, folders, until
+        self._told, self._tell, self._notices = "", tell, notices
+        self._pause_s = _SOON_S
+
+    def _say(self, text: str) -> None:
+        if text != self._told:
+            self._tell(text)
+        self._told = text
+
+    def _wait(self) -> bool:
+        """For news; False when there was none for a while."""
+        heard = self._notices.wait(self._pause_s)
+        self._pause_s = _SOON_S if heard else min(2 * self._pause_s, _LATE_S)
+        return heard or self._pause_s < _LATE_S
+
+    @property
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._until
+
+    def sessions(self) -> str:
+        """Those that are missing in the end."""
+        while lacking := missing(self._lab, self._folders):
+            if self._is_over:
+                why = Reasons(self._lab, self._namespaces, self._folders, lacking)
+                return _listed(f"{one.node} ({one.daemon}) has no {one.text}{why.of(one)}" for one in lacking)
+            self._say(awaited(lacking))
+            self._wait()
+        return ""
+
+    def answers(self) -> str:
+        """The pairs that are wrong in the end. While the tables have no way, no packet is sent."""
+        intent = Intent(self._lab)
+        while True:
+            if self._folders:
+                self._tables(intent)
+            wrong = [each for each in probe(self._lab, self._namespaces) if not each.ok]
+            if not wrong:
+                return ""
+            if self._is_over:
+                return _listed(self._why(each, intent) for each in wrong)
+            self._wait()
+
+    def _tables(self, intent: Intent) -> None:
+        """Until the kernels' tables lead from everybody to whom they should, or nothing has changed for a while."""
+        while lost := list(self._lost(intent, expectations(intent, hosts_only=False))):
+            self._say(_fib(lost))
+            if not self._wait() or self._is_over:
+                return
+
+    def _lost(self, intent: Intent, wanted: Iterable[Expectation]) -> Iterator[tuple[Expectation, Hop]]:
+        """Those whose packets would not arrive, and the hop at which they end."""
+        world = World(self._lab, with_learned(self._lab, intent.world.records, self._namespaces))
+        for one in in_turn([each for each in wanted if each.taker])[:_FOLLOWED]:
+            end = next(iter(ways(world, Call(one.src, one.address))))[-1]
+            if end.operation == "drop":
+                yield one, end
+
+    def _why(self, result: Result, intent: Intent) -> str:
+        ends = [hop for _, hop in self._lost(intent, [result.expected])] if self._folders else []
+        return result.why + "".join(f" (at {hop.node}: {hop.reason})" for hop in ends)
 
 
-def _await_answers(lab: Lab, namespaces: Mapping[str, Namespace], until: float) -> str:
-    """The pairs that are wrong in the end."""
-    while wrong := [each for each in probe(lab, namespaces) if not each.ok]:
-        if time.monotonic() > until:
-            return _listed(each.why for each in wrong)
-        time.sleep(_AGAIN_S)
-    return ""
+def _fib(lost: Sequence[tuple[Expectation, Hop]]) -> str:
+    """`waiting for FIB: pe1 (to 10.2.0.1, 10.3.0.1), pe2 (to 10.1.0.1)`"""
+    at: dict[str, dict[str, None]] = {}
+    for one, hop in lost:
+        at.setdefault(hop.node, {})[one.address] = None
+    told = [f"{node} (to {_few(list(found))})" for node, found in at.items()]
+    return f"waiting for FIB: {_few(told)}"
 
 
-def _missed(lab: Lab, one: Session, folders: Mapping[str, Folders]) -> str:
-    why = why_missing(lab, one, folders)
-    return f"{one.node} ({one.daemon}) has no {one.text}" + (f": {why}" if why else "")
+def _few(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
 
 
 def _listed(lines: Iterable[str]) -> str:
     every = list(lines)
     shown = "".join(f"\n  {line}" for line in every[:_SHOWN])
     return shown + (f"\n  and {len(every) - _SHOWN} more" if len(every) > _SHOWN else "")
+
+

@@ -112,6 +112,35 @@ def test_start_renews_daemons(lab: RunningLab) -> None:
     assert not lab.check().of("daemon", ok=False)
 
 
+def test_what_is_awaited(lab: RunningLab) -> None:
+    """At the time limit: each missing session with its nearest cause: a port that is down, a node that is off."""
+    lab["pe1"].namespace.set_up("pe1-pe2-eth", False)
+    assert soon(lambda: "pe1 (ldpd) has no LDP session with pe2: pe1: port pe1-pe2-eth is down" in lab.await_reach(0.1))
+    lab.stop("pe2")
+    assert "pe2 (ospfd) has no OSPF adjacency with pe1 on pe2-pe1-eth: no daemon runs at pe2" in lab.await_reach(0.1)
+    told: list[str] = []
+    lab.change(from_data(DATA))
+    lab.start("pe2")
+    assert lab.await_reach(LIMIT_S, told.append) == ""
+    assert all(one.startswith("waiting for ") for one in told)
+
+
+def test_what_the_tables_lack(lab: RunningLab) -> None:
+    """All sessions are there, and a route is not: the node that has none, and what the packets come to there."""
+
+    def bgp(words: str) -> None:
+        lines = ("configure", "router bgp 65000 vrf red", "address-family ipv4 unicast", words)
+        lab["pe1"].run(["vtysh", *(word for line in lines for word in ("-c", line))], check=True)
+
+    told: list[str] = []
+    bgp("no import vpn")
+    assert soon(lambda: "waiting for FIB: pe1 (to " in "".join(told) or not lab.await_reach(0.5, told.append))
+    said = lab.await_reach(1, told.append)
+    assert "h1 -> h2 (" in said and "(at pe1: unreachable by route 0.0.0.0/0 in table 10)" in said
+    bgp("import vpn")
+    assert lab.await_reach(LIMIT_S) == ""
+
+
 def test_mininet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """At the prompt and by ``mnmpls stop``: no command runs in a node that is off, its shell is another one afterwards;
     ``list`` and ``check`` tell of it, and the net ends with it off."""

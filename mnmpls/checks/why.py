@@ -1,0 +1,66 @@
+"""Why a daemon may lack a session: what can be seen from outside, the nearest cause first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..daemons import Session
+from ..model import Lab
+from ..plan import records
+from ..processes import Folders
+from ..services import answers, log_lines, why_missing
+from ..state import MAIN_TABLE
+from ..wording import vrf_names
+from .drift import drifts
+from .learned import learned
+from .views import View
+
+if TYPE_CHECKING:
+    from ..kernel import Namespace
+
+
+class Reasons:
+    """Of one lab, for all sessions that are ``lacking``."""
+
+    def __init__(
+        self, lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], lacking: Sequence[Session]
+    ) -> None:
+        self._lab, self._namespaces, self._folders, self._lacking = lab, namespaces, folders, lacking
+        self._records = records(lab)
+
+    def of(self, session: Session) -> str:
+        """A clause with a colon before it; empty where nothing is to be seen."""
+        found = next(self._seen(session), "")
+        return f": {found}" if found else ""
+
+    def _seen(self, session: Session) -> Iterator[str]:
+        for node in (session.node, session.peer_node):
+            if node not in self._folders:
+                yield f"no daemon runs at {node}, is it turned off?"
+            elif not answers(self._folders[node].run, session.daemon):
+                yield f"{session.daemon} of {node} does not run"
+        if said := why_missing(self._lab, session, self._folders):
+            yield said
+        for node in (session.node, session.peer_node):
+            for one in drifts(node, self._records[node], self._namespaces[node])[:1]:
+                yield f"{node}: {one.text(vrf_names(self._records[node]))}"
+        if session.port:
+            before = self._before(session)
+            yield from (f"first it needs its {one.text}" for one in before[:1])
+        elif not session.vrf:
+            yield from self._no_way(session)
+        for node in (session.node, session.peer_node):
+            for line in log_lines(self._folders[node].run, session.daemon)[-1:]:
+                yield f"{session.daemon} of {node} said last: {line}"
+
+    def _before(self, session: Session) -> list[Session]:
+        """BFD watches who is a neighbour already."""
+        mine = [one for one in self._lacking if (one.node, one.port) == (session.node, session.port)]
+        return [one for one in mine if one.daemon != "bfdd"] if session.daemon == "bfdd" else []
+
+    def _no_way(self, session: Session) -> Iterator[str]:
+        namespace = self._namespaces[session.node]
+        view = View(session.node, self._records[session.node] | learned(self._lab, session.node, namespace))
+        if view.route(MAIN_TABLE, session.peer) is None:
+            yield f"{session.node} has no route to {session.peer}"
