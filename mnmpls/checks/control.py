@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 
-from ..daemons import services, sessions
+from ..daemons import ZEBRA, services, sessions
 from ..model import Lab
 from ..processes import Folders
 from ..services import answers, events, missing, why_missing
@@ -33,5 +33,6 @@ def _sessions(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> 
             continue
         there = one not in lacking
         why = "" if there else why_missing(lab, one, folders)
-        seen = "up" if there else f"{one.daemon} has none" + (f": {why}" if why else "")
-        yield Finding("session", f"{one.node}: {one.text}", there, "up", seen, "" if there else one.node)
+        seen = f"{one.daemon} has none" + (f": {why}" if why else "")
+        kind, well = ("label", "there") if one.daemon == ZEBRA else ("session", "up")
+        yield Finding(kind, f"{one.node}: {one.text}", there, well, well if there else seen, "" if there else one.node)

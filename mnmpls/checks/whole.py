@@ -73,7 +73,7 @@ def check(
 
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
     report += control(lab, folders, off) + Report(tuple(told_routes(lab, namespaces, folders, off)))
-    report += Report(tuple(segments(world, folders, off)))
+    report += Report(tuple(segments(world, off)))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))

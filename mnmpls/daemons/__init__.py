@@ -10,11 +10,11 @@ from .frr import Service
 from .ipsec import cause, secrets_conf, strongswan_conf
 from .peers import Peer, Secret
 from .segments import sid_labels
-from .sessions import CHARON, QUESTIONS, Session, established
+from .sessions import CHARON, QUESTIONS, ZEBRA, Session, established
 
 __all__ = [
-    "CHARON", "QUESTIONS", "Peer", "Secret", "Service", "Session", "cause", "established", "secrets_conf", "services",
-    "sessions", "sid_labels", "strongswan_conf",
+    "CHARON", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause", "established", "secrets_conf",
+    "services", "sessions", "sid_labels", "strongswan_conf",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from ..model import Lab
 from .bgp import speakers
 from .ospf_edges import edges
 from .routers import Router, routers
+from .segments import sid_labels
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -35,9 +36,14 @@ class Session:
 
     @property
     def text(self) -> str:
+        if self.daemon == ZEBRA:
+            return f"label {self.peer} to {self.peer_node}"
         where = f" on {self.port}" if self.port else f" in {self.vrf}" if self.vrf else ""
         return f"{self.kind} with {self.peer_node}{where}"
 
+
+ZEBRA = "zebra"
+"""FRR's daemon that has the labels of all others, and gives them to the kernel."""
 
 CHARON = "charon"
 """strongSwan's daemon, which is not asked by FRR's socket."""
@@ -52,7 +58,7 @@ def sessions(lab: Lab) -> tuple[Session, ...]:
     of = {kind: tuple(each for router in known.values() for each in found(router, known)) for kind, found in _ALL}
     of["ospfd"] += tuple(_edges(lab, "ospfd", 4, "OSPF adjacency"))
     of["ospf6d"] += tuple(_edges(lab, "ospf6d", 6, "OSPFv3 adjacency"))
-    return (*(each for found in of.values() for each in found), *_bgp(lab))
+    return (*(each for found in of.values() for each in found), *_labels(lab), *_bgp(lab))
 
 
 def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:
@@ -85,6 +91,13 @@ def _bfd(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
 def _ldp(router: Router, known: Mapping[str, Router]) -> Iterator[Session]:
     for other in dict.fromkeys(name for port in router.ports for name in port.nodes) if router.labels == "ldp" else ():
         yield Session(router.name, "ldpd", "LDP session", known[other].v4, other)
+
+
+def _labels(lab: Lab) -> Iterator[Session]:
+    """Of SIDs: to have one is all that the routers have to do with each other."""
+    for name, wanted in sid_labels(lab).items():
+        for one in wanted:
+            yield Session(name, ZEBRA, "SID labels", str(one.label), one.node)
 
 
 def _bgp(lab: Lab) -> Iterator[Session]:
@@ -121,6 +134,7 @@ QUESTIONS = {
     "bfdd": "show bfd peers json",
     "ldpd": "show mpls ldp neighbor json",
     "bgpd": "show bgp vrf all summary json",
+    ZEBRA: "show mpls table json",
 }
 """What to ask each daemon for ``established``."""
 
@@ -205,6 +219,12 @@ def _of_bgpd(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                     yield peer, "" if vrf == "default" else vrf
 
 
+def _of_zebra(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for label, one in said.items():
+        if one.get("installed"):
+            yield label, ""
+
+
 _READERS: Mapping[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
     CHARON: _of_charon,
     "ospfd": _of_ospfd,
@@ -212,4 +232,5 @@ _READERS: Mapping[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
     "bfdd": _of_bfdd,
     "ldpd": _of_ldpd,
     "bgpd": _of_bgpd,
+    ZEBRA: _of_zebra,
 }

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mnmpls.checks.segments import installed
-from mnmpls.daemons import services, sid_labels
+from mnmpls.daemons import established, services, sessions, sid_labels
 from mnmpls.model import Igp, Lab, Labels
 from mnmpls.plan import complete, records
 from mnmpls.plan.segments import block, label, local_block
@@ -103,5 +102,7 @@ def test_labels_that_each_router_is_to_have() -> None:
 def test_what_zebra_says() -> None:
     """Labels that the kernel has taken; an answer cut short tells of none."""
     said = '{"16001":{"inLabel":16001,"installed":true,"nexthops":[]},"16002":{"inLabel":16002,"nexthops":[]}}'
-    assert installed(said) == {16001}
-    assert installed(said[:-1]) == installed("") == frozenset()
+    assert established("zebra", said) == {("16001", "")}
+    assert established("zebra", said[:-1]) == frozenset()
+    wanted = {one.text for one in sessions(complete(ospf_lan())) if (one.node, one.daemon) == ("p1", "zebra")}
+    assert wanted == {"label 15501 to p2", "label 15503 to pe1", "label 15504 to pe2"}
