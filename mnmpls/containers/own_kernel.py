@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import guests, registry
-from ..errors import MnmplsError
+from ..daemons import services
+from ..errors import KernelRefused, MnmplsError
 from ..export.containerlab import READY_FILE
 from ..guests import host
 from ..kernel import Namespace
@@ -41,9 +42,21 @@ def choice(lab: Lab, name: str) -> guests.Choice | None:
     """The guest that the node has to run in; None where the container's own kernel can do all. Raises
     MissingFeature."""
     wanted = host.features({name: records(lab)[name]})
-    asked = os.environ.get("MNMPLS_KERNEL", "auto")
-    found = guests.choose(asked if asked in ("auto", "host", "uml") else "auto", wanted)
-    return found if found.guests else None
+    if _may_make_namespaces():
+        found = guests.choose("auto", wanted)
+        return found if found.guests else None
+    if services(lab).get(name):
+        return guests.Choice(("uml",), "routing daemons need more rights than this container has")
+    lacking = host.missing_here(wanted - host.ALWAYS)
+    return guests.Choice(("uml",), host.describe(lacking)) if lacking else None
+
+
+def _may_make_namespaces() -> bool:
+    try:
+        Namespace.create().close()
+    except KernelRefused:
+        return False
+    return True
 
 
 def hold(lab: Lab, name: str, chosen: guests.Choice, say: Callable[[str], None]) -> int:

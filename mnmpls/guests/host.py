@@ -218,6 +218,29 @@ def missing(wanted: Iterable[str]) -> dict[str, str]:
     return lacking
 
 
+def missing_here(wanted: Iterable[str]) -> dict[str, str]:
+    """The same for somebody who may make no namespace, as in a container with but a few rights: what is tried is tried
+    in this one, and taken away again. Whether settings can be written is not looked at."""
+    space = Namespace.open("/proc/self/ns/net")
+    try:
+        return {name: why for name in FEATURES if name in wanted and (why := _why_not_here(space, name))}
+    finally:
+        space.close()
+
+
+def _why_not_here(space: Namespace, name: str) -> str:
+    if name == "mpls":  # a label route needs a label table, and that a setting
+        return "" if os.path.exists("/proc/sys/net/mpls") else "there is no /proc/sys/net/mpls"
+    trial, before = FEATURES[name].trial, space.observe()
+    try:
+        space.write(*(record for record in trial if not isinstance(record, Sysctl)) if not callable(trial) else ())
+    except KernelRefused as error:
+        return error.why
+    finally:
+        space.remove(*(record for record in space.observe() - before if not isinstance(record, Port)))
+    return ""
+
+
 def _with_what_they_need(wanted: Iterable[str]) -> set[str]:
     whole = set(wanted)
     for name in reversed(FEATURES):

@@ -40,9 +40,13 @@ def create(make: Callable[[int], _Made]) -> _Made:
 
 @contextmanager
 def entered(fd: int) -> Iterator[None]:
-    """The thread is in the namespace that ``fd`` stands for, and back in its former one afterwards. Raises OSError."""
+    """The thread is in the namespace that ``fd`` stands for, and back in its former one afterwards. Where it is there
+    already nothing is to be done, for which a container may lack the right. Raises OSError."""
     former = os.open(OWN, os.O_RDONLY)
     try:
+        if os.path.samestat(os.fstat(former), os.fstat(fd)):
+            yield
+            return
         _checked(_libc.setns(fd, CLONE_NEWNET))
         try:
             yield

@@ -43,7 +43,7 @@ BELOW = {
     "power": VOCABULARY | {"kernel", "apply", "processes"},
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
     "containers": VOCABULARY
-    | {"sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
+    | {"daemons", "sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
     | {"registry"},
     "registry": VOCABULARY,
     "kernels": set[str](),
