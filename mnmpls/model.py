@@ -91,13 +91,16 @@ SEGMENTS = "sr"
 class Vpn:
     """Who makes the routes between VRFs. ``asn`` is the provider's autonomous system (None: plan/alloc.py's), and
     ``reflectors`` the routers that tell each PE what the others tell them (RFC 4456); without any, all PEs tell each
-    other."""
+    other. With ``unicast`` LABELLED they tell each other, too, what is at their main tables (RFC 8277), and the core
+    knows nothing of it."""
 
     protocol: str = STATIC
     asn: int | None = None
     reflectors: tuple[str, ...] = ()
+    unicast: str = ""
 
 
+LABELLED = "labelled"
 SPOKEN = ("ospf", "bgp")
 ROUTINGS = (STATIC, "connected", *SPOKEN)
 """How a PE learns what is behind a port in a VRF: planned; not at all, but for the port's own subnets; or by a protocol

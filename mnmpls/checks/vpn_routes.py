@@ -4,12 +4,12 @@ and no others?"""
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..model import Lab
-from ..plan.graph import network, sites
+from ..plan.graph import ROUTERS, network, sites
 from ..plan.tables import Known, Table, tables
 from ..processes import Folders
 from ..services import ask
@@ -19,7 +19,7 @@ from .findings import Finding
 if TYPE_CHECKING:
     from ..kernel import Namespace
 
-TELLERS = frozenset({"bgp", "ospf", "ospf6"})
+TELLERS = ("bgp", "ospf", "ospf6")
 """What zebra calls them."""
 _SHOWN = 4
 _VERSIONS = (("ip", "ipv4"), ("ipv6", "ipv6"))
@@ -33,12 +33,15 @@ def told_routes(
     alive = _without(lab, off)
     wanted = tables(alive) if lab.vpn.protocol == "bgp" else {}
     for (node, vrf), known in wanted.items():
+        is_core = not vrf and lab.node(node).role in ROUTERS  # whose table has the core's routes, too
         if node not in folders:
             continue
         told = {prefix for prefix, what in known.items() if what.source}
         run = folders[node].run
-        wrong = list(faults(told, _in_zebra(run, vrf), _in_kernel(lab, node, vrf, namespaces[node])))
-        if not vrf:
+        daemon = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
+        kernel = _in_kernel(lab, node, vrf, namespaces[node])
+        wrong = list(faults(told, daemon, kernel & (told | daemon) if is_core else kernel))
+        if not vrf and not is_core:
             wrong += _returned(run, _own(alive, node, wanted))
         subject = f"{node}: routes in {vrf}" if vrf else f"{node}: routes told to it"
         seen = "; ".join(wrong) or f"{len(told)} in the daemon and in the kernel"
@@ -70,13 +73,13 @@ def _in_kernel(lab: Lab, node: str, vrf: str, namespace: Namespace) -> set[str]:
     return {one.dst for one in namespace.learned() if isinstance(one, Route) and one.table == table}
 
 
-def _in_zebra(run: str, vrf: str) -> set[str]:
+def _in_zebra(run: str, vrf: str, tellers: Sequence[str]) -> set[str]:
     """Those that a protocol told and that won."""
     found: set[str] = set()
     for family, _ in _VERSIONS:
         routes = _said(run, "zebra", f"show {family} route {f'vrf {vrf} ' if vrf else ''}json")
         for prefix, ways in routes.items():
-            if any(way.get("selected") and way.get("protocol") in TELLERS for way in ways):
+            if any(way.get("selected") and way.get("protocol") in tellers for way in ways):
                 found.add(prefix)
     return found
 

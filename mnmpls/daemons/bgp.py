@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ..model import NO_LOOPBACK, Lab, Node, Routing, Vrf
 from ..plan.graph import Network, interface, network, via
-from ..plan.spoken import Spoken, asns, spoken
+from ..plan.instances import main_table
+from ..plan.spoken import Spoken, asns, labelled, spoken
 
 PLAIN = Routing()
 VERSIONS = ((4, "ipv4"), (6, "ipv6"))
@@ -30,11 +31,12 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Routes of one kind: where else they are taken from, and for those of a VRF that VRF."""
+    """Routes of one kind: where else they are taken from, for those of a VRF that VRF, and ``networks`` to tell."""
 
     name: str
     redistributed: tuple[str, ...] = ()
     vrf: Vrf | None = None
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,9 @@ def speakers(lab: Lab) -> dict[str, Speaker]:
     for node in lab.nodes:
         own = pairs.get(node.name, [])
         instances: tuple[Instance, ...] = ()
-        if node.vrfs or node.name in lab.vpn.reflectors:
+        if node.vrfs or node.name in lab.vpn.reflectors or node in labelled(lab):
             vrfs = (_of_vrf(net, node, vrf, own, within) for vrf in node.vrfs)
-            instances = (_core(lab, node, within), *vrfs)
+            instances = (_core(lab, net, node, within), *vrfs)
         elif own:
             instances = (_of_ce(net, own, within),)
         if instances:
@@ -92,20 +94,32 @@ def speakers(lab: Lab) -> dict[str, Speaker]:
     return {one.name: one for one in found}
 
 
-def _core(lab: Lab, node: Node, within: Mapping[str, int]) -> Instance:
+def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Instance:
     """Between the routers of one AS: with all PEs, or with its reflectors."""
-    families = tuple(f"{name} vpn" for version, name in VERSIONS if loopback(node, version))
     routing = Routing("bgp", allow_own_as=any(link.routing.allow_own_as for link in lab.links))
     here = [other for other in lab.nodes if within[other.name] == within[node.name] and other != node]
     top = [other for other in here if other.name in lab.vpn.reflectors]
     reflects = node.name in lab.vpn.reflectors
-    others = top if top and not reflects else [*top, *(other for other in here if other.vrfs and other not in top)]
-    asn = within[node.name]
+    by_labels = labelled(lab)
+    pes = [other for other in here if other not in top and (other.vrfs or other in by_labels)]
+    told = [f"{name} vpn" for name in _names(node)]
+    families = list(map(Family, told))
+    if by_labels:
+        told += (f"{name} labeled-unicast" for name in _names(node))
+        exports = main_table(net, node).exports if node in by_labels else {}
+        for version, name in VERSIONS if loopback(node, 6) else VERSIONS[:1]:
+            families.append(Family(f"{name} unicast", networks=tuple(exports.get(version, ()))))
+            families.append(Family(f"{name} labeled-unicast"))
     peers = (
-        Peer(loopback(other, 4), asn, other.name, families, "lo", routing, reflects and other not in top)
-        for other in others
+        Peer(loopback(other, 4), within[node.name], other.name, tuple(told), "lo", routing, reflects and other in pes)
+        for other in (top if top and not reflects else top + pes)
     )
-    return Instance("", tuple(peers), tuple(map(Family, families)))
+    return Instance("", tuple(peers), tuple(families))
+
+
+def _names(node: Node) -> list[str]:
+    """The IP versions that it has loopbacks of."""
+    return [name for version, name in VERSIONS if loopback(node, version)]
 
 
 def _of_vrf(

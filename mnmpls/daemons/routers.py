@@ -11,6 +11,7 @@ from ..plan.graph import ROUTERS, Network, network, via
 from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports, outer_ports
 from ..plan.segments import SRGB, SRLB, block, index, local_block, segmented, speaks_ipv6
 from ..plan.sites import local
+from ..plan.spoken import labelled
 from ..plan.static import hop, prefix
 
 LENGTHS = {4: 32, 6: 128}
@@ -106,6 +107,7 @@ def routers(lab: Lab) -> dict[str, Router]:
     ports = igp_ports(lab, net)
     mtus = [at.port.mtu_bytes or DEFAULT_MTU_BYTES for some in ports.values() for at in some]
     lsp_mtu = min((LSP_MTU_BYTES, *(mtu - _LLC_BYTES for mtu in mtus)))  # which go over every link
+    by_labels = labelled(lab)
     found = (node for node in lab.nodes if node.role in ROUTERS)
     return {
         node.name: Router(
@@ -119,8 +121,8 @@ def routers(lab: Lab) -> dict[str, Router]:
             lab.vpn.protocol,
             lab.igp.level or LEVEL,
             lsp_mtu,
-            tuple(port.name for port in outer_ports(net, node)),
-            tuple(_sites(net, node)),
+            () if node in by_labels else tuple(port.name for port in outer_ports(net, node)),
+            () if node in by_labels else tuple(_sites(net, node)),
             _segments(lab, node),
         )
         for node in found

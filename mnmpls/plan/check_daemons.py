@@ -131,7 +131,8 @@ def _port_fault(net: Network, port: Port, dual: bool) -> str:
 
 
 def _needs_v6(node: Node) -> str:
-    return f"IPv6 of customers needs an IPv6 loopback on each p and pe: give {node.name} and the others one"
+    reason = "since Linux takes no IPv6 route by way of an IPv4 address"
+    return f"IPv6 of customers needs an IPv6 loopback on each p and pe, {reason}: give {node.name} and the others one"
 
 
 def _speaks(node: Node, version: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import nearest
-from ..model import ROUTINGS, Lab, Link, Node, Routing
+from ..model import LABELLED, ROUTINGS, Lab, Link, Node, Routing
 from .check_links import link_text
 from .graph import ROUTERS, Network, interfaces
 from .igp import area
@@ -86,10 +86,12 @@ def _is_area(text: str) -> bool:
 
 def _lab_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     vpn = lab.vpn
-    if vpn.protocol != "bgp" and (vpn.asn is not None or vpn.reflectors):
-        yield "vpn", "asn and reflectors are BGP's: add protocol: bgp, or take them out"
+    if vpn.protocol != "bgp" and (vpn.asn is not None or vpn.reflectors or vpn.unicast):
+        yield "vpn", "asn, reflectors and unicast are BGP's: add protocol: bgp, or take them out"
     if vpn.asn is not None and (fault := _number_fault(vpn.asn)):
         yield "vpn.asn", fault
+    if vpn.unicast not in ("", LABELLED):
+        yield "vpn.unicast", f"there is no unicast: {vpn.unicast}; there is {LABELLED}"
     for i, name in enumerate(vpn.reflectors):
         where = f"vpn.reflectors[{i}]"
         if name not in net.nodes:

@@ -67,11 +67,16 @@ def _of(net: Network, node: Node) -> Iterator[Instance]:
         device = {str(interface(cidr).network): NextHop("", vrf.name) for cidr in vrf.loopbacks}
         yield Instance(node, vrf, {**near, **device}, behind, _static(net, node, vrf.name))
     if node.imports or node.exports:
-        near, behind = local(net, node, None)
-        core = {port.name for port in net.ports[node.name] if net.is_core(port)}
-        near = {prefix: hop for prefix, hop in near.items() if hop.port not in core}
-        main = Vrf("", MAIN_TABLE, None, node.imports, node.exports)
-        yield Instance(node, main, near, behind, _static(net, node, None))
+        yield main_table(net, node)
+
+
+def main_table(net: Network, node: Node) -> Instance:
+    """What it has outside of the core."""
+    near, behind = local(net, node, None)
+    core = {port.name for port in net.ports[node.name] if net.is_core(port)}
+    near = {prefix: hop for prefix, hop in near.items() if hop.port not in core}
+    main = Vrf("", MAIN_TABLE, None, node.imports, node.exports)
+    return Instance(node, main, near, behind, _static(net, node, None))
 
 
 def _static(net: Network, node: Node, vrf: str | None) -> Local:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from ..model import Lab, Node, Port, Routing
+from ..model import LABELLED, Lab, Node, Port, Routing
 from . import alloc
 from .graph import Network, network, sites
 
@@ -51,6 +51,11 @@ def is_planned(net: Network, port: Port) -> bool:
 def asns(lab: Lab) -> Mapping[str, int]:
     """Node -> the autonomous system that it is in; a CE without BGP counts as the provider's."""
     return {node.name: node.asn or lab.vpn.asn or alloc.ASN for node in lab.nodes}
+
+
+def labelled(lab: Lab) -> tuple[Node, ...]:
+    """The PEs that tell each other of customers outside of VRFs, with labels (RFC 8277)."""
+    return tuple(node for node in lab.nodes if node.role == "pe") if lab.vpn.unicast == LABELLED else ()
 
 
 def numbered(lab: Lab) -> Lab:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 from ..model import NO_LOOPBACK, Lab
 from .graph import Network, network, prefix_of
-from .instances import flows, instances
+from .instances import flows, instances, main_table
 from .sites import local
-from .spoken import Spoken, asns, speakers, spoken
+from .spoken import Spoken, asns, labelled, speakers, spoken
 
 Table = tuple[str, str]
 """A node and its VRF; a CE's, and a PE's main table, have the empty one."""
@@ -46,8 +47,8 @@ class _Teller:
 def tables(lab: Lab) -> Tables:
     """Table -> prefix -> the best that it knows of it, for a completed lab."""
     net = network(lab)
-    own = _own(net)
-    tellers = list(_tellers(net, asns(lab)))
+    own = _own(lab, net)
+    tellers = list(_tellers(lab, net))
     within = asns(lab)
     mild = any(link.routing.allow_own_as for link in lab.links)
     known: dict[Table, dict[str, Known]] = own
@@ -63,8 +64,9 @@ def tables(lab: Lab) -> Tables:
     return known
 
 
-def _own(net: Network) -> dict[Table, dict[str, Known]]:
+def _own(lab: Lab, net: Network) -> dict[Table, dict[str, Known]]:
     found = {key: dict.fromkeys(each.known, OWN) for key, each in instances(net).items()}
+    found |= {(node.name, ""): dict.fromkeys(main_table(net, node).known, OWN) for node in labelled(lab)}
     for name in speakers(net):
         node = net.nodes[name]
         near, behind = local(net, node, None)
@@ -74,8 +76,12 @@ def _own(net: Network) -> dict[Table, dict[str, Known]]:
     return found
 
 
-def _tellers(net: Network, within: Mapping[str, int]) -> Iterator[_Teller]:
-    """By route targets only those of one provider."""
+def _tellers(lab: Lab, net: Network) -> Iterator[_Teller]:
+    """By route targets and labels only those of one provider."""
+    within = asns(lab)
+    for node, other in permutations(labelled(lab), 2):
+        if within[node.name] == within[other.name]:
+            yield _Teller((node.name, ""), (other.name, ""))
     for key, importers in flows(instances(net)).items():
         for importer in importers:
             if within[key[0]] == within[importer.node.name]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import CIPHERS, IPSEC_MODES, LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, SEGMENTS, STATIC
+from ..model import CIPHERS, IPSEC_MODES, LABELLED, LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, SEGMENTS, STATIC
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -84,6 +84,7 @@ VPN_MAKER: Keys = {
     "protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)"),
     "asn": _key(ASN, "the provider's autonomous system; left out: 65000"),
     "reflectors": _key(TEXTS, "routers by which PEs hear of each other; left out: each PE speaks with each"),
+    "unicast": _key({"enum": [LABELLED]}, "PEs tell each other of customers outside VRFs, with labels, and nobody else"),
 }
 
 LAB: Keys = {

@@ -39,6 +39,7 @@ def vpn(notes: Notes, node: yaml.Node | None) -> Vpn:
         text(notes, "vpn.protocol", has.get("protocol"), STATIC),
         number(notes, "vpn.asn", has.get("asn")),
         texts(notes, "vpn.reflectors", has.get("reflectors")),
+        text(notes, "vpn.unicast", has.get("unicast")),
     )
 
 
@@ -100,7 +101,8 @@ def labels_data(given: Labels) -> str | Data | None:
 
 
 def vpn_data(given: Vpn) -> str | Data | None:
-    return _short(given.protocol, {"asn": given.asn, "reflectors": list(given.reflectors) or None})
+    more: Data = {"asn": given.asn, "reflectors": list(given.reflectors) or None, "unicast": given.unicast or None}
+    return _short(given.protocol, more)
 
 
 def routing_data(given: Routing) -> str | Data | None:

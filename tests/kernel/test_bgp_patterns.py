@@ -70,6 +70,25 @@ def test_pattern(name: str, feature: Callable[[Lab], Lab], lost: Iterable[str]) 
         assert wrong(given, running) == both_ways(lost)
 
 
+def test_labelled_unicast() -> None:
+    """topos/6pe.yml: customers outside of all VRFs reach each other in both IP versions, and the core has no route to
+    any of them; when they are not told with labels, it has one to each."""
+    given = load(str(TOPOS / "6pe.yml"))
+
+    def core_knows() -> set[str]:
+        routes = text(running["p"], "ip", "route") + text(running["p"], "ip", "-6", "route")
+        return {word for word in routes.split() if word in ("10.1.0.0/24", "10.2.0.0/24", "fd01::/64", "fd02::/64")}
+
+    with RunningLab(given) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        assert soon(lambda: running.check().ok), running.check().text()
+        assert {one.subject for one in running.check().of("route")} >= {"pe1: routes told to it"}
+        assert core_knows() == set()
+        running.change(replace(given, vpn=replace(given.vpn, unicast="")))
+        assert running.await_reach(LIMIT_S) == ""
+        assert soon(lambda: len(core_knows()) == 4)
+
+
 def test_reflectors() -> None:
     """PEs have sessions with the two reflectors only, and routes of each other; when these reflect no more, each PE is
     alone, and check names the routes that are missing."""

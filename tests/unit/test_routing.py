@@ -121,6 +121,7 @@ def both_ways(pairs: Iterable[str]) -> set[str]:
 
 
 PATTERNS = {
+    "6pe": {"h1 h2"},
     "dual_homed": {"h1 h2"},
     "extranet": {"rh1 rh2", "rh1 dns", "rh2 dns", "bh1 dns"},
     "hub_spoke": {"h1 h2", "h1 head", "h2 head"},

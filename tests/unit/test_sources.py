@@ -152,7 +152,7 @@ IGP_OF_NODE_ = {"area": "0.0.0.1", "metric": 20}
 IGP_OF_LINK_ = {"area": 1, "metric": 20, "hello": 2, "dead": 8, "bfd": False}
 IGP_ = {"protocol": "ospf", "area": "0.0.0.0", "metric": 5, "level": 2, "hello": 3, "dead": 9, "bfd": True}
 LABELS_ = {"protocol": "sr", "srgb": "16000-23999", "pop": "php"}
-VPN_ = {"protocol": "bgp", "asn": 64512, "reflectors": ["p"]}
+VPN_ = {"protocol": "bgp", "asn": 64512, "reflectors": ["p"], "unicast": "labelled"}
 ROUTING_ = {"protocol": "bgp", "area": "0.0.0.1", "as_override": True, "site_of_origin": "65000:1",
             "allow_own_as": True}  # fmt: skip
 NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main": MAIN_, "rules": [RULE_],
