@@ -84,7 +84,7 @@ VPN_MAKER: Keys = {
     "protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)"),
     "asn": _key(ASN, "the provider's autonomous system; left out: 65000"),
     "reflectors": _key(TEXTS, "routers by which PEs hear of each other; left out: each PE speaks with each"),
-    "unicast": _key({"enum": [LABELLED]}, "PEs tell each other of customers outside VRFs, with labels, and nobody else"),
+    "unicast": _key({"enum": [LABELLED]}, "PEs tell each other of customers outside VRFs, by labels; no p is told"),
 }
 
 LAB: Keys = {
