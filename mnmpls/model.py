@@ -259,6 +259,28 @@ class Link:
         return self if a is self.a and b is self.b else replace(self, a=a, b=b)
 
 
+FRR_DAEMONS = (
+    *("zebra", "staticd", "ospfd", "ospf6d", "isisd", "ldpd", "bgpd", "bfdd", "ripd", "ripngd", "eigrpd", "babeld"),
+    *("pimd", "pim6d", "vrrpd", "pbrd", "pathd", "nhrpd", "fabricd", "sharpd"),
+)
+"""Those of FRR that take a configuration, in the order of their start."""
+FRR = "frr"
+"""In the place of a daemon's name: one file for all of them (integrated, as vtysh writes it)."""
+
+NODE_DAEMONS = (FRR, *FRR_DAEMONS, "bird")
+"""Whose configurations a node may give."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnConfig:
+    """A daemon's configuration as the user wrote it: ``daemon`` is one of NODE_DAEMONS. ``path`` is where it was
+    read, empty for text that stands in the lab itself."""
+
+    daemon: str
+    text: str = field(repr=False)
+    path: str = field(default="", compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """``loopbacks``: CIDRs, empty to have one planned (p and pe only), ``("none",)`` for none. ``gateway`` is a
@@ -267,7 +289,8 @@ class Node:
     at this router are from; without one they have one number on all routers. ``imports`` and ``exports`` are the route
     targets of the main table, by which a PE's VRFs and it have routes of each other. ``asn`` is its autonomous system
     (None: the provider's; open at a CE that speaks BGP). ``sid`` is a router's
-    number in segment routing's block of labels (RFC 8402's prefix SID, of its loopbacks)."""
+    number in segment routing's block of labels (RFC 8402's prefix SID, of its loopbacks). ``own`` are configurations
+    that take the place of all that would be made for its routing daemons, and of its planned routes."""
 
     name: str
     role: str
@@ -285,6 +308,12 @@ class Node:
     igp: Igp = Igp()
     asn: int | None = None
     sid: int | None = None
+    own: tuple[OwnConfig, ...] = ()
+
+    @property
+    def routes_itself(self) -> bool:
+        """Are its routes left to daemons with configurations of the user's own?"""
+        return bool(self.own)
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:
@@ -336,6 +365,16 @@ class Lab:
     vpn: Vpn = Vpn()
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def has_own(self) -> bool:
+        """Do any of its nodes route by configurations of the user's own?"""
+        return any(node.routes_itself for node in self.nodes)
+
+    @property
+    def has_own_routers(self) -> bool:
+        """Does any p or pe?"""
+        return any(node.routes_itself for node in self.nodes if node.role in ("p", "pe"))
 
     @property
     def has_daemons(self) -> bool:

@@ -14,6 +14,7 @@ import resource
 import select
 import shlex
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,6 +42,8 @@ NOT_ALLOWED = (
     "nothing was started: these lines run only with --allow-exec (mnmpls up), allow_exec=True (Python) or "
     "MNMPLS_ALLOW_EXEC=1 (mn)"
 )
+
+_NR_MOUNT_SETATTR, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, 0x8000, 1  # one number on all architectures
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -213,9 +216,23 @@ def mount_memory(folder: str, options: str = "") -> None:
     _check(_libc.mount(b"tmpfs", folder.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options.encode()))
 
 
-def mount_file(source: str, target: str) -> None:
-    """For a forked child: ``source`` is at ``target``, too."""
+def mount_again(source: str, target: str) -> None:
+    """For a forked child: the file or folder ``source`` is at ``target``, too; at itself it is a mount of its own."""
     _check(_libc.mount(source.encode(), target.encode(), None, _MS_BIND, None))
+
+
+def forbid_writing(but: Iterable[str]) -> None:
+    """For a forked child with mounts of its own: all mounts are read-only to it but those at the folders ``but``
+    (mount_setattr(2), Linux 5.12)."""
+    _set_read_only("/", True, _AT_RECURSIVE)
+    for folder in but:
+        _set_read_only(folder, False)
+
+
+def _set_read_only(folder: str, wanted: bool, flags: int = 0) -> None:
+    number = {True: (_MOUNT_ATTR_RDONLY, 0), False: (0, _MOUNT_ATTR_RDONLY)}[wanted]
+    attributes = struct.pack("=4Q", *number, 0, 0)  # include/uapi/linux/mount.h, struct mount_attr
+    _check(_libc.syscall(_NR_MOUNT_SETATTR, -1, folder.encode(), flags, attributes, len(attributes)))
 
 
 def unshare_mounts() -> None:

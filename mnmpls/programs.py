@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import MissingFeature
-from .model import STATIC, Lab
+from .model import FRR, FRR_DAEMONS, STATIC, Lab
 
 ALWAYS = ("setpriv", "unshare", "env", "sleep")
 """What the first process of a lab's PID namespace is made with (processes.py)."""
@@ -26,7 +26,8 @@ STRONGSWAN = ("charon-systemd", "swanctl")
 PACKAGES = {
     "charon-systemd": "charon-systemd libstrongswan-extra-plugins",
     "swanctl": "strongswan-swanctl",
-    **dict.fromkeys(DAEMONS, "frr"),
+    **dict.fromkeys((*FRR_DAEMONS, "vtysh"), "frr"),
+    "bird": "bird2",
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "env": "coreutils",
@@ -36,7 +37,6 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "iperf": "iperf",
     "ping": "iputils-ping",
-    "zebra": "frr",
     "dot": "graphviz",
     "xterm": "xterm",
 }
@@ -60,6 +60,10 @@ def needed(lab: Lab) -> Iterator[Need]:
     encrypted = next((f"links[{i}].ipsec" for i, link in enumerate(lab.links) if link.ipsec), "")
     yield from (Need(program, lab.told(encrypted)) for program in STRONGSWAN if encrypted)
     for node in lab.nodes:
+        for config in node.own:
+            where = f"nodes.{node.name}.frr" if config.daemon in (FRR, *FRR_DAEMONS) else f"nodes.{node.name}"
+            for program in ("zebra", "vtysh") if config.daemon == FRR else (config.daemon,):
+                yield Need(program, lab.told(f"{where}.{config.daemon}"))
         for number, line in enumerate(node.exec):
             words = shlex.split(line)
             if words:

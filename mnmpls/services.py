@@ -1,27 +1,25 @@
 """The daemons of running nodes: started, watched, asked and ended. Nothing else starts a daemon.
 
-Each node with daemons has a mount namespace of its own in which /etc/frr, /etc/swanctl and /run/frr are empty tmpfs:
-FRR and strongSwan find their files at their usual places, and nobody else's. The namespace is held by a descriptor,
-the daemons by the lab's PID namespace (processes.py), so that all of it ends with the lab, however that comes.
+Their folders are private to the node (homes.py), they are held by the lab's PID namespace (processes.py), so that all
+of it ends with the lab, however that comes.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import select
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import vici
+from .asking import EVENTS, answers, ask, log_lines, refusals
 from .daemons import (
     CHARON,
+    INTEGRATED,
     QUESTIONS,
     Secret,
     Service,
@@ -31,96 +29,24 @@ from .daemons import (
     secrets_conf,
     services,
     sessions,
-    strongswan_conf,
 )
-from .errors import CheckFailed
+from .errors import CheckFailed, Problem
+from .homes import Home, confine, confine_reader
 from .kernel import Namespace, forget
 from .model import Lab
-from .processes import Folders, Processes, mount_file, mount_memory, unshare_mounts
+from .processes import Folders, Processes
 from .programs import find
 
-ETC, RUN, SWANCTL = "/etc/frr", "/run/frr", "/etc/swanctl"
-STRONGSWAN = "strongswan.conf"
-"""In /etc; what is there in a node is in SWANCTL as well."""
-CREDENTIALS = (
-    "x509", "x509ca", "x509aa", "x509ac", "x509crl", "x509ocsp", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8",
-    "pkcs12",
-)  # fmt: skip
-"""Folders that swanctl(8) looks into, and complains without."""
-EVENTS = "mnmpls.log"
-"""In RUN: what was noticed about the node's daemons."""
+READER = "vtysh"
+"""Hands an integrated configuration out to the daemons."""
+_GIVEN_UP = ("Can't fork", "Failure to initialize pam")
+"""What it says before it ends by itself; the former of a command that starts a program (vtysh.c, execute_command)."""
 
 _VTYSH = "hostname {}\nno service integrated-vtysh-config\n"
 """Without its name, the prompt would be the machine's."""
-_START_S, _STOP_S, _AGAIN_S, _ANSWER_S = 20.0, 3.0, 0.02, 2.0
+_START_S, _STOP_S, _AGAIN_S = 20.0, 3.0, 0.02
 _LAST_LINES = 5
 _SHOWN = 6
-
-
-class Home:
-    """The folders of one node, by descriptors: private ones, or those of this process's own root."""
-
-    def __init__(self, processes: Processes, netns: int, private: bool = True) -> None:
-        """Raises OSError."""
-        self._private = private
-        if not private:
-            os.makedirs(SWANCTL, exist_ok=True)
-            self._open("/proc/self", "")
-            return
-        with processes.spawn(["cat"], netns, preexec_fn=_own_folders, stdin=subprocess.PIPE) as maker:
-            self._open(f"/proc/{maker.pid}", f"/proc/{maker.pid}/root")
-
-    def _open(self, process: str, root: str) -> None:
-        self.mounts = os.open(f"{process}/ns/mnt", os.O_RDONLY)
-        self.etc, self.run = (os.open(root + folder, os.O_RDONLY) for folder in (ETC, RUN))
-        self.swanctl = os.open(root + SWANCTL, os.O_RDONLY)
-
-    def close(self) -> None:
-        for fd in (self.mounts, self.etc, self.run, self.swanctl):
-            os.close(fd)
-
-    def path(self, kind: str) -> str:
-        """Of ``mounts``, ``etc`` or ``run``, for other processes."""
-        return f"/proc/{os.getpid()}/fd/{getattr(self, kind)}"
-
-    def furnish(self, service: Service, confidential: str) -> None:
-        """Its files; ``confidential`` is charon's that nobody else may read."""
-        if service.name != CHARON:
-            self.write(service.file_name, service.config)
-            return
-        self.write(STRONGSWAN if self._private else f"../{STRONGSWAN}", strongswan_conf(), self.swanctl)
-        self.write(service.file_name, service.config, self.swanctl)
-        self.write("secrets.conf", confidential, self.swanctl, 0o600)
-
-    def write(self, name: str, text: str, folder: int = -1, mode: int = 0o644) -> None:
-        """In ``etc``, or in another of the folders."""
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode, dir_fd=self.etc if folder < 0 else folder)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def log(self, name: str) -> int:
-        """A descriptor to append to it."""
-        return os.open(f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, dir_fd=self.run)
-
-
-def _own_folders() -> None:
-    frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]  # nodes without FRR's daemons need none
-    owner = f",uid={frr[0].pw_uid},gid={frr[0].pw_gid}" if frr else ""
-    for folder in (ETC, RUN, SWANCTL):
-        os.makedirs(folder, exist_ok=True)  # /run/frr is there after a boot, by frr's tmpfiles.d
-        mount_memory(folder, "mode=755" + (owner if folder != SWANCTL else ""))
-    for name in CREDENTIALS:
-        os.mkdir(f"{SWANCTL}/{name}", 0o700)
-    own, usual = f"{SWANCTL}/{STRONGSWAN}", f"/etc/{STRONGSWAN}"
-    os.close(os.open(own, os.O_WRONLY | os.O_CREAT, 0o644))
-    if os.path.exists(usual):
-        mount_file(own, usual)
-
-
-def _own_scratch() -> None:
-    """FRR leaves a folder in /var/tmp/frr for each daemon that is killed (lib/zlog.c)."""
-    unshare_mounts()
-    mount_memory("/var/tmp")
 
 
 @dataclass(slots=True)
@@ -151,6 +77,7 @@ class Services:
         self.folders: dict[str, Folders] = {}
         """Of each node that has daemons."""
         self._nodes: dict[str, _Node] = {}
+        self._told: Callable[[str], str] = str
         self._lock = threading.RLock()
         self._wake: tuple[int, int] | None = None
         self._drawn: dict[frozenset[str], str] = {}
@@ -169,6 +96,7 @@ class Services:
         wanted = services(lab)
         with self._lock:
             self.end_others(lab)
+            self._told = lab.told
             new = [name for name in wanted if name not in self._nodes and name not in off]
             for name in new:
                 netns = namespaces[name].fd
@@ -197,6 +125,29 @@ class Services:
                 self._spawn(name, service)
         for name, service in every:
             self._await_socket(name, service.name)
+        for name in dict.fromkeys(name for name, service in every if service.is_integrated):
+            self._hand_out(name)
+
+    def _hand_out(self, name: str, *words: str) -> None:
+        """An integrated configuration, to all of the node's daemons or to those in ``words``."""
+        node = self._nodes[name]
+        log = node.home.log(READER)
+        try:
+            process = self._processes.spawn(
+                [find(READER), "-b", *words], node.netns, node.home.path("mounts"), preexec_fn=confine_reader,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        finally:
+            os.close(log)
+        try:
+            process.wait(_START_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        said = "".join(self._log(name, READER))
+        if process.returncode < 0 or any(words in said for words in _GIVEN_UP):
+            why = f"{READER} did not hand all of {INTEGRATED} out"
+            raise CheckFailed(f"{name}: {why} (nothing in it may start a program); {self._last_words(name, READER)}")
 
     def _spawn(self, name: str, service: Service, again: bool = True) -> None:
         node = self._nodes[name]
@@ -206,7 +157,7 @@ class Services:
         try:
             process = self._processes.spawn(
                 [find(service.argv[0]), *service.argv[1:]], node.netns, node.home.path("mounts"),
-                preexec_fn=_own_scratch, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=confine, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         finally:
             os.close(log)
@@ -235,8 +186,9 @@ class Services:
         while not answers(node.home.path("run"), daemon):
             one = node.daemons[daemon]
             if one.process.poll() is not None or time.monotonic() > until:
-                how = _ending(one.process.poll())
-                raise CheckFailed(f"{name}: {daemon} did not start ({how}); {self._last_words(name, daemon)}")
+                how, own = _ending(one.process.poll()), one.service.where
+                told = f" as told {self._told(own)}" if own else ""
+                raise CheckFailed(f"{name}: {daemon} did not start{told} ({how}); {self._last_words(name, daemon)}")
             time.sleep(_AGAIN_S)
 
     # Watching
@@ -296,10 +248,17 @@ class Services:
             self._agree(name, ())
         for each in leaning:
             self._spawn(name, each.service, each.again)
+        if service.is_integrated:
+            for one in (service.name, *(each.service.name for each in leaning)):
+                self._await_socket(name, one)
+                self._hand_out(name, "-d", one)
 
     def _last_words(self, name: str, daemon: str) -> str:
-        lines = log_lines(self._nodes[name].home.path("run"), daemon)[-_LAST_LINES:]
+        lines = self._log(name, daemon)[-_LAST_LINES:]
         return "its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else "it has logged nothing"
+
+    def _log(self, name: str, daemon: str) -> list[str]:
+        return log_lines(self._nodes[name].home.path("run"), daemon)
 
     def of(self, name: str) -> tuple[Service, ...]:
         """The node's services; none for a node without any."""
@@ -395,6 +354,23 @@ def missing(lab: Lab, folders: Mapping[str, Folders]) -> tuple[Session, ...]:
     return tuple(lacking)
 
 
+def refused(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[tuple[Service, str, tuple[Problem, ...]]]:
+    """Each configuration of the user's in ``lab``, its node, and the lines of it that nobody took who read them."""
+    for node, some in services(lab).items():
+        files: dict[str, list[Service]] = {}
+        for service in some if node in folders else ():
+            if service.where:
+                files.setdefault(service.file_name, []).append(service)
+        for readers in files.values():
+            first = readers[0]
+            who = [READER] if first.is_integrated else [one.name for one in readers]
+            heard = [dict(refusals(log_lines(folders[node].run, one))) for one in who]
+            lines = sorted(set.intersection(*(set(each) for each in heard)))
+            text = f"{who[0]} does not take line {{}} of {first.path or 'its text'}: {{}}"
+            place = lab.place(first.where)
+            yield first, node, tuple(Problem(first.where, text.format(n, heard[0][n]), place) for n in lines)
+
+
 def awaited(lacking: Sequence[Session]) -> str:
     """What is missing, for one line: the first kind of it, since the others need that."""
     kind = lacking[0].kind
@@ -402,45 +378,3 @@ def awaited(lacking: Sequence[Session]) -> str:
     pairs = dict.fromkeys(" - ".join(sorted((one.node, one.peer_node))) for one in same)
     shown = ", ".join([*list(pairs)[:_SHOWN], *(["..."] if len(pairs) > _SHOWN else [])])
     return f"waiting for {kind}: {shown}"
-
-
-def ask(run: str, daemon: str, command: str) -> str | None:
-    """What a daemon answers to a ``show`` command, by its vty socket in the folder ``run``; None if it does not. The
-    answer ends with three zero bytes and a status (lib/vty.c, vtysh_read). charon has a protocol of its own."""
-    if daemon == CHARON:
-        return vici.ask(f"{run}/{CHARON}.vici", command)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(_ANSWER_S)
-        try:
-            line.connect(f"{run}/{daemon}.vty")
-            for each in ("enable", command):  # without which bfdd knows no command (bfdd_vty.c)
-                line.sendall(each.encode() + b"\0")
-                said = b""
-                while len(said) < 4 or said[-4:-1] != b"\0\0\0":
-                    more = line.recv(1 << 16)
-                    if not more:
-                        return None
-                    said += more
-        except OSError:
-            return None
-    return said[:-4].decode(errors="replace")
-
-
-def answers(run: str, daemon: str) -> bool:
-    """Does it take questions? charon does without having read its file; then it knows nobody."""
-    if daemon == CHARON:
-        return ask(run, daemon, "list-conns") not in (None, "[]")
-    return ask(run, daemon, "show version") is not None
-
-
-def events(run: str) -> list[str]:
-    """One line for each daemon of the node that died."""
-    lines = log_lines(run, EVENTS.removesuffix(".log"))
-    return [line.rpartition(";")[0] for line in lines if not line.startswith(" ")]
-
-
-def log_lines(run: str, daemon: str) -> list[str]:
-    """What the daemon has logged, nothing where there is no log."""
-    with suppress(OSError), open(f"{run}/{daemon}.log", encoding="utf-8", errors="replace") as file:
-        return file.read().splitlines()
-    return []

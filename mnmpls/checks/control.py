@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 
+from ..asking import answers, events
 from ..daemons import ZEBRA, services, sessions
 from ..model import Lab
 from ..processes import Folders
-from ..services import answers, events, missing, why_missing
+from ..services import missing, refused, why_missing
 from .findings import Finding, Report
 
 
 def control(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Report:
-    """A finding for each daemon and each session, but those of and with nodes that are ``off``; that a daemon died and
-    was started again is a note."""
+    """A finding for each daemon, each configuration of the user's own and each session, but those of and with nodes
+    that are ``off``; that a daemon died and was started again is a note."""
     notes = tuple(f"daemon: {line}" for home in folders.values() for line in events(home.run))
-    return Report((*_running(lab, folders, off), *_sessions(lab, folders, off)), notes)
+    found = (*_running(lab, folders, off), *_configs(lab, folders), *_sessions(lab, folders, off))
+    return Report(found, notes)
+
+
+def _configs(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
+    """Of the user's own: FRR's daemons go on without the lines that they do not understand."""
+    for service, node, problems in refused(lab, folders):
+        seen = "; ".join(map(str, problems)) or "all taken"
+        subject, where = f"{node} {service.file_name}", node if problems else ""
+        yield Finding("config", subject, not problems, "every line taken", seen, where)
 
 
 def _running(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from .mtu import PathMtu
 from .reach import Result, groups, matrix, some_names
 from .trace import Trace
 
-KINDS = ("node", "daemon", "session", "route", "label", "drift", "trace", "mtu", "reach")
+KINDS = ("node", "daemon", "config", "session", "route", "label", "drift", "trace", "mtu", "reach")
 """Causes first: a route that is gone explains the packet that got lost."""
 
 _MATRIX_COLUMNS = 100
@@ -108,7 +108,8 @@ def _wrong(report: Report) -> list[str]:
     drifted = [f"{one.subject}: {one.seen}" for one in report.of("drift", ok=False)]
     strayed = _once((one.seen, one.subject) for one in report.of("trace", ok=False))
     narrow = _once((one.text, "") for one in report.of("mtu", ok=False))
-    down = [one.text for kind in ("node", "daemon", "session", "route", "label") for one in report.of(kind, ok=False)]
+    causes = KINDS[: KINDS.index("drift")]
+    down = [one.text for kind in causes for one in report.of(kind, ok=False)]
     return ["\n".join(lines) for lines in (down, drifted, strayed, narrow, _pairs(report)) if lines]
 
 

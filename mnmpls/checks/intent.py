@@ -135,6 +135,15 @@ class Intent:
     def _of_sites(self, names: frozenset[str]) -> frozenset[str]:
         return frozenset(name for site in self.vpns.sites if not names.isdisjoint(site.nodes) for name in site.nodes)
 
+    def is_told(self, src: str, dst: str) -> bool:
+        """Does the lab say what becomes of a request of one end to another? What addresses of its own a node with its
+        own configuration makes known, or what such a PE lets through, no lab file tells; only that VPNs are joined by
+        route targets, and so is a customer's site that such a CE joins to one."""
+        near, far = self.ends[src].node, self.ends[dst].node
+        if any(self.vpns.nodes[name].routes_itself for name in (near, far)):
+            return False
+        return self.among_routers or self.vpns.joined_by_targets(near, far)
+
     def outcome(self, src: str, text: str) -> Outcome:
         """What becomes of a request of ``src`` for this address."""
         if self.among_routers:
@@ -191,7 +200,7 @@ def expectations(
     intent: Intent, hosts_only: bool, versions: tuple[int, ...] = (4, 6), most: int = sys.maxsize
 ) -> Iterator[Expectation]:
     """Those of all pairs, or of about ``most`` of them."""
-    pairs = intent.called(hosts_only, versions)
+    pairs, has_own = intent.called(hosts_only, versions), intent.vpns.lab.has_own
     total = sum(len(called) * (len(called) - 1) for called in pairs)
     for called in pairs:
         others = len(called) - 1
@@ -200,8 +209,9 @@ def expectations(
             src, (dst, text) = called[at][0], called[to + (to >= at)]
             if intent.ends[src].node == intent.ends[dst].node:
                 continue  # what a node has in one VRF is its own in another
-            outcome = intent.outcome(src, text)
-            yield Expectation(src, dst, text, outcome.taker, outcome.answers)
+            if not has_own or intent.is_told(src, dst):
+                outcome = intent.outcome(src, text)
+                yield Expectation(src, dst, text, outcome.taker, outcome.answers)
 
 
 def has_end_points(lab: Lab) -> bool:
@@ -211,6 +221,15 @@ def has_end_points(lab: Lab) -> bool:
 
 def count(lab: Lab) -> int:
     """How many pairs of ends a probe of the whole lab asks."""
+    return len(list(expectations(Intent(lab), False))) if lab.has_own else _pairs(lab)
+
+
+def unasked(lab: Lab) -> int:
+    """How many pairs it does not ask, because a node's own configuration decides and the lab says nothing of it."""
+    return _pairs(lab) - count(lab) if lab.has_own else 0
+
+
+def _pairs(lab: Lab) -> int:
     intent = Intent(lab)
     total = 0
     for called in intent.called(False, (4, 6)):

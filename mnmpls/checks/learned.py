@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 def learned(lab: Lab, node: str, namespace: Namespace) -> frozenset[Record]:
     """What daemons have written into this node's kernel; nothing where the lab has none there."""
-    return frozenset(namespace.learned()) if lab.has_daemons and lab.node(node).role in SPEAKERS else frozenset()
+    one = lab.node(node)
+    has_any = one.routes_itself or (lab.has_daemons and one.role in SPEAKERS)
+    return frozenset(namespace.learned()) if has_any else frozenset()
 
 
 def with_learned(
     lab: Lab, records: Mapping[str, frozenset[Record]], namespaces: Mapping[str, Namespace]
 ) -> Mapping[str, frozenset[Record]]:
     """The records, and those of the daemons as they are now."""
-    if not lab.has_daemons:
+    if not lab.has_daemons and not lab.has_own:
         return records
     return {node: found | learned(lab, node, namespaces[node]) for node, found in records.items()}

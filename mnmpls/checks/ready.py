@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..kernel.notices import Notices
 from ..model import Lab
 from ..processes import Folders
-from ..services import awaited, missing
+from ..services import awaited, missing, refused
 from .intent import Expectation, Intent, expectations
 from .learned import with_learned
 from .predict import Hop, ways
@@ -40,7 +40,11 @@ def await_reach(
     tell: Tell = lambda _: None,
 ) -> str:
     """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong and the likely
-    reason. With a limit of 0 nobody is asked. ``tell`` hears what is still awaited, whenever that changes."""
+    reason. With a limit of 0 nobody is asked. ``tell`` hears which lines of own configurations nobody understood, and
+    what is still awaited, whenever that changes."""
+    for _, _, problems in refused(lab, folders):
+        for one in problems:
+            tell(str(one))
     if limit_s <= 0:
         return ""
     routing = [namespaces[name] for name in folders]

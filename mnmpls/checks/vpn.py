@@ -141,6 +141,16 @@ class Vpns:
         """Are two end points in one VPN?"""
         return reach_each_other(self.site_of[a], self.site_of[b])
 
+    def joined_by_targets(self, a: str, b: str) -> bool:
+        """Whether no configuration of the user's own decides if two end points reach each other, but route targets."""
+        near, far = self.site_of[a], self.site_of[b]
+        if near == far:
+            return not any(self.nodes[name].routes_itself for name in near.nodes)
+        return not (self._is_open(near) or self._is_open(far))
+
+    def _is_open(self, site: Site) -> bool:
+        return any(self.nodes[pe].routes_itself and not vrf.imports + vrf.exports for pe, vrf in site.attached)
+
     def owner(self, src: str, text: str) -> str | None:
         """The end point that has this address for ``src``: itself, one of its site, or one of a site that it
         reaches."""

@@ -8,11 +8,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..asking import ask
 from ..model import Lab
 from ..plan.graph import ROUTERS, network, sites
 from ..plan.tables import Known, Table, tables
 from ..processes import Folders
-from ..services import ask
 from ..state import MAIN_TABLE, Route
 from .findings import Finding
 
@@ -29,18 +29,21 @@ _VERSIONS = (("ip", "ipv4"), ("ipv6", "ipv6"))
 def told_routes(
     lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], off: Container[str]
 ) -> Iterator[Finding]:
-    """One finding for each VRF, and for each CE that speaks a protocol; nodes that are ``off`` tell nothing."""
+    """One finding for each VRF, and for each CE that speaks a protocol; nodes that are ``off`` tell nothing, and what
+    those with configurations of the user's own tell and take is not known."""
+    own = {node.name for node in lab.nodes if node.routes_itself}
     alive = _without(lab, off)
     wanted = tables(alive) if lab.vpn.protocol == "bgp" else {}
     for (node, vrf), known in wanted.items():
         is_core = not vrf and lab.node(node).role in ROUTERS  # whose table has the core's routes, too
-        if node not in folders:
+        if node not in folders or node in own:
             continue
-        told = {prefix for prefix, what in known.items() if what.source}
+        told = {prefix for prefix, what in known.items() if what.source and what.source[0] not in own}
         run = folders[node].run
         daemon = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
         kernel = _in_kernel(lab, node, vrf, namespaces[node])
-        wrong = list(faults(told, daemon, kernel & (told | daemon) if is_core else kernel))
+        kernel = kernel & (told | daemon) if is_core else kernel
+        wrong = list(faults(told, *((daemon & told, kernel & told) if own else (daemon, kernel))))
         if not vrf and not is_core:
             wrong += _returned(run, _own(alive, node, wanted))
         subject = f"{node}: routes in {vrf}" if vrf else f"{node}: routes told to it"

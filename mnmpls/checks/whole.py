@@ -14,7 +14,7 @@ from .capture import Tap, tap
 from .control import control
 from .drift import drifts
 from .findings import Finding, Report
-from .intent import Intent, count
+from .intent import Intent, count, unasked
 from .learned import with_learned
 from .mtu import probe_mtu
 from .reach import probe
@@ -151,7 +151,8 @@ def _judges(
     def trace(pair: Pair) -> Iterator[Finding]:
         src, dst, version, answers = pair
         found = trace_on(open_tap, world, namespaces, world.vpns.call(src, dst, version), dst)
-        if found.differences and world.lab.has_daemons:  # which may have found a better way meanwhile
+        learns = world.lab.has_daemons or world.lab.has_own
+        if found.differences and learns:  # which may have found a better way meanwhile
             now = look()
             found = trace_on(open_tap, now, namespaces, now.vpns.call(src, dst, version), dst)
         yield _traced(found, answers)
@@ -189,6 +190,8 @@ def _reach(lab: Lab, namespaces: Namespaces, until: float) -> Report:
     findings = tuple(
         Finding("reach", one.expected.subject, one.ok, one.expected.meant, one.seen, detail=one) for one in results
     )
-    total = count(lab)
-    note = f"reach: the time sufficed for {len(results)} of {total} pairs of nodes"
-    return Report(findings, (note,) if len(results) < total else ())
+    total, left = count(lab), unasked(lab)
+    notes = [f"reach: the time sufficed for {len(results)} of {total} pairs of nodes"] if len(results) < total else []
+    if left:
+        notes.append(f"reach: {left} pairs were not asked: the lab does not say what own configurations let through")
+    return Report(findings, tuple(notes))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..asking import answers, log_lines
 from ..daemons import Session
 from ..model import Lab
 from ..plan import records
 from ..processes import Folders
-from ..services import answers, log_lines, why_missing
+from ..services import why_missing
 from ..state import MAIN_TABLE
 from ..wording import vrf_names
 from .drift import drifts

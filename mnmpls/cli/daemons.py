@@ -19,7 +19,8 @@ def verb_vtysh(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with node(name, options.node) as one:
-        _folders(one, "vtysh")
+        if os.path.exists(f"{_folders(one, 'vtysh').run}/bird.ctl"):
+            return run_attached(one, ["birdc", "-s", "/run/frr/bird.ctl", *options.commands[:1]], "")
         os.environ["VTYSH_HISTFILE"] = os.devnull
         return run_attached(one, ["vtysh", *(word for each in options.commands for word in ("-c", each))], "")
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from .. import guests, kernel_choice, registry
-from ..checks.intent import count, has_end_points
+from ..checks.intent import count, has_end_points, unasked
 from ..errors import MnmplsError, UsageError, counted
 from ..export.plan_text import unnumbered
 from ..export.table import table
@@ -90,6 +90,9 @@ def _say_up(lab: Lab, problem: str, options: Namespace, seconds: float) -> None:
 
 def _known(lab: Lab) -> str:
     """What has been seen when nothing was wrong."""
+    if unasked(lab):
+        asked = "everybody reaches whom the lab means to" if count(lab) else "nobody was asked"
+        return f"{asked}: it does not tell all of what own configurations let through"
     if has_end_points(lab):
         return "everybody reaches whom the lab means to, and nobody else"
     return "all nodes answer each other as their routes say" if count(lab) else "no two nodes with addresses to ask"

@@ -6,15 +6,15 @@ from __future__ import annotations
 from ..model import Lab
 from . import frr, ipsec
 from . import sessions as routing
-from .frr import Service
 from .ipsec import cause, secrets_conf, strongswan_conf
 from .peers import Peer, Secret
 from .segments import sid_labels
+from .service import BIRD, INTEGRATED, Service
 from .sessions import CHARON, QUESTIONS, ZEBRA, Session, established
 
 __all__ = [
-    "CHARON", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause", "established", "secrets_conf",
-    "services", "sessions", "sid_labels", "strongswan_conf",
+    "BIRD", "CHARON", "INTEGRATED", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause",
+    "established", "secrets_conf", "services", "sessions", "sid_labels", "strongswan_conf",
 ]  # fmt: skip
 
 

@@ -113,6 +113,7 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
     peers = (
         Peer(loopback(other, 4), within[node.name], other.name, tuple(told), "lo", routing, reflects and other in pes)
         for other in (top if top and not reflects else top + pes)
+        if loopback(other, 4)  # a node with its own configuration may have none
     )
     return Instance("", tuple(peers), tuple(families))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,46 +11,23 @@ from ..model import Lab
 from ..state import UNREACHABLE_METRIC
 from .bgp import Speaker, speakers
 from .ospf_edges import Edge, edges
-from .peers import Peer
+from .own import own_services
 from .routers import Router, routers
+from .service import COMMON, FIRST, Service
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FIRST = "zebra"
-"""The others look for its socket when they start, and then not again for ten seconds (lib/zclient.c)."""
-
-_COMMON = ("-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "informational")
-"""No telnet port; what is logged goes to the standard output."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A daemon of one node: the program's name and arguments, and the text of its configuration file
-    /etc/frr/NAME.conf, or ``file`` where strongSwan looks for it. ``needs`` are those that have to be there before it.
-    ``peers`` are charon's: their secrets are no part of the text."""
-
-    name: str
-    argv: tuple[str, ...]
-    config: str
-    needs: tuple[str, ...] = ()
-    file: str = ""
-    peers: tuple[Peer, ...] = ()
-
-    @property
-    def file_name(self) -> str:
-        return self.file or f"{self.name}.conf"
-
 
 def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
     """Node -> its daemons in the order of their start, for a completed lab; nodes without any are absent."""
-    if not lab.has_daemons:
-        return {}
     found: dict[str, tuple[Service, ...]] = {}
-    core, at_edges, speaking = routers(lab), edges(lab), speakers(lab)
-    for name in (node.name for node in lab.nodes):
-        own, speaker = at_edges.get(name, ()), speaking.get(name)
-        if name in core or own or speaker:
+    core, at_edges, speaking = (routers(lab), edges(lab), speakers(lab)) if lab.has_daemons else ({}, {}, {})
+    for node in lab.nodes:
+        name, own, speaker = node.name, at_edges.get(node.name, ()), speaking.get(node.name)
+        if node.routes_itself:
+            found[name] = own_services(node)
+        elif name in core or own or speaker:
             has = {"name": name, "router": core.get(name), "edges": own, "speaker": speaker}
             kinds = _kinds(core.get(name), own, speaker)
             found[name] = tuple(_service(kind, has) for kind in kinds)
@@ -74,7 +50,7 @@ def _kinds(router: Router | None, edges: tuple[Edge, ...], speaker: Speaker | No
 
 def _service(kind: str, has: Mapping[str, object]) -> Service:
     config = templates().get_template(f"{kind}.conf").render(has, unreachable=UNREACHABLE_METRIC)
-    return Service(kind, (kind, *_COMMON), config, () if kind == FIRST else (FIRST,))
+    return Service(kind, (kind, *COMMON), config, () if kind == FIRST else (FIRST,))
 
 
 @cache

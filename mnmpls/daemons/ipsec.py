@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..model import Lab, Link
-from .frr import Service, templates
+from .frr import templates
 from .peers import Peer, Secret
+from .service import Service
 from .sessions import CHARON, Session
 
 
@@ -60,7 +61,7 @@ def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
 
 def _service(some: tuple[Peer, ...]) -> Service:
     config = templates().get_template("swanctl.conf").render(peers=some)
-    return Service(CHARON, ("charon-systemd",), config, (), "swanctl.conf", some)
+    return Service(CHARON, ("charon-systemd",), config, (), "swanctl.conf", peers=some)
 
 
 def strongswan_conf() -> str:

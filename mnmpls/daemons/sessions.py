@@ -10,6 +10,7 @@ from typing import Any
 from ..model import Lab
 from .bgp import speakers
 from .ospf_edges import edges
+from .own import spoken_by
 from .routers import Router, routers
 from .segments import sid_labels
 
@@ -53,12 +54,16 @@ LINK_LOCAL = "fe80::"
 
 
 def sessions(lab: Lab) -> tuple[Session, ...]:
-    """All of a completed lab, those first that others need."""
+    """All of a completed lab, those first that others need. Which ones a node with its own configuration has, that
+    says; others have one with it if it runs that daemon."""
     known = routers(lab)
+    own = {node.name: spoken_by(node) for node in lab.nodes if node.routes_itself}
     of = {kind: tuple(each for router in known.values() for each in found(router, known)) for kind, found in _ALL}
     of["ospfd"] += tuple(_edges(lab, "ospfd", 4, "OSPF adjacency"))
     of["ospf6d"] += tuple(_edges(lab, "ospf6d", 6, "OSPFv3 adjacency"))
-    return (*(each for found in of.values() for each in found), *_labels(lab), *_bgp(lab))
+    every = (*(each for found in of.values() for each in found), *_labels(lab), *_bgp(lab))
+    theirs = (each for each in every if each.peer and each.node not in own)
+    return tuple(each for each in theirs if each.daemon in own.get(each.peer_node, (each.daemon,)))
 
 
 def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:

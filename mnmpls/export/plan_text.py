@@ -90,7 +90,7 @@ def _between(lab: Lab) -> Iterator[str]:
 
 def _makers(lab: Lab) -> Rows:
     """Who makes what in a lab with routing daemons; such a plan has no paths and no labels."""
-    running = {node: {one.name for one in some} for node, some in services(lab).items()}
+    running = {node: [one.name for one in some] for node, some in services(lab).items()}
     router = {"ospf": "ospfd", "isis": "isisd"}.get(lab.igp.protocol, "")
     made = (
         ("the core's routes", lab.igp.protocol, router),
@@ -99,7 +99,9 @@ def _makers(lab: Lab) -> Rows:
         ("IPsec's keys", "IKEv2" if any(link.ipsec for link in lab.links) else "", CHARON),
     )
     on = {daemon: " ".join(node for node, some in running.items() if daemon in some) for _, _, daemon in made}
-    return [(what, maker, on[daemon]) for what, maker, daemon in made if maker] if running else []
+    own = [(f"all of {node.name}", "own configuration") for node in lab.nodes if node.routes_itself]
+    found = [(what, maker, on[daemon]) for what, maker, daemon in made if maker] if len(running) > len(own) else []
+    return found + [(what, maker, " ".join(running[what.removeprefix("all of ")])) for what, maker in own]
 
 
 def _sids(lab: Lab) -> Rows:

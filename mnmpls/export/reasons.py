@@ -103,6 +103,8 @@ def _vrf(atlas: Atlas, node: str, name: str, table: int) -> str:
     if found is None:
         return f"{name}: routes in a table of its own"
     takes, gives = " ".join(found.imports) or "nothing", " ".join(found.exports) or "nothing"
+    if found.rd is None:
+        return f"VRF {name}: its routes are in table {table}; RD and targets are its node's own configuration's"
     return f"VRF {name}: its routes are in table {table}; RD {found.rd}, imports {takes}, exports {gives} (RFC 4364 4)"
 
 

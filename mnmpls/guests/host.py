@@ -144,7 +144,7 @@ def features(records_by_node: Mapping[str, Iterable[Record]]) -> frozenset[str]:
 
 def wishes(lab: Lab) -> frozenset[str]:
     """What a completed lab's daemons need: routes with labels that no plan has, and IPsec's ciphers."""
-    found = {"mpls-encap"} if lab.labels.protocol != STATIC else set()
+    found = {"mpls-encap"} if lab.labels.protocol != STATIC or lab.has_own_routers else set()
     for link in lab.links:
         if link.ipsec:
             found.add(link.ipsec.cipher)

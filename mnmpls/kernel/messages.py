@@ -17,8 +17,8 @@ from ..state import MAIN_TABLE, RTPROT_MNMPLS, TTL_AS_SET, Address, LabelRoute, 
 from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, attribute, attributes, nest, text, u32
 
 RTPROT_KERNEL, RTPROT_BOOT = 2, 3
-RTPROTS_DAEMONS = (11, 186, 187, 188, 193, 196)
-"""Zebra, BGP, IS-IS, OSPF (include/uapi/linux/rtnetlink.h), and FRR's own for LDP and static routes
+RTPROTS_DAEMONS = (11, 12, 186, 187, 188, 193, 196)
+"""Zebra, BIRD, BGP, IS-IS, OSPF (include/uapi/linux/rtnetlink.h), and FRR's own for LDP and static routes
 (zebra/rt_netlink.h)."""
 
 AF_MPLS = 28

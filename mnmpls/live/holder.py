@@ -90,7 +90,7 @@ class Holder:
 
 def usual_wait_s(lab: Lab) -> float:
     """How long a lab may take until everybody reaches whom it means to."""
-    return 90.0 if lab.has_daemons else 30.0
+    return 90.0 if lab.has_daemons or lab.has_own else 30.0
 
 
 def hold(lab: Lab, name: str, listener: socket.socket, options: Options, ready: Callable[[str], None]) -> None:

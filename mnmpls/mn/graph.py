@@ -92,7 +92,7 @@ MADE_BY = ("igp", "labels", "vpn")
 """Parameters of routers that say the same of the whole lab."""
 AT_NODES = (
     *("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range", "node_igp", "asn"),
-    "sid",
+    *("sid", "frr", "bird"),
 )
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
@@ -349,10 +349,10 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "routes": routes or None,
         "sysctls": params.get("sysctls"),
         "gateway": _gateway(params) or None,
-        "label_range": params.get("label_range") or None,
         "igp": params.get("node_igp") or None,
         "asn": params.get("asn"),
         "sid": params.get("sid"),
+        **{key: params.get(key) or None for key in ("label_range", "frr", "bird")},
     }
     return {**_given(told), **_mistyped(params, AT_NODES)}
 

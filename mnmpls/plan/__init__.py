@@ -13,6 +13,7 @@ from .link_locals import with_link_locals
 from .lsps import with_labels
 from .mtus import sized
 from .names import named
+from .own import with_own_words
 from .segments import with_sids
 from .sizes import l3vpn
 from .spoken import numbered
@@ -27,7 +28,7 @@ def complete(lab: Lab) -> Lab:
     Raises LabError with every problem there is."""
     _refuse(problems_of_shape(lab))
     _refuse(problems_of_meaning(lab))
-    done = underlaid(addressed(identified(with_sids(with_labels(numbered(named(lab)))))))
+    done = underlaid(addressed(identified(with_sids(with_labels(numbered(with_own_words(named(lab))))))))
     done = with_link_locals(with_gateways(done))
     whole = sized(done)
     if done != lab or lab.has_tunnels:  # what was planned may not fit what is given

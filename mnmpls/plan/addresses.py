@@ -252,7 +252,8 @@ def with_gateways(lab: Lab) -> Lab:
         found.update(_gateways(net, site, speaking))
 
     def with_gateway(node: Node) -> Node:
-        return node if node.gateway or node.name not in found else replace(node, gateway=found[node.name])
+        kept = node.gateway or node.routes_itself or node.name not in found
+        return node if kept else replace(node, gateway=found[node.name])
 
     return replace(lab, nodes=tuple(map(with_gateway, lab.nodes)))
 

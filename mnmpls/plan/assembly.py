@@ -28,10 +28,12 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     sites_routes(routes, known)
     paths = lsps.laid(lab, net)
     wanted = flows(known)
-    if lab.labels.protocol == STATIC:
+    if lab.labels.protocol == STATIC and not lab.has_own_routers:
         _core_and_vpns(lab, net, routes, known, wanted, paths)
     for node in lab.nodes:
-        if node.role in CUSTOMERS:
+        if node.routes_itself:
+            routes.forget(node.name)
+        elif node.role in CUSTOMERS:
             customer_routes(net, routes, node)
             if node.role == "ce":
                 routes_of_several(net, routes, node, known, wanted)
@@ -66,7 +68,7 @@ def _core_and_vpns(
 
 def _label_table(lab: Lab, routes: Mapping[str, Iterable[Record]]) -> int:
     """As large as labels need it; daemons may take any."""
-    if lab.labels.protocol != STATIC:
+    if lab.labels.protocol != STATIC or lab.has_own_routers:
         segments = (block(lab.labels)[-1], local_block(lab.labels)[-1]) if lab.labels.protocol == SEGMENTS else ()
         return max(alloc.DYNAMIC_LABELS, alloc.label_table(max(segments, default=0)))
     used = (record.label for some in routes.values() for record in some if isinstance(record, LabelRoute))

@@ -17,6 +17,7 @@ from .check_ipsec import ipsec_faults
 from .check_links import link_faults
 from .check_lsps import lsp_faults
 from .check_nodes import node_faults
+from .check_own import own_faults
 from .check_routing import routing_faults
 from .check_segments import segment_faults
 from .check_shape import shape_faults
@@ -72,6 +73,7 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from address_faults(lab, net)
     yield from lsp_faults(lab, net)
     yield from daemon_faults(lab, net)
+    yield from own_faults(lab)
     yield from igp_faults(lab, net)
     yield from routing_faults(lab, net)
     yield from segment_faults(lab, net)

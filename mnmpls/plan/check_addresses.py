@@ -33,8 +33,10 @@ class _Given(NamedTuple):
 
 
 def address_faults(lab: Lab, net: Network) -> Iterator[Fault]:
-    """Addresses and subnets given twice, and neighbours that share no subnet. Link-local ones are each link's own."""
-    given = [*_at_loopbacks(lab), *_at_ports(lab, net)]
+    """Addresses and subnets given twice, and neighbours that share no subnet. Link-local ones are each link's own, and
+    what a node with its own configuration has (an anycast address, say) is that one's affair."""
+    own = {node.name for node in lab.nodes if node.routes_itself}
+    given = [each for each in (*_at_loopbacks(lab), *_at_ports(lab, net)) if each.node not in own]
     yield from _twice_in_a_table(lab, net, given)
     yield from _subnet_twice(lab, given)
     members: dict[int, list[_Given]] = defaultdict(list)

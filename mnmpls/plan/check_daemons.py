@@ -69,7 +69,7 @@ def _labels_by_hand(lab: Lab) -> Iterator[Fault]:
 
 
 def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
-    routers = [node for node in lab.nodes if node.role in ROUTERS]
+    routers = [node for node in lab.nodes if node.role in ROUTERS and not node.routes_itself]
     dual = any(_speaks(node, 6) for node in routers)
     for node in routers:
         where = f"nodes.{node.name}.loopback"
@@ -120,7 +120,7 @@ def _hear_each_other(net: Network, ends: Sequence[Port | None]) -> bool:
 
 def _port_fault(net: Network, port: Port, dual: bool) -> str:
     node = net.nodes.get(port.node)
-    if node is None or node.role not in ROUTERS or not port.name or port.addresses is None:
+    if node is None or node.routes_itself or node.role not in ROUTERS or not port.name or port.addresses is None:
         return ""
     if not port.vrf and takes_part(net, port) and not net.links[port.node, port.name].unnumbered \
             and not _has(port.addresses, 4):

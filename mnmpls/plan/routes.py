@@ -35,6 +35,11 @@ class Routes:
         if metric is not None:
             self._metrics[node, table, dst] = metric
 
+    def forget(self, node: str) -> None:
+        """Whatever was planned for it."""
+        self._ip.pop(node, None)
+        self._labels.pop(node, None)
+
     def add_label(self, node: str, label: int, hops: Hops, ttl: str = "") -> None:
         if hops:
             here = self._labels[node]

@@ -12,7 +12,8 @@ from . import alloc
 
 def identified(lab: Lab) -> Lab:
     """``lab`` with table, RD and RTs on every VRF. VRFs of one name are one VPN and share what is planned. Targets
-    are open only when neither imports nor exports are given: a VRF that only imports is a wish of its own."""
+    are open only when neither imports nor exports are given: a VRF that only imports is a wish of its own. What RD and
+    targets a node with its own configuration has, that says."""
     targets = _targets(lab)
     used = {vrf.rd for node in lab.nodes for vrf in node.vrfs if vrf.rd}
     used |= _all_targets(lab) | {rt for imports, exports in targets.values() for rt in (*imports, *exports)}
@@ -31,7 +32,7 @@ def _free_pairs(lab: Lab, used: set[str]) -> Iterator[str]:
 
 def _targets(lab: Lab) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """VRF name -> (imports, exports): those given to a VRF of that name first, else a target of its own."""
-    vrfs = [vrf for node in lab.nodes for vrf in node.vrfs]
+    vrfs = [vrf for node in lab.nodes if not node.routes_itself for vrf in node.vrfs]
     rds = {vrf.rd for vrf in vrfs if vrf.rd}
     found = {vrf.name: (vrf.imports, vrf.exports) for vrf in reversed(vrfs) if vrf.imports or vrf.exports}
     numbers = _free_pairs(lab, _all_targets(lab) | rds)
@@ -49,10 +50,13 @@ def _completed(node: Node, targets: Mapping[str, tuple[tuple[str, ...], tuple[st
     used = {vrf.rd for vrf in node.vrfs if vrf.rd}
     done: list[Vrf] = []
     for vrf in node.vrfs:
+        table = vrf.table if vrf.table is not None else next(tables)
+        if node.routes_itself:
+            done.append(replace(vrf, table=table))
+            continue
         imports, exports = (vrf.imports, vrf.exports) if vrf.imports or vrf.exports else targets[vrf.name]
         rd = vrf.rd or next((rt for rt in exports if rt not in used), "") or next(rds)
         used.add(rd)
-        table = vrf.table if vrf.table is not None else next(tables)
         done.append(replace(vrf, table=table, rd=rd, imports=imports, exports=exports))
     return replace(node, vrfs=tuple(done))
 

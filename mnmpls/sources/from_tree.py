@@ -5,6 +5,7 @@ nodes:
   pe1: {role: pe, loopback: none, vrfs: [red], routes: [{dst: 10.9.0.0/16, via: 2.1.1.2}]}
   pe2: {role: pe, vrfs: {red: {table: 10, rd: 65000:1, rt: 65000:1}}}
   h1: {role: host, exec: iperf -s -D}           # a command line or a list of them
+  r1: {role: p, frr: r1/frr.conf}               # or {zebra: r1/zebra.conf, ospfd: r1/ospfd.conf}; bird: r1/bird.conf
 links:
   - [c1h1, br11]                                # everything planned
   - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address
@@ -30,6 +31,7 @@ from ..model import ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, 
 from . import ipsec, protocols
 from .impairments import impairment, merged
 from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
+from .own_configs import own_configs
 from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
 END = ("node", *PORT)
@@ -100,6 +102,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         igp=protocols.igp_of_node(notes, f"{where}.igp", has.get("igp")),
         asn=number(notes, f"{where}.asn", has.get("asn")),
         sid=number(notes, f"{where}.sid", has.get("sid")),
+        own=tuple(own_configs(notes, where, has)),
     )
 
 

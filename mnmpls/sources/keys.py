@@ -5,7 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import CIPHERS, IPSEC_MODES, LABELLED, LEVELS, LINK_TYPES, NO_IGP, POPS, ROLES, ROUTINGS, SEGMENTS, STATIC
+from ..model import (
+    CIPHERS,
+    FRR_DAEMONS,
+    IPSEC_MODES,
+    LABELLED,
+    LEVELS,
+    LINK_TYPES,
+    NO_IGP,
+    POPS,
+    ROLES,
+    ROUTINGS,
+    SEGMENTS,
+    STATIC,
+)
 
 Shape = Mapping[str, object]
 """A piece of JSON schema (draft 2020-12)."""
@@ -38,6 +51,13 @@ SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "ad
 LABEL_RANGE: Shape = {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}
 END: Shape = {"$ref": "#/$defs/end"}
 MODE: Shape = {"enum": list(IPSEC_MODES)}
+CONFIG: Shape = {"type": "string"}
+CONFIGS: Shape = {
+    "anyOf": [
+        CONFIG,
+        {"type": "object", "properties": dict.fromkeys(FRR_DAEMONS, CONFIG), "additionalProperties": False},
+    ]
+}
 
 
 SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": 65535}
@@ -121,6 +141,10 @@ NODE: Keys = {
     "asn": _key(ASN, "AS number of a CE that speaks BGP (left out: one a site is planned) or of another provider"),
     "label_range": _key(LABEL_RANGE, "planned labels that come in here are from it, as 100-199"),
     "sid": _key({"type": "integer", "minimum": 0}, "number of a p or pe in SR's block of labels; left out: planned"),
+    "frr": _key(
+        CONFIGS, "your own frr.conf, or a file per daemon, {zebra: FILE, ...}; paths are relative to the lab file's"
+    ),
+    "bird": _key(CONFIG, "your own bird.conf; a text of several lines is the configuration itself"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 

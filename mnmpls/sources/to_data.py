@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import LabError
-from ..model import Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import FRR_DAEMONS, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
 from .ipsec import ipsec_data
@@ -57,9 +57,16 @@ def _node(node: Node) -> Data:
             igp=igp_data(node.igp),
             asn=node.asn,
             sid=node.sid,
+            **own_data(node),
             exec=list(node.exec),
         ),
     }
+
+
+def own_data(node: Node) -> Data:
+    """Its own configurations, by their texts: a path means something beside one file only."""
+    of_frr: Data = {each.daemon: each.text for each in node.own if each.daemon in FRR_DAEMONS}
+    return {**_given(frr=of_frr), **{each.daemon: each.text for each in node.own if each.daemon not in of_frr}}
 
 
 def dummy_data(dummy: Dummy) -> Data:

@@ -15,6 +15,7 @@ from mnmpls.model import (
     Link,
     Lsp,
     Node,
+    OwnConfig,
     PolicyRule,
     Port,
     StaticRoute,
@@ -46,6 +47,11 @@ ROUTE = st.builds(StaticRoute, WORD, _maybe(WORD), _maybe(NAME), NUMBERS, _optio
 SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.items()))
 RULE = st.builds(PolicyRule, NUMBER, NUMBER, _maybe(WORD), _maybe(NAME), st.none() | NUMBER)
 DUMMY = st.builds(Dummy, NAME, WORDS, _optional(NAME), st.none() | NUMBER)
+TEXT = st.lists(WORD, min_size=1, max_size=3).map(lambda lines: "".join(f"{line}\n" for line in lines))
+OWN = st.tuples() | st.tuples(st.builds(OwnConfig, st.sampled_from(["frr", "bird", "ospfd"]), TEXT)) | st.tuples(
+    st.builds(OwnConfig, st.just("zebra"), TEXT), st.builds(OwnConfig, st.just("bgpd"), TEXT),
+    st.builds(OwnConfig, st.just("bird"), TEXT),
+)  # fmt: skip
 NODE = st.builds(
     Node,
     NAME,
@@ -62,6 +68,7 @@ NODE = st.builds(
     st.lists(RULE, max_size=2).map(tuple),
     st.lists(DUMMY, max_size=2, unique_by=lambda dummy: dummy.name).map(tuple),
     NO_IGP | st.builds(Igp, st.just(""), *SETTINGS[:2]),
+    own=OWN,
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)

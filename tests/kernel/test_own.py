@@ -1,0 +1,98 @@
+"""Nodes with configurations of the user's own: they run beside generated ones, and in nothing but the lab."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mnmpls.errors import CheckFailed
+from mnmpls.netns import RunningLab
+from mnmpls.sources import from_data, load
+from tests.kernel.test_daemons import LIMIT_S, one_pid, soon, text
+from tests.unit.test_daemons import TOPOS
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Iterator[RunningLab]:
+    """topos/own.yml, converged."""
+    with RunningLab(load(str(TOPOS / "own.yml"))) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        yield running
+
+
+def test_own_beside_generated(mixed: RunningLab) -> None:
+    """A PE with a generated configuration, a P with a file per daemon, a PE with one for all and a CE with BIRD make
+    one VPN: check finds each daemon, each line and each session that the generated node is to have."""
+    report = mixed.check()
+    assert report.ok, report.text()
+    assert {one.subject for one in report.of("config")} == {
+        "p zebra.conf", "p ospfd.conf", "p ldpd.conf", "pe2 frr.conf", "ce bird.conf",
+    }  # fmt: skip
+    assert {one.subject.partition(":")[0] for one in report.of("session")} == {"pe1"}
+    assert "BGP session with ce in red" in {one.subject.partition(": ")[2] for one in report.of("session")}
+    assert "proto bird" in text(mixed["ce"], "ip", "route")
+    assert {one.expected for one in report.of("reach")} == {"h1 was to answer", "h2 was to answer"}
+
+
+def test_daemons_are_those_of_the_files(mixed: RunningLab) -> None:
+    """A daemon runs for each file, for each part of an integrated one, and staticd for zebra's static routes; relative
+    log files are in the node's own /var/log/frr."""
+    kinds = {name: [one.name for one in mixed.services.of(name)] for name in ("p", "pe2", "h1")}
+    assert kinds == {"p": ["zebra", "staticd", "ospfd", "ldpd"], "pe2": ["zebra", "ospfd", "ldpd", "bgpd"], "h1": []}
+    assert "blackhole 203.0.113.0/24" in text(mixed["p"], "ip", "route")
+    assert text(mixed["p"], "ls", "/var/log/frr").split() == ["ldpd.log", "ospfd.log", "zebra.log"]
+    assert not os.path.exists("/var/log/frr/ldpd.log")
+
+
+def test_integrated_configuration_survives_its_daemon(mixed: RunningLab) -> None:
+    """A daemon that is started anew is given its part of the integrated configuration again."""
+    os.kill(one_pid(mixed, "pe2", "bgpd"), signal.SIGKILL)
+    assert soon(lambda: "neighbor 10.255.0.1" in text(mixed["pe2"], "vtysh", "-c", "show running-config"))
+    assert mixed.await_reach(LIMIT_S) == ""
+
+
+def test_own_configuration_starts_no_program() -> None:
+    """Commands that are no configuration can stand in an integrated file; those that start programs start none."""
+    config = "hostname r1\nexit\nping 127.0.0.1\nconfigure terminal\nhostname r2\n"
+    with pytest.raises(CheckFailed, match=r"r1: vtysh did not hand all of frr.conf out (.|\n)*Can't fork: Resource"):
+        RunningLab(from_data({"nodes": {"r1": {"role": "ce", "frr": config}, "h": "host"}, "links": [["r1", "h"]]}))
+
+
+def test_bird_says_what_is_wrong() -> None:
+    """What BIRD does not understand it does not start with; its own words are told, with the place in the lab."""
+    nodes = {"r": {"role": "ce", "bird": "router id 1.1.1.1;\nfoo;\n"}, "h": "host"}
+    words = r"r: bird did not start as told at nodes.r.bird (.|\n)*bird.conf:2:1 syntax error"
+    with pytest.raises(CheckFailed, match=words):
+        RunningLab(from_data({"nodes": nodes, "links": [["r", "h"]]}))
+
+
+def test_own_configuration_stays_in_the_lab(tmp_path: Path) -> None:
+    """A configuration cannot write outside its node, and its lines that are not understood are told with their place;
+    they do not keep the others from their effect."""
+    wrong = "hostname r2\nrouter ospf\n network nowhere area 0\n!\nfoo bar\n"
+    outside = f"log file {tmp_path}/direct.log"
+    static = "log file /tmp/own.log\nip route 9.9.9.9/32 lo\n"
+    whole = f"{outside}\nexit\noutput file {tmp_path}/output\nconfigure\nfoo\n{static}"
+    files = {"ospfd": wrong, "zebra": f"{outside}\n{static}"}
+    given = {"nodes": {"r1": {"role": "ce", "frr": whole}, "r2": {"role": "ce", "frr": files}}, "links": [["r1", "r2"]]}
+    said: list[str] = []
+    with RunningLab(from_data(given)) as running:
+        running.await_reach(1, said.append)
+        shown = [text(running[name], "vtysh", "-c", "show running-config") for name in ("r1", "r2")]
+        assert all("ip route 9.9.9.9/32 lo" in each for each in shown)
+        found = {one.subject: one.seen for one in running.check().of("config") if not one.ok}
+    assert list(tmp_path.iterdir()) == []
+    assert not os.path.exists("/tmp/own.log")
+    assert found["r2 ospfd.conf"] == (
+        "nodes.r2.frr.ospfd: ospfd does not take line 3 of its text: 'network nowhere area 0': No such command; "
+        "nodes.r2.frr.ospfd: ospfd does not take line 5 of its text: 'foo bar': No such command"
+    )
+    assert any(one.startswith("nodes.r2.frr.zebra: zebra does not take line 1 of its text: 'log file") for one in said)
+    assert [one for one in said if "line 3" in one and "zebra" in one] == []  # which staticd took
+    assert "nodes.r1.frr: vtysh does not take line 5 of its text: 'foo': Unknown command" in said
