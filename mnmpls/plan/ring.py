@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import LabError, Problem, nearest
-from ..model import Igp, Lab, Labels, Link, Node, Port, Vpn, Vrf
+from ..model import IPSEC_MODES, Igp, Ipsec, Lab, Labels, Link, Node, Port, Vpn, Vrf
 
-VARIANTS = {"tunnel": ("ip6gre", "vxlan", "gretap"), "addressing": ("numbered", "unnumbered")}
+NO_IPSEC = "none"
+VARIANTS = {
+    "tunnel": ("ip6gre", "vxlan", "gretap"),
+    "addressing": ("numbered", "unnumbered"),
+    "ipsec": (NO_IPSEC, *IPSEC_MODES),
+}
 """Parameter -> what it may be; the first is what it is when nothing is said."""
 
 _PES = {"pe101": 2, "pe201": 1, "pe202": 3, "pe102": 4}
@@ -41,10 +46,11 @@ def _pe(name: str) -> Node:
     return Node(name, "pe", loopbacks, (Vrf("red"),) if name in _CLIENTS.values() else ())
 
 
-def _tunnel(number: int, a: str, b: str, tunnel: str, addressing: str) -> Link:
+def _tunnel(number: int, a: str, b: str, tunnel: str, addressing: str, ipsec: str) -> Link:
     over = f"2001:db8::{a[2:]}", f"2001:db8::{b[2:]}"
     vni = number if tunnel == "vxlan" else None
-    return Link(Port(a), Port(b), tunnel, over=over, vni=vni, unnumbered=addressing == "unnumbered")
+    esp = None if ipsec == NO_IPSEC else Ipsec(ipsec)
+    return Link(Port(a), Port(b), tunnel, over=over, vni=vni, unnumbered=addressing == "unnumbered", ipsec=esp)
 
 
 def _problems(chosen: dict[str, object]) -> Iterator[Problem]:

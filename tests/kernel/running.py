@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,8 +15,11 @@ from mnmpls.checks.reach import probe
 from mnmpls.checks.trace import Trace, trace
 from mnmpls.kernel import Namespace, wire
 from mnmpls.model import Lab
+from mnmpls.netns import RunningLab
 from mnmpls.plan import complete, records
 from mnmpls.state import Record
+
+SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 
 
 @dataclass(frozen=True)
@@ -63,3 +68,30 @@ def running_lab(lab: Lab) -> Iterator[Running]:
         for node, one in namespaces.items():
             apply(plan[node], one, node)
         yield Running(lab, dict(plan), namespaces)
+
+
+@contextmanager
+def captured(lab: RunningLab, node: str, port: str) -> Iterator[list[bytes]]:
+    """Every frame at the port, both ways, while inside; sorted out afterwards."""
+    frames: list[bytes] = []
+    with lab[node].namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as tap:
+        tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+        tap.bind((port, 3))
+        over = threading.Event()
+
+        def take() -> None:
+            while True:
+                tap.settimeout(0 if over.is_set() else 0.1)
+                try:
+                    frames.append(tap.recv(4096))
+                except (TimeoutError, BlockingIOError):
+                    if over.is_set():
+                        return
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield frames
+        finally:
+            over.set()
+            thread.join()

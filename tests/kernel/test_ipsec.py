@@ -8,10 +8,8 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from mnmpls.mn.net import Mininet
 from mnmpls.mn.topo import LabTopo
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data
+from tests.kernel.running import captured
 from tests.unit.test_daemons import TOPOS
 
 pytestmark = pytest.mark.kernel
@@ -62,33 +61,6 @@ def _lab(tunnels: bool = True) -> dict[str, object]:
                "ipsec": {"mode": mode, "cipher": cipher, "rekey": 2 if number < QUICK else 3600}}  # fmt: skip
         links.append({**one, "vni": number} if kind == "vxlan" else one)
     return {"name": "modes", "nodes": {"r1": "host", "r2": "host", "lan": "bridge"}, "links": links}
-
-
-@contextmanager
-def captured(lab: RunningLab, node: str, port: str) -> Iterator[list[bytes]]:
-    """Every frame at the port, both ways, while inside; sorted out afterwards."""
-    frames: list[bytes] = []
-    with lab[node].namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as tap:
-        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else 33, 1 << 24)
-        tap.bind((port, 3))
-        tap.settimeout(0.1)
-        over = threading.Event()
-
-        def take() -> None:
-            while True:
-                try:
-                    frames.append(tap.recv(4096))
-                except TimeoutError:
-                    if over.is_set():
-                        return
-
-        thread = threading.Thread(target=take)
-        thread.start()
-        try:
-            yield frames
-        finally:
-            over.set()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from mnmpls.checks.layers import layers
 from mnmpls.netns import RunningLab
 from mnmpls.plan.ring import ring
+from tests.kernel.running import captured
 
 pytestmark = pytest.mark.kernel
 
@@ -49,3 +51,16 @@ def test_unnumbered_as_intended(unnumbered: RunningLab) -> None:
     assert report.ok, report.text()
     ports = unnumbered["pe201"].run(["ip", "-br", "-4", "address"], check=True).stdout
     assert ports.count("10.10.0.1/32") == 3
+
+
+def test_encrypted_as_intended() -> None:
+    """With ESP in tunnel mode and in UDP around each tunnel: the same sessions over smaller tunnels, and from the first
+    of charon's on nothing but ESP in UDP on the underlay."""
+    with RunningLab(ring(ipsec="udp-tunnel")) as running:
+        with captured(running, "internet", running.lab.links[0].b.name) as frames:
+            assert running.await_reach(LIMIT_S) == ""
+            report = running.check()
+        assert report.ok, report.text()
+        assert len(report.of("session")) > 8 and {link.a.mtu_bytes for link in running.lab.links[4:8]} == {1374}
+        seen = {layers(frame)[-1] for frame in frames}
+        assert {"udp 4500"} <= seen <= {"udp 4500", "udp 500", "icmpv6"}
