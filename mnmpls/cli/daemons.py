@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UsageError, nearest
@@ -12,6 +14,9 @@ from ..node import RunningNode
 from ..processes import Folders
 from .inside import run_attached
 from .naming import again_inside, in_guest, name_of
+
+_AGAIN_S = 0.2
+"""How often a log is looked at again."""
 
 
 def verb_vtysh(options: Namespace) -> int:
@@ -30,14 +35,29 @@ def verb_logs(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with node(name, options.node) as one:
-        logs = {path.stem: path for path in sorted(Path(_folders(one, "logs").run).glob("*.log"))}
+        run = Path(_folders(one, "logs").run)
+        logs = [path.stem for path in sorted(run.glob("*.log"))]
         if options.daemon and options.daemon not in logs:
             text = f"logs: {one.name} has no log of {options.daemon!r}; {nearest(options.daemon, logs)}"
             raise UsageError(text)
-        for daemon in [options.daemon] if options.daemon else logs:
-            for line in logs[daemon].read_text(encoding="utf-8", errors="replace").splitlines():
-                print(line if options.daemon else f"{daemon}: {line}")
+        read: dict[Path, int] = {}
+        _show(run, options.daemon, read)
+        while options.follow and run.exists():  # which it does not when the lab has ended
+            time.sleep(_AGAIN_S)
+            _show(run, options.daemon, read)
     return 0
+
+
+def _show(run: Path, daemon: str | None, read: dict[Path, int]) -> None:
+    """What is new in the logs, of one daemon or of all, as whole lines. ``read`` is how far each was shown already."""
+    for path in sorted(run.glob(f"{daemon or '*'}.log")):
+        with suppress(OSError), open(path, "rb") as log:
+            log.seek(read.get(path, 0))
+            new = log.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            read[path] = read.get(path, 0) + len(whole)
+            for line in whole.decode(errors="replace").splitlines():
+                print(line if daemon else f"{path.stem}: {line}", flush=True)
 
 
 def _folders(one: RunningNode, verb: str) -> Folders:

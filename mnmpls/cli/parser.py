@@ -105,6 +105,7 @@ def _watching(verbs: Any) -> None:
     _lab(logs)
     logs.add_argument("node", metavar="NODE")
     logs.add_argument("daemon", metavar="DAEMON", nargs="?", help="this one only, such as bgpd")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on, until Ctrl-C")
     capture = _verb(verbs, "capture", "packets of one port, as pcap: … | wireshark -k -i -", limit=None)
     _lab(capture)
     capture.add_argument("node", metavar="NODE")

@@ -6,12 +6,14 @@ import atexit
 import os
 import readline
 import shlex
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import mininet.cli as stock
 from mininet.log import error, output
+from mininet.util import quietRun
 
 from .. import checks
 from ..checks import intent, trace
@@ -25,6 +27,12 @@ from . import switching
 from .graph import Planned, plan_around
 from .net import report
 
+_DIALOGUES = {
+    "vtysh": ("env", f"VTYSH_HISTFILE={os.devnull}", "vtysh"),
+    "birdc": ("birdc", "-s", "/run/frr/bird.ctl"),
+}
+"""Programs that talk with a person, by what is said after the node's name."""
+
 
 class CLI(stock.CLI):  # type: ignore[misc]
     """Stock CLI with our commands; an error of ours is told at the prompt and does not end it."""
@@ -33,6 +41,7 @@ class CLI(stock.CLI):  # type: ignore[misc]
         "Labs know more:\n"
         "  mininet> vrf              VRFs, their tables, route targets and ports\n"
         "  mininet> pe1 vrf red CMD  a command with its sockets in a VRF\n"
+        "  mininet> pe1 vtysh        FRR's prompt of a router with daemons, until exit; birdc likewise\n"
         "  mininet> lfib p           what a router does with each label, as its kernel has it\n"
         "  mininet> trace c1h1 c1h3  one packet's way, as captured on the wire\n"
         "  mininet> check            does the lab do what it should?\n"
@@ -143,6 +152,9 @@ class CLI(stock.CLI):  # type: ignore[misc]
             super().default(line)
             return
         node = self.mn[first]
+        if args.strip() in _DIALOGUES:
+            self._converse(node, args.strip())
+            return
         head, words = _vrf_named(node, args.split(" "))
         for word in words:
             if word in self.mn:
@@ -151,6 +163,18 @@ class CLI(stock.CLI):  # type: ignore[misc]
         told = ((_address(node, self.mn[word], vrf) or word) if word in self.mn else word for word in words)
         node.sendCmd(head + " ".join(told))
         self.waitForNode(node)
+
+    def _converse(self, node: Any, program: str) -> None:
+        """With the terminal itself: passed on by us key by key, as stock does, Enter would arrive as a line feed, which
+        ends no line in programs that read keys. Ctrl-C is theirs."""
+        if not self.isatty():
+            raise CheckFailed(f"{node.name}: {program} alone needs a terminal; here give it a command as well")
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            quietRun("stty sane")
+            node.popen(_DIALOGUES[program], stdin=None, stdout=None, stderr=None, start_new_session=False).wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
         """As stock at a terminal, whose keys go to the command. In a pipe or file, the next line is the next command:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -96,3 +102,83 @@ def test_own_configuration_stays_in_the_lab(tmp_path: Path) -> None:
     assert any(one.startswith("nodes.r2.frr.zebra: zebra does not take line 1 of its text: 'log file") for one in said)
     assert [one for one in said if "line 3" in one and "zebra" in one] == []  # which staticd took
     assert "nodes.r1.frr: vtysh does not take line 5 of its text: 'foo': Unknown command" in said
+
+
+PROMPT = """
+from mnmpls.mn.cli import CLI
+from mnmpls.mn.net import Mininet
+from mnmpls.mn.nodes import CEHost, LabHost
+net = Mininet()
+net.addHost("r", cls=CEHost, frr="hostname r\\nip route 9.9.9.0/24 Null0\\n")
+net.addHost("h", cls=LabHost)
+net.addLink("r", "h")
+net.start()
+CLI(net)
+net.stop()
+"""
+
+
+class Typist:
+    """A program with a terminal of its own, and somebody at it."""
+
+    def __init__(self, *argv: str) -> None:
+        self.screen, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", *argv], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "dumb"}
+        )
+        os.close(theirs)
+        self.seen = ""
+
+    def types(self, text: str) -> None:
+        os.write(self.screen, text.encode())
+
+    def sees(self, text: str) -> bool:
+        """On the screen since it last saw something, within the time."""
+        until = time.monotonic() + LIMIT_S
+        while text not in self.seen and time.monotonic() < until:
+            if select.select([self.screen], [], [], 0.2)[0]:
+                with suppress(OSError):  # EIO: the program has ended
+                    self.seen += os.read(self.screen, 4096).decode(errors="replace")
+        found, _, self.seen = self.seen.partition(text)
+        return len(found) < len(found + _)
+
+    def ends(self) -> int:
+        status = self.process.wait(LIMIT_S)
+        os.close(self.screen)
+        return status
+
+
+def test_vtysh_at_the_prompt_of_mininet() -> None:
+    """``NODE vtysh`` is FRR's prompt at a terminal, whose Enter ends a line; its exit leads back to Mininet's."""
+    typist = Typist(sys.executable, "-c", PROMPT)
+    assert typist.sees("mininet> ")
+    typist.types("r vtysh\r")
+    assert typist.sees("r# "), typist.seen
+    typist.types("show ip route static\r")
+    assert typist.sees("9.9.9.0/24"), typist.seen
+    typist.types("exit\r")
+    assert typist.sees("mininet> "), typist.seen
+    typist.types("r echo still $((40 + 2))\r")
+    assert typist.sees("still 42"), typist.seen
+    typist.types("exit\r")
+    assert typist.ends() == 0
+
+
+def test_logs_go_on(tmp_path: Path) -> None:
+    """``logs -f`` shows what there is, and what comes; it ends with the lab."""
+    (tmp_path / "zebra.conf").write_text("hostname r\n")
+    lab = tmp_path / "logs.yml"
+    lab.write_text("nodes: {r: {role: ce, frr: {zebra: zebra.conf}}, h: host}\nlinks: [[r, h]]\n")
+    env = {**os.environ, "MNMPLS_KERNEL": "host"}
+
+    def mnmpls(*words: str) -> list[str]:
+        return [sys.executable, "-m", "mnmpls", *words]
+
+    subprocess.run(mnmpls("up", str(lab), "--name", "logs"), env=env, check=True)
+    typist = Typist(*mnmpls("logs", "logs", "r", "-f"))
+    assert typist.sees("zebra: "), typist.seen
+    write = ("sh", "-c", "echo here it comes >> /run/frr/zebra.log")
+    subprocess.run(mnmpls("exec", "logs", "r", "--", *write), env=env, check=True)
+    assert typist.sees("zebra: here it comes"), typist.seen
+    subprocess.run(mnmpls("down", "logs"), env=env, check=True)
+    assert typist.ends() == 0
