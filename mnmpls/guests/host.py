@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mnmpls.errors import KernelRefused
-from mnmpls.kernel import Namespace, try_esp, wire
+from mnmpls.kernel import Namespace, try_cipher, try_esp, wire
 from mnmpls.kernel.refusals import refused
 from mnmpls.model import STATIC, Lab
 from mnmpls.state import (
@@ -122,12 +122,12 @@ FEATURES: dict[str, Feature] = {
     "esp-udp": Feature("ESP in UDP over IPv4", lambda space: try_esp(space, 4, in_udp=True), after=("esp",)),
     "esp6-udp": Feature("ESP in UDP over IPv6", lambda space: try_esp(space, 6, in_udp=True), after=("esp6",)),
     "chacha20poly1305": Feature(
-        "ESP with ChaCha20-Poly1305", lambda space: try_esp(space, 4, "chacha20poly1305"), ("chacha20poly1305",),
-        ("CRYPTO_CHACHA20POLY1305",), after=("esp",),
+        "ESP with ChaCha20-Poly1305", lambda space: try_cipher(space, "chacha20poly1305"), ("chacha20poly1305",),
+        ("CRYPTO_CHACHA20POLY1305",), after=("xfrm",),
     ),
     "aes-gcm": Feature(
-        "ESP with AES-GCM", lambda space: try_esp(space, 4, "aes-gcm"), ("gcm", "seqiv"),
-        ("CRYPTO_GCM", "CRYPTO_SEQIV"), after=("esp",),
+        "ESP with AES-GCM", lambda space: try_cipher(space, "aes-gcm"), ("gcm", "seqiv"),
+        ("CRYPTO_GCM", "CRYPTO_SEQIV"), after=("xfrm",),
     ),
 }  # fmt: skip
 """Every feature; what others cannot be without comes before them."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .esp import forget, try_esp
+from .esp import forget, try_cipher, try_esp
 from .namespace import Namespace
 from .wires import Wire, wire, wires
 
-__all__ = ["Namespace", "Wire", "forget", "try_esp", "wire", "wires"]
+__all__ = ["Namespace", "Wire", "forget", "try_cipher", "try_esp", "wire", "wires"]

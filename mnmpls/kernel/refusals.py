@@ -76,7 +76,7 @@ def _no_record(what: str, code: int) -> tuple[str, str] | None:
         return "/proc/sys is mounted read-only", _WRITABLE
     if code == errno.ENOENT and "namespace" in what:
         return "No such file: the lab has ended, or its name is another", "`mnmpls list` shows the labs that run"
-    if what.startswith("ESP ") and code in (errno.EPROTONOSUPPORT, errno.ENOSYS, errno.EINVAL):
+    if what.startswith("ESP ") and code in (errno.EPROTONOSUPPORT, errno.ENOSYS, errno.ENOENT, errno.EINVAL):
         return f"this kernel has no {what}", GUEST
     if code == errno.EOPNOTSUPP and what.startswith("wire "):
         return "this kernel has no veth pairs", f"load the module: `modprobe veth`, {GUEST}"

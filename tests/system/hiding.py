@@ -34,7 +34,7 @@ links:
   - {a: ce1, b: lan, delay: 1ms}
   - [h1: ["10.9.0.1/24", "fd09::1/64"], h2: ["10.9.0.2/24", "fd09::2/64"]]
   - {a: h1, b: h2, type: gre, over: [10.9.0.1, 10.9.0.2]}
-  - {a: h1, b: h2, type: ip6gre, over: ["fd09::1", "fd09::2"]}
+  - {a: h1, b: h2, type: ip6gre, over: ["fd09::1", "fd09::2"], ipsec: transport}
   - {a: h1, b: h2, type: vxlan, vni: 7, over: [10.9.0.1, 10.9.0.2]}
 """
 APPLY = """
@@ -145,13 +145,17 @@ HIDES: dict[str, Callable[[], Hidden]] = {
     "ip6gre": lambda: module("ip6_gre"),
     "vxlan": lambda: module("vxlan"),
     "netem": lambda: module("sch_netem"),
+    "esp6": lambda: module("esp6"),
+    "chacha20poly1305": lambda: module("chacha20poly1305"),
+    "xfrm": lambda: module("xfrm_user"),
+    "charon-systemd": lambda: program("charon-systemd"),
     "setpriv": lambda: program("setpriv"),
     "unshare": lambda: program("unshare"),
     "tcpdump": lambda: program("tcpdump"),
 }
 """By the key that the doctor has for it, up to a comma."""
 
-REFUSED = ("bridge", "vrf", "mpls", "mpls-encap", "veth", "gre", "vxlan", "netem", "settings", "netns")
+REFUSED = ("bridge", "vrf", "mpls", "mpls-encap", "veth", "gre", "vxlan", "netem", "settings", "netns", "xfrm")
 """Of these the kernel's own refusal is looked at, too."""
 
 

@@ -89,6 +89,7 @@ REFUSED = {
     "gre": r"/run/hiding\.yml:19: links\[6\]\.a: h1: ip link .* type gre .*: this kernel has no gre tunnels",
     "vxlan": r"/run/hiding\.yml:21: links\[8\]\.a: h1: ip link .* type vxlan .*: this kernel has no vxlan tunnels",
     "netem": r"/run/hiding\.yml:17: links\[4\]\.[ab]: (ce1|lan): tc qdisc .*: this kernel cannot delay or lose packets",
+    "xfrm": r"/run/hiding\.yml:20: links\[7\]\.ipsec: h1: ip xfrm policy src .*: this kernel has no IPsec",
     "settings": r"a new network namespace: /proc/sys is mounted read-only",
     "netns": r"a new network namespace: this user may have no more of them",
 }
