@@ -39,7 +39,11 @@ def containerlab(lab: Lab, image: str = IMAGE) -> str:
 
 def planned(lab: Lab) -> Lab:
     """``lab`` with everything filled in as Containerlab takes it: open ports of wires become eth1, eth2 and so on, as
-    its users call them. Raises LabError."""
+    its users call them. Raises LabError, for IPsec too whose secret each container would draw by itself."""
+    drawn = [f"links[{i}].ipsec" for i, link in enumerate(lab.links) if link.ipsec and not link.ipsec.secrets]
+    if drawn:
+        text = "each container would draw a secret of its own: give both ends one, as ipsec: {mode: ..., secret: ...}"
+        raise LabError(Problem(path, text, lab.place(path)) for path in drawn)
     return complete(_with_port_names(lab))
 
 

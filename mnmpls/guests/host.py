@@ -111,7 +111,7 @@ FEATURES: dict[str, Feature] = {
     ),
     "fou6": Feature(
         "tunnels for MPLS in UDP over IPv6", (
-            UdpPort(6635, 6, MPLS_IN_IP), Tunnel("trial-fou6", "ip6tnl", "fd00::1", "fd00::2", udp_port=6635)
+            UdpPort(6635, 6, MPLS_IN_IP), Tunnel("trial-fou6", "ip6tnl", "fd00::3", "fd00::4", udp_port=6635)
         ), ("fou6", "ip6_tunnel"), ("IPV6_FOU", "IPV6_FOU_TUNNEL", "IPV6_TUNNEL"), after=("ipv6",),
     ),
     "xfrm": Feature(

@@ -253,3 +253,10 @@ def test_export_and_import_by_the_command(tmp_path: Path, capsys: pytest.Capture
     assert records(complete(again)) == records(complete(load(str(file))))
     assert main(["export", "containerlab", topo, str(folder), "--host", "a,nowhere,b"]) == 2
     assert "write NAME,ADDRESS,NODE,NODE" in capsys.readouterr().err
+
+
+def test_containers_draw_no_secrets() -> None:
+    """Two that each drew one would not know each other: the lab has to give it."""
+    links = [["p1", "p2"], {"a": "p1", "b": "p2", "type": "gre", "ipsec": "transport"}]
+    with pytest.raises(LabError, match=r"links\[1\].ipsec: each container would draw a secret of its own"):
+        containerlab(from_data({"nodes": {"p1": "p", "p2": "p"}, "links": links}))
