@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..asking import answers, log_lines
-from ..daemons import Session
+from ..daemons import ZEBRA, Session
 from ..model import Lab
 from ..plan import records
 from ..processes import Folders
@@ -46,6 +46,8 @@ class Reasons:
         for node in (session.node, session.peer_node):
             for one in drifts(node, self._records[node], self._namespaces[node])[:1]:
                 yield f"{node}: {one.text(vrf_names(self._records[node]))}"
+        if session.daemon == ZEBRA:  # which no line of a log is about
+            return
         if session.port:
             before = self._before(session)
             yield from (f"first it needs its {one.text}" for one in before[:1])

@@ -74,7 +74,7 @@ def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     for node in routers:
         where = f"nodes.{node.name}.loopback"
         if node.loopbacks and not _speaks(node, 4):
-            text = "OSPF, LDP and BGP call a router by the IPv4 address of its loopback"
+            text = "routing daemons call a router by the IPv4 address of its loopback"
             yield where, f"{text}: leave it out to have one planned, or add one"
         elif dual and not _speaks(node, 6):
             text = f"{node.name} has no IPv6 loopback, and other routers have: IPv6 VPNs need one on each"
@@ -99,12 +99,12 @@ def _tunnel_fault(net: Network, link: Link) -> str:
     if link.is_wire or not all(port.name and takes_part(net, port) for port in link.ports):
         return ""
     if not net.takes_ip(link.a):
-        return f"{link.type} takes labels only, and no packet of OSPF: write igp: none"
+        return f"{link.type} takes labels only, and no packet of a routing protocol: write igp: none"
     ends = [_owner(net, port.node, address) for port, address in zip(link.ports, link.over, strict=False)]
     inside = [address for port, address in zip(ends, link.over, strict=False) if not port or takes_part(net, port)]
     if not inside or _hear_each_other(net, ends):
         return ""
-    text = f"OSPF tells everybody of {' and '.join(inside)}, by way of this tunnel too, which would lead through itself"
+    text = f"everybody is told of {' and '.join(inside)}, by way of this tunnel too, which would lead through itself"
     return f"{text}: let it run between addresses of links with igp: none, or of one link that both have"
 
 
@@ -124,7 +124,7 @@ def _port_fault(net: Network, port: Port, dual: bool) -> str:
         return ""
     if not port.vrf and takes_part(net, port) and not net.links[port.node, port.name].unnumbered \
             and not _has(port.addresses, 4):
-        return f"OSPF and LDP need an IPv4 address of {port.node} here: leave ip out to have one planned"
+        return f"the routing protocol needs an IPv4 address of {port.node} here: leave ip out to have one planned"
     if not dual and _has(port.addresses, 6) and (port.vrf or port in outer_ports(net, node)):
         return _needs_v6(node)
     return ""

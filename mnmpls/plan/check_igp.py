@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from ..model import LEVELS, NO_IGP, STATIC, Igp, Lab, Port
 from .check_links import link_text
 from .graph import ROUTERS, Network
-from .igp import AREA, DEADS, HELLO_S, IgpPort, area, igp_ports
+from .igp import AREA, DEADS, HELLO_S, IgpPort, area, igp_ports, takes_part
 
 Fault = tuple[str, str]
 
 LARGEST = 65535
 """OSPF's cost and timers have 16 bits (RFC 2328 A.3, A.4)."""
+NO_ETHERNET = ("gre", "ip6gre", "mpls-ip")
+"""What isisd sends by them, its filter for what comes in does not let through (isisd/isis_pfpacket.c)."""
 _SLOWEST, _DEADS = 600, range(2, 101)
 """isisd's hello interval, and how many hellos may be lost (isisd/isis_cli.c)."""
 
@@ -86,6 +88,12 @@ def _links(lab: Lab, net: Network) -> Iterator[Fault]:
             yield where, f"a protocol is the whole lab's: here only {NO_IGP} or settings can stand"
         if link.igp.area and lab.igp.protocol == "isis":
             yield where, f"{link_text(link)}: an area of IS-IS is a router's: give it to the node, or the lab"
+        heard = link.type in NO_ETHERNET and all(
+            port.name and _is_routers(net, port) and takes_part(net, port) for port in link.ports
+        )
+        if lab.igp.protocol == "isis" and heard:
+            text = f"IS-IS has no IP around it, and FRR's isisd is not heard through a {link.type} tunnel"
+            yield f"links[{i}].type", f"{link_text(link)}: {text}: make it gretap or vxlan, or write igp: none"
         if link.igp != Igp() and not any(_is_routers(net, port) for port in link.ports):
             yield where, f"{link_text(link)}: the core's routing protocol does not run at links of customers anyway"
 
