@@ -65,14 +65,15 @@ def _fits(world: World, hop: Hop) -> int:
 
 def probe_mtu(open_tap: Tap, world: World, there: Call, deadline_s: float = 0.5) -> PathMtu | None:
     """Sends a packet of the predicted path MTU and one that is a byte larger. None where nothing is predicted to
-    arrive. A flow takes one of several equal ways: the size is that of the narrowest, and a byte more is tried against
-    the widest."""
+    arrive, or where the lab wants it lost. A flow takes one of several equal ways: the size is that of the narrowest,
+    and a byte more is tried against the widest."""
     arriving = [one for one in ways(world, there) if one[-1].operation == "deliver" and len(one) > 1]
-    if not arriving:
+    patient = patience(world, [there])
+    if not arriving or patient.hopeless:
         return None
     sizes = sorted(path_mtu(world, one) for one in arriving)
     dst, narrowest = arriving[0][-1].node, min(arriving[0][:-1], key=lambda hop: _fits(world, hop)).node
-    lost, node, patient = "", "", patience(world, [there])
+    lost, node = "", ""
     deadline_s += patient.rtt_s
     for _ in range(max(_TRIES, patient.tries)):
         lost, node = _stopped(world, open_tap.probe(there, deadline_s, (), sizes[0], dst), there, dst)

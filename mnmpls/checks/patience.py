@@ -15,7 +15,7 @@ _DOUBT = 1e-5
 """The chance, small enough, that all tries of a probe get lost."""
 
 _MOST_TRIES = 60
-_SOME_TRIES = 3
+SOME_TRIES = 3
 """Where nothing gets lost, but addresses take long to resolve: the kernel asks thrice, a second apart each (arp(7),
 mcast_solicit and retrans_time), and drops what waits when no answer is there by then."""
 
@@ -27,14 +27,17 @@ _DEEPEST = 8
 @dataclass(frozen=True, slots=True)
 class Patience:
     """``rtt_s``: how long a packet and its answer are under way for the lab's own impairments; ``tries``: how often a
-    probe is to be sent before its loss means something."""
+    probe is to be sent before its loss means something. ``hopeless``: no number of them that one could wait for would
+    do, since the lab wants (nearly) all of them lost."""
 
     rtt_s: float = 0.0
     tries: int = 1
+    hopeless: bool = False
 
     def with_(self, other: Patience) -> Patience:
         """What suffices for both."""
-        return Patience(max(self.rtt_s, other.rtt_s), max(self.tries, other.tries))
+        hopeless = self.hopeless or other.hopeless
+        return Patience(max(self.rtt_s, other.rtt_s), max(self.tries, other.tries), hopeless)
 
 
 NONE = Patience()
@@ -49,6 +52,17 @@ class _Way:
 
     def then(self, other: _Way) -> _Way:
         return _Way(self.seconds + other.seconds, self.through * other.through)
+
+
+def losses(world: World, hop: Hop) -> str:
+    """What the lab itself may have lost between a hop and the next, as a clause: `pe1-p-eth loses 5 %`; empty for
+    nothing. In either direction: where answers about who has an address get lost, nothing is sent."""
+    if not hop.out_port:
+        return ""
+    far = world.peers[hop.node, hop.out_port]
+    both = (hop, Hop(far.node, "forward", out_port=far.name))
+    through, port = min((_across(world, one, _DEEPEST).through, one.out_port) for one in both)
+    return f"{port} loses {(1 - through) * 100:.3g} % of its packets, as the lab has it" if through < 1 else ""
 
 
 def is_impaired(lab: Lab) -> bool:
@@ -75,10 +89,12 @@ def _round(world: World, call: Call, way: Sequence[Hop]) -> Patience:
     if both == _Way():
         return NONE
     if both.through >= 1:
-        return Patience(both.seconds, _SOME_TRIES)
+        return Patience(both.seconds, SOME_TRIES)
     lost = 1 - both.through
-    tries = _MOST_TRIES if lost >= 1 else math.ceil(math.log(_DOUBT) / math.log(lost))
-    return Patience(both.seconds, min(max(tries, _SOME_TRIES), _MOST_TRIES))
+    tries = math.inf if lost >= 1 else math.ceil(math.log(_DOUBT) / math.log(lost))
+    if tries > _MOST_TRIES:
+        return Patience(both.seconds, SOME_TRIES, hopeless=True)
+    return Patience(both.seconds, max(int(tries), SOME_TRIES))
 
 
 def _worst(several: Iterable[_Way]) -> _Way:

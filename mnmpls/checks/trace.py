@@ -17,7 +17,7 @@ from ..wording import label_words, vrf_names
 from .capture import Seen, Sighting, Tap, tap, way
 from .drift import Drift, drifts
 from .learned import learned, with_learned
-from .patience import patience
+from .patience import SOME_TRIES, losses, patience
 from .predict import Hop, operation, predict, predictions, vrf_at, ways
 from .views import World
 from .vpn import Call
@@ -30,11 +30,13 @@ __all__ = ["Hop", "Trace", "operation", "predict", "predictions", "trace", "trac
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The hop ``node`` at which a packet left its predicted way: what it was to do there, and what it did."""
+    """The hop ``node`` at which a packet left its predicted way: what it was to do there, and what it did. ``loss`` is
+    what of the lab's own may have lost it there, empty for nothing."""
 
     node: str
     expected: str
     seen: str
+    loss: str = ""
 
     def __str__(self) -> str:
         return f"at {self.node}: expected {self.expected}, saw {self.seen}"
@@ -44,7 +46,8 @@ class Divergence:
 class Trace:
     """One probe's way there (``request``) and back (``reply``) as captured; ``delivered_to`` took the request in
     (None: nobody), ``answered`` tells whether the reply came back; ``differences`` from the prediction. ``vrf`` is
-    the one of ``src`` from which it was sent, or empty."""
+    the one of ``src`` from which it was sent, or empty. ``lost`` says which link lost it, where the lab wants so many
+    packets lost that none can be waited for."""
 
     src: str
     dst: str
@@ -55,6 +58,7 @@ class Trace:
     delivered_to: str | None
     answered: bool
     differences: tuple[Divergence, ...]
+    lost: str = ""
 
     @property
     def subject(self) -> str:
@@ -71,6 +75,7 @@ class Trace:
         if self.reply:
             did = "answers" if self.reply[0].operation != "drop" else "gets it and cannot answer"
             lines += [f"{self.delivered_to} {did}", *lines_of(self.reply)]
+        lines += [f"lost: {self.lost}"] if self.lost else []
         return "\n".join([*lines, *(f"differs: {one}" for one in self.differences)])
 
     def data(self) -> dict[str, Any]:
@@ -162,14 +167,22 @@ def trace_on(
     dst: str,
     deadline_s: float = 1.0,
 ) -> Trace:
-    """As `trace`, on an open tap (for many of them); ``dst`` is for the text only. Where the lab's own links lose
-    packets, as often as it takes."""
+    """As `trace`, on an open tap (for many of them); ``dst`` is for the text only. Where the lab's own links may have
+    lost the packet, as often as it takes."""
     patient = patience(world, [there])
-    for _ in range(patient.tries):
+    for done in range(patient.tries):
         found = _traced(open_tap, world, namespaces, there, dst, deadline_s, patient.rtt_s)
-        if found.ok:
+        by_chance = any(one.loss for one in found.differences)
+        if found.ok or (done + 1 >= SOME_TRIES and not by_chance):
             break
+        deadline_s = min(deadline_s, _AGAIN_S)
+    if patient.hopeless and by_chance:
+        return replace(found, differences=(), lost=found.differences[0].loss)
     return found
+
+
+_AGAIN_S = 0.3
+"""For what was asked before: who is where is known by then, or this try is lost."""
 
 
 def _traced(
@@ -253,11 +266,23 @@ class _Compared:
         expected = nearest[shared] if shared < len(nearest) else None
         found = got[shared] if shared < len(got) else None
         node = expected.node if expected else found.node if found else of.src
-        cause = self._cause(found, of, shared) if found and found.node == node else ""
+        gone = found is None or found.operation == "drop"
+        loss = self._loss(nearest[max(shared - 1, 0) :]) if gone else ""
+        cause = loss or self._cause(found, of, shared) if found and found.node == node else ""
         told, seen = _sentence(expected), _seen(found, node)
         if expected and found and told == seen:
             told, seen = f"{told}, {ttls(expected)}", f"{seen}, {ttls(found)}"
-        return named, (Divergence(node, told, seen + (f": {cause}" if cause else "")),)
+        return named, (Divergence(node, told, seen + (f": {cause}" if cause else ""), loss),)
+
+    def _loss(self, way: Sequence[Hop]) -> str:
+        """What of the lab's own may have lost a packet, or the asking for an address, at the first two of these hops or
+        on their LAN."""
+        for number, hop in enumerate(way):
+            if number > 1 and self._world.vpns.nodes[hop.node].role != "bridge":
+                break
+            if text := losses(self._world, hop):
+                return text
+        return ""
 
     def _other_next_hop(self, nearest: Sequence[Hop], got: Sequence[Hop], at: int) -> Divergence | None:
         """A bridge forwards to whom the sender means: where it does so to another node, the sender differs."""

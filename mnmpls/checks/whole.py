@@ -173,6 +173,8 @@ def _traced(one: Trace, answers: bool) -> Finding:
         return Finding("trace", one.subject, True, "the predicted way and an answer", "as predicted", detail=one)
     if not answers and one.delivered_to:
         return Finding("trace", one.subject, True, "the predicted way, no answer", "as predicted", detail=one)
+    if one.lost:
+        return Finding("trace", one.subject, True, "an answer, if not lost", f"lost: {one.lost}", detail=one)
     last = (one.reply or one.request)[-1]
     seen = f"dropped at {last.node}, as the records say: {last.reason}"
     return Finding("trace", one.subject, False, "an answer", seen, last.node, one)

@@ -7,6 +7,7 @@ import pytest
 from mnmpls.checks import check
 from mnmpls.checks.intent import Intent
 from mnmpls.checks.patience import NONE, Patience, patience
+from mnmpls.checks.trace import trace
 from mnmpls.checks.vpn import Call
 from mnmpls.model import Lab
 from mnmpls.netns import RunningLab
@@ -71,3 +72,34 @@ def test_patience_for_what_a_tunnel_runs_over() -> None:
     links = [{**ends, "delay": "30ms", "name": "wire"}, {**inner, "over": "wire"}]
     lab = complete(from_data({"nodes": {"a": "host", "b": "host"}, "links": links}))
     assert patience(Intent(lab).world, [Call("a", "10.1.0.2")]).rtt_s == pytest.approx(0.06)
+
+
+def _mute() -> Lab:
+    """red's only way between the PEs is a tunnel over a wire that loses nearly all; red3's own link loses all."""
+    vrf = {"vrfs": {"red": {"rt": "65000:1"}}}
+    nodes: dict[str, object] = {"pe1": {"role": "pe", **vrf}, "pe2": {"role": "pe", **vrf}}
+    links = [
+        {"a": "pe1", "b": {"node": "pe2", "loss": 99}, "name": "wire"},
+        {"a": "pe1", "b": "pe2", "type": "gre", "over": "wire"},
+        *({"a": {"node": f"pe{n}", "vrf": "red"}, "b": f"red{n}"} for n in (1, 2)),
+        {"a": {"node": "pe1", "vrf": "red", "loss": 100}, "b": "red3"},
+        {"a": {"node": "pe1", "vrf": "red"}, "b": "red4"},
+    ]
+    nodes.update(dict.fromkeys(("red1", "red2", "red3", "red4"), "host"))
+    return complete(from_data({"name": "mute", "nodes": nodes, "links": links}))
+
+
+def test_links_that_lose_everything() -> None:
+    """Nobody has to answer over one, be it a wire or what a tunnel runs over, and nobody asks forever: the check has
+    time for all and says what is lost, as a trace does. What else is broken is told."""
+    with running_lab(_mute()) as lab:
+        report = check(lab.lab, lab.records, lab.namespaces)
+        assert report.ok and not report.notes, report.text()
+        assert "pe1-red3-eth loses 100 % of its packets, as the lab has it" in str(report.data())
+        assert "~ lost, as the lab has it" in report.text() and len(report.of("trace")) == 6
+        found = trace(lab.lab, lab.records, lab.namespaces, "red1", "red3")
+        assert found.ok and not found.answered and "lost: pe1-red3-eth loses 100 %" in found.text()
+        assert trace(lab.lab, lab.records, lab.namespaces, "red1", "red4").answered
+        lab.ip("pe1", "route", "flush", "table", "10", "proto", "201")
+        lab.ip("pe1", "addr", "flush", "dev", "pe1-red4-eth")
+        assert any("red4 was to answer" in one for one in lab.failures())
