@@ -36,6 +36,7 @@ PACKAGES = {
     "mn": "mininet",
     "tcpdump": "tcpdump",
     "iperf": "iperf",
+    "iperf3": "iperf3",
     "ping": "iputils-ping",
     "dot": "graphviz",
     "xterm": "xterm",

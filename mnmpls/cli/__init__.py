@@ -20,7 +20,7 @@ ROOMS = {
     **dict.fromkeys(("up", "down", "list", "apply", "stop", "start"), "labs"),
     **dict.fromkeys(("check", "trace", "drift", "capture"), "watch"),
     **dict.fromkeys(("vtysh", "logs"), "daemons"),
-    "drill": "drilling",
+    **dict.fromkeys(("drill", "perf"), "drilling"),
     "doctor": "doctor",
     **dict.fromkeys(("export", "import"), "exporting"),
     **dict.fromkeys(("plan", "graph", "schema", "convert"), "show"),

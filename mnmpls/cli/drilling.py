@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
-from .. import drill
+from .. import drill, perf
 from ..errors import CheckFailed, UsageError, counted
 from ..live.joining import join
 from ..netns import LabNodes
@@ -32,6 +32,20 @@ def verb_drill(options: Namespace) -> int:
     else:
         print(f"\n{report.closing()}")
     return 0 if report.ok else 1
+
+
+def verb_perf(options: Namespace) -> int:
+    name = name_of(options.lab)
+    if in_guest(name):
+        return again_inside(name, options.words)
+    with join(name) as joined:
+        found = []
+        for one in perf.measure(joined.part(options.src, options.dst), options.src, options.dst, options.seconds):
+            print(f"measured: {one.way}", file=sys.stderr, flush=True)
+            found.append(one)
+    report = perf.Report(found[0], found[1], tuple(found[2:]))
+    print(json.dumps(report.data()) if options.json else report.text())
+    return 0
 
 
 def _report(outcomes: Iterator[drill.Outcome]) -> drill.Report:

@@ -137,6 +137,13 @@ def _trying(verbs: Any) -> None:
     )
 
 
+    perf = _verb(verbs, "perf", "throughput and latency, beside plain IP and each encapsulation", True, limit=0)
+    _lab(perf)
+    perf.add_argument("src", metavar="SRC")
+    perf.add_argument("dst", metavar="DST")
+    perf.add_argument("--seconds", type=int, default=2, metavar="S", help="for each of three runs of iperf3 (2)")
+
+
 def _within(text: str) -> tuple[tuple[str, ...], float]:
     kind, sign, number = text.rpartition("=")
     if sign and kind not in EVENTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -144,7 +144,7 @@ class Drill:
         stuck = [one for one in phase.measured if one.pair in can and not one.ended_well]
         problems = [f"{one.pair.text}: nothing arrives by the other way that there is" for one in stuck]
         problems += self._too_long(event, phase, can)
-        return phase, problems + (self._causes(stuck) if stuck else [])
+        return phase, problems + (self._causes(stuck, {node for node, _ in event.ends}) if stuck else [])
 
     def _too_long(self, event: Event, phase: Phase, can: set[Pair]) -> list[str]:
         most = self.options.within_ms.get(event.kind)
@@ -189,13 +189,16 @@ class Drill:
         )  # fmt: skip
         return Phase(lasted_s, healed_s, measured)
 
-    def _causes(self, stuck: Sequence[Measured]) -> list[str]:
-        """Where a packet ends, and what the daemons lack."""
+    def _causes(self, stuck: Sequence[Measured], apart: Collection[str] = ()) -> list[str]:
+        """Where a packet ends, and what the daemons lack, but for the sessions of two that are kept ``apart``."""
         pair = stuck[0].pair
         way = self.lab.trace(pair.src, pair.address)
         ends = [f"{hop.node}: {hop.reason}" for hop in (*way.request[-1:], *way.reply[-1:]) if hop.operation == "drop"]
-        down = control(self.lab.lab, self._switch.folders, self._switch.off)
-        return [*map(str, way.differences), *ends, *(one.text for one in down.findings if not one.ok)]
+        parted = [one for one in sessions(self.lab.lab) if one.node in apart and one.peer_node in apart]
+        meant = {f"{one.node}: {one.text}" for one in parted}
+        down = control(self.lab.lab, self._switch.folders, self._switch.off).findings
+        lacking = [one.text for one in down if not one.ok and one.subject not in meant]
+        return [*map(str, way.differences), *dict.fromkeys(ends), *lacking]
 
 
 class _Watch:

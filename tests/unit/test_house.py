@@ -53,11 +53,12 @@ BELOW = {
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "drill": VOCABULARY
     | {"wording", "plan", "kernel", "apply", "checks", "daemons", "services", "processes", "node", "netns", "registry"},
+    "perf": VOCABULARY | {"sources", "checks", "node", "netns", "programs", "export"},
     "doctor": VOCABULARY | {"guests", "live", "plan", "programs"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY
     | BELOW_RUNTIMES
-    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill"},
+    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill", "perf"},
     "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
     "__init__": {"sources", "live"},
