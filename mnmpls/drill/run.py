@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -75,7 +75,7 @@ class Drill:
         self.interval_s = options.interval_s or max(0.01, len(between) / _MOST_PER_S)
         self._switch, self._detours = Switch(lab, name), Detours(lab.lab)
 
-    def run(self, events: Sequence[Event], repeats: int = 1) -> Iterator[Outcome]:
+    def run(self, events: Sequence[Event], repeats: int = 1) -> Generator[Outcome, None, None]:
         """One outcome after the other. Whoever stops listening has everything undone. Raises CheckFailed for a lab that
         does not work to begin with, or not any more."""
         guardian = Guardian(self._switch.undo, events)
