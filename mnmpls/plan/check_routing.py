@@ -14,6 +14,10 @@ from .spoken import asns, speakers, spoken
 
 Fault = tuple[str, str]
 
+NO_LABELS_ABROAD = "labels over the border (option B) need FRR 9.1 or newer, and Debian 12 has 8.4"
+"""Before it a border router tells VPN routes on without a label of its own (FRR 9.1: mpls bgp
+l3vpn-multi-domain-switching)."""
+
 LARGEST_ASN = 2**32 - 2
 """65535 and the last are reserved (RFC 7300), 0 is nobody's (RFC 7607)."""
 
@@ -110,7 +114,8 @@ def _core_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         routers = all(port.node in net.nodes and net.role(port.node) in ROUTERS for port in link.ports)
         if routers and a != b and not all(port.vrf for port in link.ports):
             way = "two providers meet between VRFs: give both ends a vrf and the link routing: bgp (inter-AS option A)"
-            yield f"links[{i}]", f"{link_text(link)}: it joins AS {a} and AS {b}; {way}"
+            text = f"{link_text(link)}: it joins AS {a} and AS {b}; {way}"
+            yield f"links[{i}]", f"{text}; {NO_LABELS_ABROAD}"
 
 
 def _number_fault(asn: int) -> str:
