@@ -152,7 +152,7 @@ def _judges(
         src, dst, version, answers = pair
         found = trace_on(open_tap, world, namespaces, world.vpns.call(src, dst, version), dst)
         learns = world.lab.has_daemons or world.lab.has_own
-        if found.differences and learns:  # which may have found a better way meanwhile
+        if (found.differences or found.answered != answers) and learns:  # which may have found a better way meanwhile
             now = look()
             found = trace_on(open_tap, now, namespaces, now.vpns.call(src, dst, version), dst)
         yield _traced(found, answers)

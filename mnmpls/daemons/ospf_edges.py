@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from ..model import NO_LOOPBACK, Lab, Node, Port
 from ..plan.graph import Network, interface, interfaces, network
 from ..plan.igp import area
-from ..plan.spoken import Spoken, spoken
+from ..plan.spoken import Spoken, asns, spoken
 from .bgp import router_id
+
+TAG = 0xD0000000
+"""With the lower 16 bits of the AS number (RFC 4577 4.2.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +29,34 @@ class EdgePort:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The OSPF of one VRF, or of a CE's main table (``vrf`` empty). ``ports`` are by IP version."""
+    """The OSPF of one VRF, or of a CE's main table (``vrf`` empty). ``ports`` are by IP version; ``tag`` is what a PE's
+    routes are known by."""
 
     vrf: str
     router_id: str
     ports: dict[int, tuple[EdgePort, ...]]
     redistributed: tuple[str, ...]
+    tag: int
 
 
 def edges(lab: Lab) -> dict[str, tuple[Edge, ...]]:
     """Node -> where it speaks OSPF outside of the core, for a completed lab."""
-    net = network(lab)
+    net, within = network(lab), asns(lab)
     found: dict[str, dict[str, list[tuple[Port, Spoken]]]] = {}
     for pair in spoken(net):
         if pair.routing.protocol == "ospf":
             for port in (pair.near, pair.far):
                 found.setdefault(port.node, {}).setdefault(port.vrf or "", []).append((port, pair))
     return {
-        name: tuple(_edge(net, net.nodes[name], vrf, pairs) for vrf, pairs in by_vrf.items())
+        name: tuple(_edge(net, net.nodes[name], vrf, pairs, within[name]) for vrf, pairs in by_vrf.items())
         for name, by_vrf in found.items()
     }
 
 
-def _edge(net: Network, node: Node, vrf: str, pairs: Sequence[tuple[Port, Spoken]]) -> Edge:
+def _edge(net: Network, node: Node, vrf: str, pairs: Sequence[tuple[Port, Spoken]], asn: int) -> Edge:
     ports = {version: tuple(_ports(net, node, vrf, pairs, version)) for version in (4, 6)}
-    redistributed = ("kernel route-map SITES", "connected", "bgp") if vrf else ("kernel",)
-    return Edge(vrf, router_id(net, node), ports, redistributed)
+    told = ("kernel route-map SITES", "connected route-map TOLD", "bgp route-map TOLD") if vrf else ("kernel",)
+    return Edge(vrf, router_id(net, node), ports, told, TAG | asn & 0xFFFF)
 
 
 def _ports(

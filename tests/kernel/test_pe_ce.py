@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_interface
 
 import pytest
 
 from mnmpls.model import Lab, Routing
 from mnmpls.netns import RunningLab
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 from tests.kernel.test_daemons import LIMIT_S, soon, text
 from tests.unit.test_daemons import TOPOS
 
@@ -99,3 +101,34 @@ def test_dual_homed() -> None:
         running.change(without(given, "as_override"))
         assert running.await_reach(LIMIT_S) == ""
         assert not any(each.expected.reaches for each in running.probe() if {each.src, each.dst} == {"h1", "h2"})
+
+
+def test_dual_homed_by_ospf() -> None:
+    """Two PEs of one site tell it the VPN's routes by OSPF; what each hears there of the other's is of no use to it,
+    not even before it has them by BGP: else it would tell them to the VPN as its own."""
+    pe = {"role": "pe", "vrfs": ["red"]}
+    given = {
+        "name": "two_exits", "igp": "ospf", "labels": "ldp", "vpn": "bgp",
+        "nodes": {"pe1": pe, "pe2": pe, "pe3": pe, "ce": "ce", "h1": "host", "h2": "host"},
+        "links": [
+            ["pe1", "pe2"], ["pe2", "pe3"], ["ce", "h1"], [{"pe3": {"vrf": "red"}}, "h2"],
+            *({"a": "ce", "b": {f"pe{i}": {"vrf": "red"}}, "routing": "ospf"} for i in (1, 2)),
+        ],
+    }  # fmt: skip
+    with RunningLab(from_data(given)) as running:
+        far = next(cidr for port in running.lab.ports("h2") for cidr in port.addresses or ())
+        prefix = str(ip_interface(far).network)
+
+        def heard() -> list[bool]:
+            """Whether each OSPF route there, at the PE that was off, is of use."""
+            said = json.loads(text(running["pe1"], "vtysh", "-c", f"show ip route vrf red {prefix} json"))
+            ways = (way for way in said.get(prefix, ()) if way["protocol"] == "ospf")
+            return [any(hop.get("active") for hop in way["nexthops"]) for way in ways]
+
+        assert running.await_reach(LIMIT_S) == ""
+        running.stop("pe1")
+        running.start("pe1")
+        assert soon(lambda: heard() != [])
+        assert heard() == [False]
+        assert running.await_reach(LIMIT_S) == ""
+        assert soon(lambda: running.check().ok), running.check().text()
