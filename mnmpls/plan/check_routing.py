@@ -30,7 +30,7 @@ def routing_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         for key, text in _of_link(lab, net, link) if link.routing != Routing() else ():
             yield f"links[{i}].routing{key}", f"{link_text(link)}: {text}"
     for node in lab.nodes:
-        if node.asn is not None and (text := _asn_fault(lab, net, node, node.asn)):
+        if node.asn is not None and not node.routes_itself and (text := _asn_fault(lab, net, node, node.asn)):
             yield f"nodes.{node.name}.asn", text
 
 
