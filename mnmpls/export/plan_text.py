@@ -8,7 +8,9 @@ from ..commands import stack
 from ..daemons import CHARON, services
 from ..errors import counted
 from ..model import NO_LOOPBACK, SEGMENTS, Lab
+from ..plan.graph import network
 from ..plan.segments import label, segmented, speaks_ipv6
+from ..plan.spoken import asns, spoken
 from ..state import (
     EXPLICIT_NULLS,
     MAIN_TABLE,
@@ -68,6 +70,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
+    yield from _section("between PE and CE", ("PE", "VRF", "speaks", "with", "of AS", "and"), _spoken(lab))
     yield from _section("segment routing", ("router", "SID", "label", "for IPv6"), _sids(lab))
     yield from _section("label switched paths", ("from", "VRF", "labels", "to"), _paths(known))
     yield from _section("labels", ("where they arrive", "lowest", "highest", "number"), _label_ranges(known))
@@ -102,6 +105,21 @@ def _makers(lab: Lab) -> Rows:
     own = [(f"all of {node.name}", "own configuration") for node in lab.nodes if node.routes_itself]
     found = [(what, maker, on[daemon]) for what, maker, daemon in made if maker] if len(running) > len(own) else []
     return found + [(what, maker, " ".join(running[what.removeprefix("all of ")])) for what, maker in own]
+
+
+def _spoken(lab: Lab) -> Rows:
+    """Who learns routes from whom at the edge, and how."""
+    within = asns(lab)
+    found = []
+    for pair in spoken(network(lab)):
+        given, far = pair.routing, pair.far.node
+        by_bgp = given.protocol == "bgp"
+        origin = f"site of origin {given.site_of_origin}" if given.site_of_origin else ""
+        own = "AS override" if given.as_override else "", "takes its own AS" if given.allow_own_as else ""
+        settings = ", ".join(filter(None, (*own, origin, given.area and f"area {given.area}")))
+        asn = str(within[far]) if by_bgp else ""
+        found.append((pair.near.node, pair.near.vrf or "", given.protocol, far, asn, settings))
+    return found
 
 
 def _sids(lab: Lab) -> Rows:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
+from mininet.log import setLogLevel
 
 from mnmpls.checks.reach import probe
+from mnmpls.mn.net import Mininet
+from mnmpls.mn.topo import LabTopo
 from mnmpls.model import Lab, Node, Routing, Vrf
 from mnmpls.netns import RunningLab
 from mnmpls.plan import complete
@@ -103,3 +106,16 @@ def test_reflectors() -> None:
             text(running[reflector], "vtysh", *(word for line in lines for word in ("-c", line)))
         assert soon(lambda: len(running.check().of("route", ok=False)) == 5)
         assert any("nobody has told it" in one.seen for one in running.check().of("route", ok=False))
+
+
+def test_mininet() -> None:
+    """A lab with all that PEs and CEs speak, and two providers, under Mininet: the Topo's parameters carry it, and at
+    the prompt everybody is reached."""
+    setLogLevel("error")
+    net = Mininet(topo=LabTopo(str(TOPOS / "inter_as_a.yml")))
+    try:
+        net.start()
+        assert net.pingAll() == 0
+        assert "65002" in net["ca"].cmd("vtysh -c 'show bgp ipv4 unicast'")
+    finally:
+        net.stop()

@@ -11,6 +11,7 @@ import pytest
 from mnmpls.checks.intent import intended
 from mnmpls.checks.vpn_routes import faults
 from mnmpls.daemons import services, sessions
+from mnmpls.export.plan_text import plan_text
 from mnmpls.model import Lab, Routing
 from mnmpls.plan import complete, records
 from mnmpls.plan.tables import tables
@@ -150,6 +151,16 @@ def test_reflectors() -> None:
     config = {service.name: service.config for service in services(lab)["rr1"]}["bgpd"]
     assert config.count("route-reflector-client") == 3
     assert {vrf.rd for node in lab.nodes for vrf in node.vrfs} == {"64512:1", "64512:2"}
+
+
+def test_plan_tells_the_edge() -> None:
+    """``plan`` shows who speaks what with whom, the planned AS numbers too."""
+    lab = complete(load(str(TOPOS / "dual_homed.yml")))
+    told = [" ".join(line.split()) for line in plan_text(lab, records(lab)).splitlines()]
+    assert "pe2 red bgp ce 65101 AS override, site of origin 65000:101" in told
+    lab = complete(load(str(TOPOS / "inter_as_a.yml")))
+    told = [" ".join(line.split()) for line in plan_text(lab, records(lab)).splitlines()]
+    assert {"a1 red bgp ca 65003", "a2 red bgp b1 65002", "b2 red ospf cb -"} <= set(told)
 
 
 def test_what_is_wrong_with_a_table() -> None:
