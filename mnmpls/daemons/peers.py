@@ -62,8 +62,9 @@ class Peer:
 
     @property
     def rekey_s(self) -> int:
-        return self.ipsec.rekey_s or HOUR_S
+        """The end that begins renews keys; the other would, were it late, so that they do not meet in it."""
+        return (self.ipsec.rekey_s or HOUR_S) + (0 if self.begins else GRACE_S // 2)
 
     @property
     def life_s(self) -> int:
-        return self.rekey_s + GRACE_S
+        return (self.ipsec.rekey_s or HOUR_S) + GRACE_S

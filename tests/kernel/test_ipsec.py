@@ -222,7 +222,9 @@ def test_charon_dies() -> None:
         os.kill(first, signal.SIGKILL)
         assert soon(lambda: bool(said)) and "r2: charon died (signal 9), started once more" in said[0]
         assert lab.await_reach(LIMIT_S) == "" and _answers(lab)
-        assert _charon(lab, "r2") != first
+        again = _charon(lab, "r2")
+        numbers = Path(f"/proc/{again}/status").read_text().split("NSpid:")[1].splitlines()[0].split()
+        assert again != first and _read(lab, "r2", "cat", "/run/frr/charon.pid").strip() == numbers[-1]
         report = lab.check()
         assert report.ok, report.text()
         lab.stop("r1")
