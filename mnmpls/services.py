@@ -111,6 +111,8 @@ class Services:
         every = [(name, service) for name in names for service in self._nodes[name].services]
         for name, service in every:
             self._nodes[name].home.furnish(service, self._secrets(service))
+            if service.name == CHARON:
+                forget(self._nodes[name].netns)
             if not service.needs:
                 self._spawn(name, service)
         new = {name: None for name, service in every if service.name == CHARON}
@@ -152,8 +154,6 @@ class Services:
     def _spawn(self, name: str, service: Service, again: bool = True) -> None:
         node = self._nodes[name]
         log = node.home.log(service.name)
-        if service.name == CHARON:
-            forget(node.netns)  # of one before: keys that nobody renews any more
         try:
             process = self._processes.spawn(
                 [find(service.argv[0]), *service.argv[1:]], node.netns, node.home.path("mounts"),
