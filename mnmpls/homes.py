@@ -12,6 +12,7 @@ import os
 import pwd
 import resource
 import subprocess
+from contextlib import suppress
 
 from .daemons import CHARON, Service, strongswan_conf
 from .processes import Processes, forbid_writing, mount_again, mount_memory, unshare_mounts
@@ -24,6 +25,7 @@ CREDENTIALS = (
     "pkcs12",
 )  # fmt: skip
 """Folders that swanctl(8) looks into, and complains without."""
+_URGENT_NICE = -15
 _SCRATCH = ("/tmp", "/var/tmp")  # FRR leaves a folder in the latter for each daemon that is killed (lib/zlog.c)
 
 
@@ -97,6 +99,13 @@ def confine() -> None:
         mount_again(folder, folder)  # where they are not private they are no mounts yet
     forbid_writing(("/proc", ETC, RUN, LOGS, *_SCRATCH))
     os.chdir(LOGS)
+
+
+def confine_urgent() -> None:
+    """The same for a daemon that has to be heard in time, however busy the machine is."""
+    with suppress(OSError):  # which a container may forbid
+        os.setpriority(os.PRIO_PROCESS, 0, _URGENT_NICE)
+    confine()
 
 
 def confine_reader() -> None:

@@ -31,7 +31,7 @@ from .daemons import (
     sessions,
 )
 from .errors import CheckFailed, Problem
-from .homes import Home, confine, confine_reader
+from .homes import Home, confine, confine_reader, confine_urgent
 from .kernel import Namespace, forget
 from .model import Lab
 from .processes import Folders, Processes
@@ -46,6 +46,7 @@ _VTYSH = "hostname {}\nno service integrated-vtysh-config\n"
 """Without its name, the prompt would be the machine's."""
 _START_S, _STOP_S, _AGAIN_S = 20.0, 3.0, 0.02
 _LAST_LINES = 5
+_URGENT = frozenset({"bfdd"})  # whose being late is a failure to others
 _SHOWN = 6
 
 
@@ -157,7 +158,8 @@ class Services:
         try:
             process = self._processes.spawn(
                 [find(service.argv[0]), *service.argv[1:]], node.netns, node.home.path("mounts"),
-                preexec_fn=confine, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=confine_urgent if service.name in _URGENT else confine,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         finally:
             os.close(log)

@@ -10,6 +10,7 @@ from ..model import Lab
 from ..processes import Folders, make_room
 from ..state import Record
 from ..wording import vrf_names
+from .bindings import bindings
 from .capture import Tap, tap
 from .control import control
 from .drift import drifts
@@ -72,7 +73,8 @@ def check(
         return drift_of(node, records, namespaces, off)
 
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
-    report += control(lab, folders, off) + Report(tuple(told_routes(lab, namespaces, folders, off)))
+    report += control(lab, folders, off)
+    report += Report((*bindings(lab, namespaces, folders, off), *told_routes(lab, namespaces, folders, off)))
     report += Report(tuple(segments(world, off)))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)

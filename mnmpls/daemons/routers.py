@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface
 
@@ -72,7 +72,7 @@ class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
     core. ``igp``, ``labels``, ``vpn`` are the lab's protocols, ``level`` and ``lsp_mtu_bytes`` IS-IS's. ``outer`` are
     ports by which customers are outside VRFs, ``sites`` prefixes behind them. ``segments`` are None where it has no
-    SID."""
+    SID. ``beside`` are its neighbours' loopbacks, of IPv4 and IPv6."""
 
     name: str
     v4: str
@@ -87,6 +87,7 @@ class Router:
     outer: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
     segments: Segments | None = None
+    beside: tuple[tuple[str, str], ...] = ()
 
     @property
     def net(self) -> str:
@@ -124,9 +125,14 @@ def routers(lab: Lab) -> dict[str, Router]:
             () if node in by_labels else tuple(port.name for port in outer_ports(net, node)),
             () if node in by_labels else tuple(_sites(net, node)),
             _segments(lab, node),
+            tuple((_address(net.nodes[name], 4), _address(net.nodes[name], 6)) for name in _beside(ports[node.name])),
         )
         for node in found
     }
+
+
+def _beside(ports: Iterable[IgpPort]) -> dict[str, None]:
+    return dict.fromkeys(other.node for at in ports for other in at.others)
 
 
 def _core_port(at: IgpPort) -> CorePort:
