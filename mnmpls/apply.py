@@ -81,19 +81,13 @@ def _extra(wanted: frozenset[Record], observed: frozenset[Record]) -> list[Recor
     return [record for record in extra if not (subject(record) in subjects and _replaced_whole(record))]
 
 
-def apply(
-    wanted: frozenset[Record], namespace: Namespace, node: str = "",
-    foreign: Callable[[Record], bool] | None = None,
-) -> Difference:  # fmt: skip
-    """Writes the difference and gives what was done; what is there and ``foreign`` stays. Raises KernelRefused, with
-    ``node`` in its text."""
+def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Difference:
+    """Writes the difference and gives what was done. Raises KernelRefused, with ``node`` in its text."""
     keys = [record.key for record in wanted if isinstance(record, Sysctl)]
     done, was_new = Difference(), namespace.fresh is not None
     try:
         for _ in range(_ROUNDS):
             observed = namespace.fresh or namespace.observe(keys)
-            if foreign:
-                observed = frozenset(record for record in observed if not foreign(record))
             work = difference(wanted, observed)
             if work.remove:  # What goes may take others along: see what is left before writing.
                 work = Difference(remove=work.remove)

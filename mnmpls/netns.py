@@ -86,6 +86,11 @@ class LabNodes(Mapping[str, RunningNode]):
             self[name]
         return trace.trace(self.lab, self.records, self.namespaces, src, dst)
 
+    def await_reach(self, limit_s: float, tell: Callable[[str], None] = lambda _: None) -> str:
+        """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a
+        limit of 0 nobody is asked. ``tell`` hears what the daemons are still waiting for, whenever that changes."""
+        return await_reach(self.lab, self.namespaces, self.folders, limit_s, tell)
+
     def close(self) -> None:
         """Let go of the nodes; a lab of this process's own is gone then. Harmless when done before."""
         self.processes.end()
@@ -171,11 +176,6 @@ class RunningLab(LabNodes):
         self.services.renew(name)
         if was_off and self._ran_lines:
             run_lines(name, self.lab.node(name).exec, node.popen)
-
-    def await_reach(self, limit_s: float, tell: Callable[[str], None] = lambda _: None) -> str:
-        """Until everybody answers who should and nobody else: nothing then; after ``limit_s``, what is wrong. With a
-        limit of 0 nobody is asked. ``tell`` hears what the daemons are still waiting for, whenever that changes."""
-        return await_reach(self.lab, self.namespaces, self.folders, limit_s, tell)
 
     def run_lines(self) -> None:
         """Each node's ``exec`` lines, in order, their output with our own. Raises CheckFailed for one that fails."""

@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UsageError, nearest
-from ..live.finding import node
 from ..node import RunningNode
 from ..processes import Folders
 from .inside import run_attached
-from .naming import again_inside, in_guest, name_of
+from .naming import DOCKER, about, again_inside, boxes, entered, in_guest, name_of
 
 _AGAIN_S = 0.2
 """How often a log is looked at again."""
@@ -23,7 +22,7 @@ def verb_vtysh(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with node(name, options.node) as one:
+    with entered(name, options.node) as one:
         if os.path.exists(f"{_folders(one, 'vtysh').run}/bird.ctl"):
             return run_attached(one, ["birdc", "-s", "/run/frr/bird.ctl", *options.commands[:1]], "")
         os.environ["VTYSH_HISTFILE"] = os.devnull
@@ -34,7 +33,12 @@ def verb_logs(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with node(name, options.node) as one:
+    container = boxes().said(name, options.node) if about(name).runtime == DOCKER else None
+    with entered(name, options.node) as one:
+        if container is not None and not options.daemon:
+            print(container, end="")
+            if not one.folders:
+                return 0
         run = Path(_folders(one, "logs").run)
         logs = [path.stem for path in sorted(run.glob("*.log"))]
         if options.daemon and options.daemon not in logs:

@@ -9,10 +9,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from ..errors import UsageError
-from ..live.finding import node
 from ..node import RunningNode
 from ..processes import die_with_parent
-from .naming import again_inside, in_guest, name_of
+from .naming import again_inside, entered, in_guest, name_of
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
 
@@ -23,7 +22,7 @@ def verb_exec(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words, writes=True)
-    with node(name, options.node) as one:
+    with entered(name, options.node) as one:
         return run_attached(one, options.command, options.vrf)
 
 

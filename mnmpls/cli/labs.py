@@ -22,7 +22,7 @@ from ..model import Lab
 from ..plan import complete
 from ..processes import require_exec_allowed
 from ..sources import data, from_data, load
-from .naming import again_inside, name_of
+from .naming import DOCKER, about, again_inside, boxes, in_docker, name_of, running
 
 _AWAITED = "MNMPLS_AWAITED"
 """Environment of ``up`` in a guest: somebody outside waits for guests.READY, since when (seconds since the epoch)."""
@@ -30,11 +30,16 @@ _AWAITED = "MNMPLS_AWAITED"
 
 def verb_up(options: Namespace) -> int:
     began = float(os.environ.get(_AWAITED) or time.time())
-    lab = complete(load(options.file))
+    in_docker = options.runtime == DOCKER
+    lab = boxes().lab_of(options) if in_docker else complete(load(options.file))
     lab = replace(lab, name=options.name or lab.name)
     exec_lines = _exec_allowed(lab, options.allow_exec)
     if options.wait is None:
         options.wait = holder.usual_wait_s(lab)
+    if in_docker:
+        problem = boxes().up(lab, options, exec_lines)
+        _say_up(lab, problem, options, time.time() - began)
+        return 1 if problem else 0
     choice = kernel_choice.choice_for(lab, options.kernel)
     if choice.name != "host":
         return _up_in_guest(choice, lab, options, exec_lines, began)
@@ -114,10 +119,14 @@ def _exec_allowed(lab: Lab, allowed: bool) -> bool:
 
 
 def verb_down(options: Namespace) -> int:
-    names = registry.names() if options.all else [name_of(each) for each in options.lab]
+    names = [*registry.names(), *in_docker()] if options.all else [name_of(each) for each in options.lab]
     if not names and not options.all:
         raise UsageError("down: which lab? Say its name or --all; `mnmpls list` shows those that run")
     for name in names:
+        if name not in registry.names() and name in in_docker():
+            boxes().down(name)
+            print(f"{name} is down")
+            continue
         pid, runtime = registry.owner(name), _runtime(name)
         if runtime == "mininet":
             if not options.all:
@@ -156,13 +165,13 @@ def _end(name: str, pid: int, runtime: str, limit_s: float) -> None:
 
 
 def verb_list(options: Namespace) -> int:
-    running, silent = finding.labs()
+    labs, silent = running()
     if options.json:
-        print(json.dumps([asdict(each) for each in running]))
-    elif running:
+        print(json.dumps([asdict(each) for each in labs]))
+    elif labs:
         rows = [
-            (each.name, _nodes(each), each.runtime, each.kernel, _ago(each.since), str(each.pid), each.file)
-            for each in running
+            (each.name, _nodes(each), each.runtime, each.kernel, _ago(each.since), str(each.pid or "-"), each.file)
+            for each in labs
         ]
         print(table(("NAME", "NODES", "RUNTIME", "KERNEL", "UP", "PID", "FILE"), rows))
     else:
@@ -192,28 +201,33 @@ def verb_start(options: Namespace) -> int:
 
 def _switch(options: Namespace, state: str) -> int:
     name = name_of(options.lab)
-    about = finding.about(name)
-    if about.runtime == finding.GUEST:
+    of = about(name)
+    if of.runtime == finding.GUEST:
         status = again_inside(name, [options.verb, name, *options.nodes])
         if not status:
-            off = {*about.off, *options.nodes} if options.verb == "stop" else {*about.off} - {*options.nodes}
+            off = {*of.off, *options.nodes} if options.verb == "stop" else {*of.off} - {*options.nodes}
             registry.ask(name, {"off": sorted(off)})
         return status
     for node in options.nodes:
-        registry.ask(name, {options.verb: node}, options.timeout or 1e6)
+        if of.runtime == DOCKER:
+            getattr(boxes(), options.verb)(name, node)
+        else:
+            registry.ask(name, {options.verb: node}, options.timeout or 1e6)
         print(f"{name}: {node} is {state}", flush=True)
     return 0
 
 
 def verb_apply(options: Namespace) -> int:
     name = name_of(options.lab)
-    about = finding.about(name)
-    file = options.file or about.file
+    of = about(name)
+    if of.runtime == DOCKER:
+        raise UsageError(f"lab {name!r} runs in docker: `mnmpls down` and `mnmpls up` make it what its file says now")
+    file = options.file or of.file
     if not file:
         raise UsageError(f"lab {name!r} was not started from a file: say which file it shall be like")
     wanted = from_data(json.load(sys.stdin)) if file == "-" else load(file)
     lab = replace(complete(wanted), name=name)
-    if about.runtime == finding.GUEST:
+    if of.runtime == finding.GUEST:
         return again_inside(name, ["apply", name, "-", *(["--json"] if options.json else [])], json.dumps(data(lab)))
     done = registry.ask(name, {"apply": data(lab)}, options.timeout or 1e6)["nodes"]
     if options.json:

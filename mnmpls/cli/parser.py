@@ -59,7 +59,7 @@ class _Version(argparse.Action):
 
 
 def _labs(verbs: Any) -> None:
-    up = _verb(verbs, "up", "start a lab and return when it works", json=True)
+    up = _verb(verbs, "up", "start a lab and return when it works", json=True, limit=600)
     up.add_argument("file", metavar="FILE", help="the lab file")
     up.add_argument("--name", help="the lab's name while it runs (else the file's)")
     up.add_argument("--foreground", action="store_true", help="stay, and end the lab with Ctrl-C")
@@ -69,6 +69,9 @@ def _labs(verbs: Any) -> None:
     )
     up.add_argument("--allow-exec", action="store_true", help="run the exec: lines of the lab's nodes")
     up.add_argument("--netns", action="store_true", help="show the nodes to `ip netns`, as LAB-NODE")
+    up.add_argument(
+        "--runtime", choices=("docker",), help="each node a container, as Containerlab makes them"
+    )
     up.add_argument("--kernel", choices=("auto", *KERNELS), help="where (else MNMPLS_KERNEL; auto: here if it can be)")
     down = _verb(verbs, "down", "end a lab and all that it had")
     down.add_argument("lab", metavar="LAB", nargs="*", help="the lab's name, or its file")

@@ -13,10 +13,8 @@ from typing import BinaryIO
 from .. import checks
 from ..checks import pcap
 from ..errors import UsageError, counted
-from ..live.finding import node
-from ..live.joining import join
 from ..netns import is_address
-from .naming import again_inside, in_guest, name_of
+from .naming import again_inside, entered, in_guest, joined, name_of
 
 _LONG_S = 86400.0
 _SHARE = 0.75
@@ -27,7 +25,7 @@ def verb_check(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with join(name) as lab:
+    with joined(name) as lab:
         share_s = (options.timeout or _LONG_S) * _SHARE / len(lab.parts)
         report = reduce(add, (part.check(share_s) for part in lab.parts))
     if options.junit:
@@ -40,7 +38,7 @@ def verb_drift(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with join(name) as lab:
+    with joined(name) as lab:
         found = (checks.drift(part.records, part.namespaces, part.off) for part in lab.parts)
         report = checks.Report(tuple(finding for part in found for finding in part))
     return _say(report, options)
@@ -55,7 +53,7 @@ def verb_trace(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with join(name) as lab:
+    with joined(name) as lab:
         ends = [options.src] if is_address(options.dst) else [options.src, options.dst]
         way = lab.part(*ends).trace(options.src, options.dst)
     print(json.dumps(way.data()) if options.json else way.text())
@@ -69,7 +67,7 @@ def verb_capture(options: Namespace) -> int:
             words = ["capture", name, options.node, options.port, "-c", str(options.count)]
             words += ["--timeout", f"{options.seconds:g}"]
             return again_inside(name, words, stdout=out.fileno())
-        with node(name, options.node) as one:
+        with entered(name, options.node) as one:
             count, seconds = options.count or None, options.seconds or None
             written = pcap.record(one.namespace, options.port, out, count, seconds)
     print(f"{counted(written, 'packet')} of {options.node}'s {options.port}", file=sys.stderr)

@@ -13,6 +13,11 @@ from ..errors import CheckFailed
 _TIMEOUT_S = 600
 
 
+def refusals() -> Any:
+    """The docker SDK's own kinds of errors."""
+    return import_module("docker.errors")
+
+
 @contextmanager
 def connected() -> Iterator[Any]:
     """A client of the daemon that DOCKER_HOST names, or the machine's own. What the daemon refuses inside comes out as

@@ -19,6 +19,8 @@ from ..sources import load
 
 FOLDER = Path("/etc/mnmpls")
 LAB_FILES = ("lab.clab.yml", "lab.yml")
+FAILED_FILE = "/run/mnmpls.failed"
+"""There when a node has not been set up and will not be."""
 NAME = "CLAB_LABEL_CLAB_NODE_NAME"
 """Containerlab gives each container its labels as environment."""
 
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words:
         os.execvp(words[0], words)
+    Path(FAILED_FILE).unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         os._exit(_serve())
@@ -34,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, lambda *_: _end(child))
     while True:  # whose parent has ended is a child of the first process, which alone can clear it away
         with suppress(ChildProcessError):
-            os.wait()
+            if os.wait()[0] == child:
+                Path(FAILED_FILE).touch()
             continue
         signal.pause()
 
@@ -62,6 +66,8 @@ def _serve() -> int:
         say(f"{len(error.problems)} problems in the lab: nothing was set up; mend its file and restart this container")
     except MnmplsError as error:
         say(str(error))
+    except OSError as error:
+        say(f"{error.filename or 'the container'}: {error.strerror}")
     return 1
 
 
@@ -72,7 +78,7 @@ def say(text: str) -> None:
 
 def given(folder: Path = FOLDER) -> tuple[Lab, str]:
     """The container's lab, completed, and the name of its node. Raises LabError, CheckFailed."""
-    lab = complete(load(str(_file(folder))))
+    lab = complete(load(str(lab_file(folder))))
     name = os.environ.get(NAME) or socket.gethostname()
     names = [node.name for node in lab.nodes]
     if name not in names:
@@ -81,7 +87,8 @@ def given(folder: Path = FOLDER) -> tuple[Lab, str]:
     return lab, name
 
 
-def _file(folder: Path) -> Path:
+def lab_file(folder: Path) -> Path:
+    """Of the container. Raises CheckFailed."""
     for name in LAB_FILES:
         if (folder / name).exists():
             return folder / name

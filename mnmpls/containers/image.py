@@ -22,6 +22,8 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {"latest": ("slim", "router"), "slim":
 """Tag -> the lists of packages in docker/."""
 _SUITE = "bookworm"
 _SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+_MERGED = "/usr/share/mmdebstrap/hooks/merged-usr"
+"""Else Debian's package usrmerge does that, which takes all of Perl along."""
 _LIMIT_S = 1200
 _INSIDE = "/usr/lib/mnmpls/inside"
 _EPOCH = "1767225600"
@@ -35,7 +37,7 @@ def changes(version: str) -> list[str]:
         "WORKDIR /usr/share/mnmpls",
         f"ENV PATH={_INSIDE}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/tmp",
         f'LABEL org.opencontainers.image.title={IMAGE} org.opencontainers.image.version="{version}"',
-        f'HEALTHCHECK --interval=2s --timeout=5s --start-period=5s --retries=60 CMD ["test", "-e", "{READY_FILE}"]',
+        f'HEALTHCHECK --interval=10s --timeout=10s --start-period=5s --retries=12 CMD ["test", "-e", "{READY_FILE}"]',
     ]
 
 
@@ -47,6 +49,7 @@ def make_files(variant: str, tar: Path) -> None:
     with _staged(variant) as staged:
         words = [
             program, "--quiet", "--variant=custom", "--mode=root", "--format=tar",
+            f"--hook-dir={_MERGED}",
             f"--include={','.join(_packages(variant))}",
             *(f"--dpkgopt={line}" for line in _lines("left-out")),
             f"--customize-hook=sync-in {staged} /",
@@ -91,8 +94,8 @@ def _staged(variant: str) -> Iterator[Path]:
 def load(tar: Path, variant: str, version: str) -> str:
     """Into the docker daemon; gives the image's name. Raises CheckFailed."""
     with connected() as client:
-        for tag in (variant, version if variant == "latest" else f"{version}-{variant}"):
-            client.api.import_image_from_file(str(tar), repository=IMAGE, tag=tag, changes=changes(version))
+        client.api.import_image_from_file(str(tar), repository=IMAGE, tag=variant, changes=changes(version))
+        client.api.tag(f"{IMAGE}:{variant}", IMAGE, version if variant == "latest" else f"{version}-{variant}")
     return f"{IMAGE}:{variant}"
 
 

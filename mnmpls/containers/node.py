@@ -10,24 +10,19 @@ from pathlib import Path
 
 from ..apply import apply
 from ..export.containerlab import READY_FILE
-from ..kernel import Namespace
 from ..kernel.events import LinkEvents
 from ..model import Lab
 from ..plan import records
 from ..plan.origins import located
 from ..processes import Processes
 from ..services import Services
-from ..state import Address, Bridge, Dummy, Member, Qdisc, Record, Sysctl, Tunnel, VrfDevice
+from ..state import Record, Sysctl
 from ..wording import words
+from .space import NodeNamespace, wires_of
 
 _SETTLED_S = 0.05
 """Links come one after the other: what is set up before the last is set up twice."""
 _TOLD_AGAIN_S = 30.0
-
-
-def wires_of(lab: Lab, name: str) -> list[str]:
-    """The ports that the container's runtime makes: those of the node's wires."""
-    return [port.name for link in lab.links if link.is_wire for port in link.ports if port.node == name]
 
 
 class Keeper:
@@ -41,7 +36,7 @@ class Keeper:
         self.lab, self.name, self.say, self.ready, self.up = lab, name, say, Path(ready), up
         self.wanted = records(lab)[name]
         self.ports = wires_of(lab, name)
-        self.namespace = Namespace.open("/proc/self/ns/net")
+        self.namespace = NodeNamespace.of("/proc/self/ns/net", self.ports, self.wanted)
         self.services = Services(Processes(), say, own_folders=False)
         self._unsettable: tuple[Sysctl, ...] = ()
 
@@ -83,23 +78,9 @@ class Keeper:
     def _set_up(self) -> None:
         wanted = self._settable()
         with located(self.lab):
-            apply(wanted, self.namespace, self.name, self._foreign)
+            apply(wanted, self.namespace, self.name)
         others = {node.name for node in self.lab.nodes if node.name != self.name}
         self.services.fit(self.lab, {self.name: self.namespace}, others)
-
-    def _foreign(self, record: Record) -> bool:
-        """Whether it is about an interface of the runtime's, such as eth0 with its address, or is the kind of one that
-        a wire is made of here, such as VXLAN between two hosts."""
-        if isinstance(record, VrfDevice | Bridge | Dummy | Tunnel):
-            return record.name not in self._devices or record.name in self.ports
-        if isinstance(record, Address | Member | Qdisc):
-            return record.port not in self._devices
-        return False
-
-    @property
-    def _devices(self) -> frozenset[str]:
-        names = (getattr(record, "name", "") for record in self.wanted)
-        return frozenset(("lo", *self.ports, *filter(None, names)))
 
     def _settable(self) -> frozenset[Record]:
         """Without ``privileged: true`` /proc/sys is read-only, and what is not there already stays as it is: said once

@@ -26,7 +26,8 @@ from ..kernel.events import LinkEvents
 from ..model import Lab
 from ..plan import records
 from ..state import Port
-from .node import Keeper, wires_of
+from .node import Keeper
+from .space import wires_of
 
 LAB = "container"
 """What the guest is called, among the labs of the container's network namespace."""

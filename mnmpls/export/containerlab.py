@@ -20,7 +20,7 @@ IMAGE = "mnmpls"
 LAB_FILE = "/etc/mnmpls/lab.clab.yml"
 READY_FILE = "/run/mnmpls.ready"
 _MANAGEMENT = "eth0"
-_HEALTH = {"test": ["CMD", "test", "-e", READY_FILE], "interval": 2, "timeout": 5, "retries": 60, "start-period": 5}
+_HEALTH = {"test": ["CMD", "test", "-e", READY_FILE], "interval": 10, "timeout": 10, "retries": 12, "start-period": 5}
 _LEVELS = {"host": "1", "ce": "2", "bridge": "2", "pe": "3", "p": "4"}
 """Where clab-io-draw and TopoViewer draw them."""
 _BEFORE_LINKS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",

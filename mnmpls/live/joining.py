@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,12 +18,12 @@ from ..sources import from_data
 class Joined:
     """A running lab of another process: its connected parts (one, unless it is Mininet's and falls apart)."""
 
-    def __init__(self, name: str, parts: list[Mapping[str, Any]]) -> None:
+    def __init__(self, name: str, parts: Iterable[LabNodes]) -> None:
         self.name = name
         self.parts: list[LabNodes] = []
         try:
             for part in parts:
-                self.parts.append(_part(part))
+                self.parts.append(part)
         except OSError as error:
             self.close()
             raise MnmplsError(f"lab {name!r} ended meanwhile, or is not yours to enter: {error.strerror}") from error
@@ -54,7 +54,7 @@ def _part(part: Mapping[str, Any]) -> LabNodes:
 @contextmanager
 def join(name: str) -> Iterator[Joined]:
     """Inside the block the lab's nodes can be used. Raises NotRunning."""
-    joined = Joined(name, registry.ask(name, {"lab": True}, 30)["parts"])
+    joined = Joined(name, map(_part, registry.ask(name, {"lab": True}, 30)["parts"]))
     try:
         yield joined
     finally:

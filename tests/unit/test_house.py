@@ -46,7 +46,7 @@ BELOW = {
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
     "containers": VOCABULARY
     | {"daemons", "sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
-    | {"registry"},
+    | {"registry", "netns", "node", "vrf", "homes"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
@@ -58,7 +58,8 @@ BELOW = {
     "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY
     | BELOW_RUNTIMES
-    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill", "perf"},
+    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill", "perf"}
+    | {"containers"},
     "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
     "__init__": {"sources", "live"},

@@ -1,0 +1,91 @@
+"""What the verbs do with labs whose nodes are containers."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from .. import registry
+from ..containers import deploy, labs, topology
+from ..containers.daemon import connected
+from ..errors import UsageError
+from ..export import containerlab
+from ..live import holder
+from ..model import Lab
+from ..plan import complete
+from ..processes import run_lines
+from ..sources import from_clab, load
+from ..sources.from_yaml import composed, text_of
+
+_READY_S = 60.0
+"""So long the containers may take until each has set itself up, whatever --wait says of the lab."""
+
+
+def lab_of(options: Namespace) -> Lab:
+    """Completed, with the ports' names as containers have them. Raises LabError, UsageError."""
+    for option in ("foreground", "netns", "kernel"):
+        if getattr(options, option):
+            raise UsageError(f"up: --{option} is not for --runtime docker: docker holds the lab's nodes")
+    lab = load(options.file)
+    lab = replace(lab, name=options.name or lab.name)
+    return complete(lab) if _is_topology(options.file) else containerlab.planned(lab)
+
+
+def up(lab: Lab, options: Namespace, exec_lines: bool) -> str:
+    """Start it; gives what does not work, or nothing. Raises MnmplsError; nothing is left then."""
+    file = os.path.realpath(options.file)
+    with registry.claim(lab.name), connected() as client:
+        boxes, files = _wanted(lab, file)
+        deploy.deploy(client, lab, boxes, files, max(options.wait, _READY_S))
+        try:
+            return _proven(lab, options, exec_lines)
+        except BaseException:
+            deploy.remove(client, lab.name)
+            raise
+
+
+def _proven(lab: Lab, options: Namespace, exec_lines: bool) -> str:
+    with labs.join(lab.name) as joined:
+        part = joined.parts[0]
+        for node in part.lab.nodes if exec_lines else ():
+            run_lines(node.name, node.exec, part[node.name].popen)
+        return part.await_reach(options.wait)
+
+
+def _wanted(lab: Lab, file: str) -> tuple[Sequence[topology.Box], Mapping[str, str]]:
+    """The containers, and what they are to be given as files: a lab file of ours as the topology that it is
+    exported as."""
+    if _is_topology(file):
+        return topology.read(text_of(file), lab, file), {}
+    tree = containerlab.topology(lab, containerlab.IMAGE)
+    del tree["topology"]["defaults"]["binds"]
+    text = containerlab.spelled(tree)
+    return topology.read(text, lab, file), {containerlab.LAB_FILE: text}
+
+
+def _is_topology(file: str) -> bool:
+    return file.endswith((".yml", ".yaml")) and from_clab.is_clab(composed(file, text_of(file)))
+
+
+def said(name: str, node: str) -> str:
+    """What a node's container has said."""
+    with connected() as client:
+        return deploy.said(client, labs.box(name, labs.boxes_of(client, name), node))
+
+
+def down(name: str) -> None:
+    with connected() as client:
+        deploy.remove(client, name)
+
+
+def stop(name: str, node: str) -> None:
+    with connected() as client:
+        deploy.stop(client, name, node)
+
+
+def start(name: str, node: str) -> None:
+    with connected() as client:
+        lab = labs.lab_of(labs.boxes_of(client, name))
+        deploy.start(client, lab, node, max(holder.usual_wait_s(lab), _READY_S))

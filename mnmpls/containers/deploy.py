@@ -1,0 +1,205 @@
+"""A lab's containers made, joined by wires and awaited, by the docker SDK: what Containerlab does, without it."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckFailed, LabError, Problem
+from ..export.containerlab import IMAGE, READY_FILE
+from ..kernel import Namespace, Wire, wires
+from ..model import Lab, Port
+from ..plan.origins import located
+from .daemon import refusals
+from .entry import FAILED_FILE
+from .labs import Found, box, boxes_of, found
+from .topology import Box
+
+NETNS = Path("/run/netns")
+_MTU_BYTES = 9500
+"""Containerlab's own; the nodes set what the lab says."""
+_LOOK_S, _ASK_S, _END_S = 0.1, 2.0, 2
+_LAST_LINES = 6
+
+
+def deploy(client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str], limit_s: float) -> None:
+    """The lab's containers, each with ``files`` (path -> text) in it, and their wires; ready within ``limit_s``. Raises
+    LabError, KernelRefused, CheckFailed; nothing is left then."""
+    if os.geteuid() != 0:
+        raise CheckFailed("links between containers are made in their network namespaces, which needs root: use sudo")
+    if found(client, lab.name):
+        text = f"a lab named {lab.name!r} runs in docker already: `mnmpls down {lab.name}` ends it"
+        raise LabError([Problem("name", text)])
+    _require_images(client, boxes)
+    try:
+        _start_all(client, boxes, files)
+        connect(client, lab)
+        _await_ready(client, lab.name, limit_s)
+        for one in found(client, lab.name):
+            if not one.pid:
+                raise CheckFailed(f"{one.node} has ended; {_last_words(client, one)}")
+    except BaseException:
+        remove(client, lab.name)
+        raise
+
+
+def remove(client: Any, lab: str) -> None:
+    """All containers of a lab, however far they have come; their links end with them. Harmless where there are none."""
+    each = found(client, lab)
+    for one in each:
+        with suppress(OSError):
+            (NETNS / one.name).unlink()
+    _at_once(lambda one: client.api.remove_container(one.name, force=True, v=True), each)
+
+
+def stop(client: Any, lab: str, node: str) -> None:
+    """Its links end with it. Harmless for one that is stopped. Raises NotRunning, NoSuchNode."""
+    one = box(lab, boxes_of(client, lab), node)
+    with suppress(OSError):
+        (NETNS / one.name).unlink()
+    client.api.stop(one.name, timeout=_END_S)
+
+
+def start(client: Any, lab: Lab, node: str, limit_s: float) -> None:
+    """One that was stopped, and all links that are missing: a container that is restarted loses its own. Raises
+    NotRunning, NoSuchNode, KernelRefused, CheckFailed."""
+    one = box(lab.name, boxes_of(client, lab.name), node)
+    client.api.start(one.name)
+    connect(client, lab)
+    _await_ready(client, lab.name, limit_s)
+
+
+def connect(client: Any, lab: Lab) -> None:
+    """The wires between running containers that are not there, and their namespaces' names for ip(8). Raises
+    KernelRefused."""
+    with ExitStack() as stack:
+        spaces: dict[str, Namespace] = {}
+        for one in found(client, lab.name):
+            if one.pid:
+                spaces[one.node] = Namespace.open(f"/proc/{one.pid}/ns/net")
+                stack.callback(spaces[one.node].close)
+                _publish(one)
+        there = {node: space.ports() for node, space in spaces.items()}
+        between = [link.ports for link in lab.links if link.is_wire and all(end.node in spaces for end in link.ports)]
+        new = [ends for ends in between if not any(end.name in there[end.node] for end in ends)]
+        with located(lab):
+            wires([_wire(spaces, *ends) for ends in new])
+        for end in (end for ends in new for end in ends):
+            spaces[end.node].set_up(end.name, True)
+
+
+def _wire(spaces: Mapping[str, Namespace], a: Port, b: Port) -> Wire:
+    return Wire(spaces[a.node], a.name, spaces[b.node], b.name, (a.mac or "", b.mac or ""), a.mtu_bytes or _MTU_BYTES)
+
+
+def _publish(one: Found) -> None:
+    path, target = NETNS / one.name, f"/proc/{one.pid}/ns/net"
+    with suppress(OSError):
+        if os.readlink(path) == target:
+            return
+        path.unlink()
+    NETNS.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.symlink_to(target)
+
+
+def _require_images(client: Any, boxes: Sequence[Box]) -> None:
+    """Those that are missing are pulled where the node's policy allows it. Raises LabError with each that cannot be."""
+    problems = []
+    for image, pull in dict.fromkeys((one.image, one.pull.lower()) for one in boxes):
+        first = next(one for one in boxes if one.image == image)
+        if why := _lacking(client, image, pull):
+            problems.append(Problem(f"nodes.{first.node}.image", f"there is no image {image}: {why}", first.place))
+    if problems:
+        raise LabError(problems)
+
+
+def _lacking(client: Any, image: str, pull: str) -> str:
+    """Why it is not there; empty if it is."""
+    errors = refusals()
+    if pull != "always":
+        with suppress(errors.ImageNotFound):
+            client.images.get(image)
+            return ""
+    if image.partition(":")[0] == IMAGE:
+        return "`make image` makes it"
+    if pull == "never":
+        return "and image-pull-policy says to get none"
+    try:
+        client.images.pull(image)
+    except errors.APIError as error:
+        return f"{error.explanation or error}"
+    return ""
+
+
+def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> None:
+    archive = _archive(files) if files else b""
+
+    def one(each: Box) -> None:
+        try:
+            made = client.containers.create(each.image, **each.settings)
+            if archive:
+                made.put_archive("/", archive)
+            made.start()
+        except refusals().APIError as error:
+            said = error.explanation or error
+            raise LabError([Problem(f"nodes.{each.node}", f"docker: {said}", each.place)]) from error
+
+    _at_once(one, boxes)
+
+
+def _at_once(do: Any, each: Iterable[Any]) -> None:
+    """Several at a time; all have ended when this raises what the first raised that failed."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for done in [pool.submit(do, one) for one in each]:
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size = len(text.encode())
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+def _await_ready(client: Any, lab: str, limit_s: float) -> None:
+    """All that run and say when they are. Raises CheckFailed with the last words of one that does not become it."""
+    until = time.monotonic() + limit_s
+    while waiting := [one for one in found(client, lab) if one.pid and not _is_ready(one)]:
+        look = min(time.monotonic() + _ASK_S, until)
+        while waiting and time.monotonic() < look:
+            for one in waiting:
+                if one.has(FAILED_FILE) or not os.path.exists(f"/proc/{one.pid}"):
+                    raise CheckFailed(f"{one.node} cannot be set up; {_last_words(client, one)}")
+            time.sleep(_LOOK_S)
+            waiting = [one for one in waiting if not _is_ready(one)]
+        if waiting and time.monotonic() > until:
+            raise CheckFailed(f"{waiting[0].node} is not ready after {limit_s:g} s; {_last_words(client, waiting[0])}")
+
+
+def _is_ready(one: Found) -> bool:
+    """By its own word, of which docker hears later; one that docker does not ask is ready at once."""
+    return one.health in ("", "healthy") or one.has(READY_FILE)
+
+
+def said(client: Any, one: Found, lines: int | str = "all") -> str:
+    """The last lines of what a container has said."""
+    told: bytes = client.api.logs(one.name, tail=lines)
+    return told.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _last_words(client: Any, one: Found) -> str:
+    lines = said(client, one, _LAST_LINES).splitlines()
+    return "its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else "it has said nothing"

@@ -1,0 +1,233 @@
+"""Labs whose nodes are containers, this program's and those that Containerlab itself has deployed: found by the labels
+that both give them, and joined in by the namespaces of their first processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckFailed, MnmplsError, nearest
+from ..homes import RUN
+from ..kernel import Namespace
+from ..live.finding import About
+from ..live.joining import Joined
+from ..model import Lab
+from ..netns import LabNodes
+from ..node import NoSuchNode, RunningNode
+from ..plan import complete
+from ..processes import Folders, Processes
+from ..registry import NotRunning
+from ..sources import load
+from ..vrf import in_vrf
+from . import has_daemon
+from .daemon import connected
+from .entry import FOLDER, lab_file
+from .space import NodeNamespace, wires_of
+
+RUNTIME = "docker"
+LAB, NODE, FILE = "containerlab", "clab-node-name", "clab-topo-file"
+"""Labels of each container: its lab's name, its node's, and where the topology's text came from."""
+_CLONE_NEWUTS = 0x04000000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container of a lab; ``pid`` is its first process on this machine, 0 while it is stopped."""
+
+    lab: str
+    node: str
+    name: str
+    pid: int
+    since: float
+    file: str
+    health: str = ""
+    """What docker says of it; empty where nobody has told docker how to find out."""
+    started: float = 0.0
+
+    def has(self, inside: str) -> bool:
+        """Whether there is a file at ``inside`` that was written since it was started."""
+        try:
+            return os.stat(self.path(inside)).st_mtime >= self.started
+        except OSError:
+            return False
+
+    def path(self, inside: str) -> str:
+        """Of what it has at ``inside``."""
+        return f"/proc/{self.pid}/root{inside}"
+
+
+def found(client: Any, lab: str = "") -> tuple[Found, ...]:
+    """All containers of labs, or those of one, running or not, in the order in which they were made."""
+    label = f"{LAB}={lab}" if lab else LAB
+    listed = client.api.containers(all=True, filters={"label": label})
+    each = [_found(client.api.inspect_container(one["Id"])) for one in listed]
+    return tuple(sorted((one for one in each if one.node), key=lambda one: one.since))
+
+
+def _found(told: Mapping[str, Any]) -> Found:
+    labels, state = told["Config"]["Labels"], told["State"]
+    since, started = (
+        datetime.fromisoformat(text[:19] + "+00:00").timestamp() for text in (told["Created"], state["StartedAt"])
+    )
+    health = state.get("Health", {}).get("Status", "")
+    pid, name = state["Pid"] if state["Running"] else 0, told["Name"].lstrip("/")
+    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, labels.get(FILE, ""), health, started)
+
+
+def labs() -> tuple[About, ...]:
+    """All of them; none where no daemon answers."""
+    if not has_daemon():
+        return ()
+    try:
+        with connected() as client:
+            each = found(client)
+    except CheckFailed:
+        return ()
+    return tuple(_about([one for one in each if one.lab == name]) for name in dict.fromkeys(one.lab for one in each))
+
+
+def _about(boxes: Sequence[Found]) -> About:
+    first = boxes[0]
+    off = tuple(sorted(one.node for one in boxes if not one.pid))
+    kernel = f"{os.environ.get('MNMPLS_GUEST') or 'host'}, Linux {platform.release()}"
+    return About(first.lab, kernel, 0, first.since, RUNTIME, first.file, len(boxes), off)
+
+
+def boxes_of(client: Any, lab: str) -> dict[str, Found]:
+    """Those of one lab by their nodes. Raises NotRunning."""
+    each = found(client, lab)
+    if not each:
+        raise NotRunning(f"there is no running lab {lab!r}")
+    return {one.node: one for one in each}
+
+
+def lab_of(boxes: Mapping[str, Found]) -> Lab:
+    """As its nodes have been given it, or else as the file says from which it was deployed. Raises LabError,
+    CheckFailed."""
+    name = next(iter(boxes.values())).lab
+    return replace(complete(load(_file_of(name, boxes.values()))), name=name)
+
+
+def _file_of(name: str, boxes: Iterable[Found]) -> str:
+    for one in boxes:
+        with suppress(CheckFailed):  # it has none
+            if one.pid:
+                return str(lab_file(Path(one.path(str(FOLDER)))))
+    for one in boxes:
+        if os.path.exists(one.file):
+            return one.file
+    raise CheckFailed(f"lab {name!r}: no running container has its topology in {FOLDER}, and its file is gone")
+
+
+@contextmanager
+def join(name: str) -> Iterator[Joined]:
+    """Inside the block the lab's nodes can be used. Raises NotRunning, and MnmplsError without the right to."""
+    with connected() as client:
+        boxes = boxes_of(client, name)
+    joined = Joined(name, [ContainerNodes(lab_of(boxes), boxes)])
+    try:
+        yield joined
+    finally:
+        joined.close()
+
+
+@contextmanager
+def node(lab: str, name: str) -> Iterator[RunningNode]:
+    """One node, for commands in it. Raises NotRunning, NoSuchNode, and CheckFailed for one that is stopped."""
+    with connected() as client:
+        boxes = boxes_of(client, lab)
+    one = box(lab, boxes, name)
+    if not one.pid:
+        raise CheckFailed(f"{name} of lab {lab!r} is turned off: `mnmpls start {lab} {name}` turns it on")
+    with _entering(lab):
+        opened = ContainerNode(one, Namespace(os.open(f"/proc/{one.pid}/ns/net", os.O_RDONLY)))
+    yield opened
+    opened.close()
+
+
+def box(lab: str, boxes: Mapping[str, Found], name: str) -> Found:
+    """Raises NoSuchNode."""
+    if name not in boxes:
+        raise NoSuchNode(f"lab {lab!r} has no node {name!r}; {nearest(name, boxes)}")
+    return boxes[name]
+
+
+@contextmanager
+def _entering(lab: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MnmplsError(f"lab {lab!r} ended meanwhile, or is not yours to enter: {error.strerror}") from error
+
+
+class ContainerNode(RunningNode):
+    """A node in a container: commands run in all of its namespaces, with this process's rights."""
+
+    def __init__(self, one: Found, namespace: Namespace) -> None:
+        """Raises OSError."""
+        has_daemons = any(Path(one.path(RUN)).glob("*.log"))
+        self._mounts = f"/proc/{one.pid}/ns/mnt"
+        folders = {one.node: Folders(self._mounts, one.path(RUN))} if has_daemons else {}
+        super().__init__(one.node, namespace, Processes.joined(f"/proc/{one.pid}/ns/pid"), folders)
+        self._pid = one.pid
+        self._hostname = os.open(f"/proc/{one.pid}/ns/uts", os.O_RDONLY)
+
+    def popen(self, argv: Sequence[str], *, vrf: str = "", **how: Any) -> subprocess.Popen[Any]:
+        before: Callable[[], None] | None = how.pop("preexec_fn", None)
+
+        environment = Path(f"/proc/{self._pid}/environ").read_text(encoding="utf-8", errors="replace")
+        how.setdefault("env", {**_variables(environment), "TERM": os.environ.get("TERM", "dumb")})
+
+        def enter() -> None:
+            ctypes.CDLL(None).setns(self._hostname, _CLONE_NEWUTS)
+            if before:
+                before()
+
+        words = in_vrf(self.name, self.namespace, vrf, argv) if vrf else list(argv)
+        return self._processes.spawn(words, self.namespace.fd, self._mounts, preexec_fn=enter, **how)
+
+    def close(self) -> None:
+        """Harmless when done before."""
+        self.namespace.close()
+        self._processes.end()
+        if self._hostname >= 0:
+            os.close(self._hostname)
+        self._hostname = -1
+
+
+def _variables(environ: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in environ.split("\0") if "=" in line)
+
+
+class ContainerNodes(LabNodes):
+    """All nodes of such a lab. One that is stopped has no network namespace: an empty one stands for it."""
+
+    def __init__(self, lab: Lab, boxes: Mapping[str, Found]) -> None:
+        """Raises LabError, MnmplsError."""
+        off = [name for name, one in boxes.items() if not one.pid]
+        super().__init__(lab, Processes(), {}, {}, off)
+        with _entering(lab.name):
+            for name in self.records:
+                self._nodes[name] = self._node(name, boxes.get(name))
+        self.folders = {name: each.folders for name, each in self._nodes.items() if each.folders}
+
+    def _node(self, name: str, one: Found | None) -> RunningNode:
+        if not one or not one.pid:
+            self.off.add(name)
+            return RunningNode(name, Namespace.create(), self.processes, {})
+        wires = wires_of(self.lab, name)
+        return ContainerNode(one, NodeNamespace.of(f"/proc/{one.pid}/ns/net", wires, self.records[name]))
+
+    def close(self) -> None:
+        for each in self._nodes.values():
+            if isinstance(each, ContainerNode):
+                each.close()
+        super().close()

@@ -1,0 +1,198 @@
+"""A Containerlab topology as what a container runtime is to make of it: Containerlab's names, labels, environment and
+inheritance (https://containerlab.dev/manual/nodes/). What the nodes are in the lab, sources/from_clab.py reads."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from ..errors import LabError, Problem, nearest
+from ..model import Lab
+from .space import wires_of
+
+POLICIES = ("IfNotPresent", "Never", "Always")
+_MAPS = ("env", "labels", "sysctls")
+_LISTS = ("binds", "cap-add", "devices")
+_PLAIN = ("image", "image-pull-policy", "entrypoint", "cmd", "user", "privileged", "restart-policy", "cpu", "memory",
+          "cpu-set", "shm-size", "network-mode", "healthcheck")  # fmt: skip
+_ELSEWHERE = ("kind", "group", "type", "config", "exec", "stages", "position", "mgmt-ipv4", "mgmt-ipv6")
+"""Read by others, or without a meaning here: there is no management network."""
+_NANOSECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A container to be made: ``settings`` are the docker SDK's words for ``containers.create``."""
+
+    node: str
+    name: str
+    image: str
+    pull: str
+    settings: Mapping[str, Any]
+    place: str = ""
+
+
+def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
+    """The containers of the topology in ``text``, which came from ``file`` and has been read as the completed ``lab``,
+    with the name that it runs under. Raises LabError for what is not made here."""
+    tree = yaml.safe_load(text)
+    topology = tree["topology"]
+    problems: list[Problem] = []
+    _require_makeable(lab, topology.get("links") or (), problems)
+    prefix = tree.get("prefix", "clab")
+    boxes = tuple(_Reader(lab, node.name, topology, prefix, file, problems).box() for node in lab.nodes)
+    if problems:
+        raise LabError(problems)
+    return boxes
+
+
+def _require_makeable(lab: Lab, links: Iterable[Mapping[str, Any]], problems: list[Problem]) -> None:
+    """No links but wires between nodes, and what a node itself makes."""
+    known = {node.name for node in lab.nodes}
+    for i, link in enumerate(links):
+        kind = link.get("type", "veth")
+        outside = [name for name in map(_node, link.get("endpoints", ())) if name not in known]
+        if kind not in ("veth", "dummy") or outside:
+            what = f"links to {outside[0]}" if outside else f"links of type {kind}"
+            text = f"{what} are made by `containerlab deploy` only; leave this one out, or deploy the lab with that"
+            problems.append(Problem(f"topology.links[{i}]", text, lab.place("links")))
+
+
+def _node(end: Any) -> str:
+    return str(end["node"]) if isinstance(end, dict) else str(end).partition(":")[0]
+
+
+class _Reader:
+    """Of one node, with what it inherits."""
+
+    def __init__(
+        self, lab: Lab, node: str, topology: Mapping[str, Any], prefix: str, file: str, problems: list[Problem]
+    ) -> None:
+        self.lab, self.node, self.file, self.problems = lab, node, file, problems
+        self.place = lab.place(f"nodes.{node}")
+        self.long = {"": node, "__lab-name": f"{lab.name}-{node}"}.get(prefix, f"{prefix}-{lab.name}-{node}")
+        own, defaults = topology["nodes"][node] or {}, topology.get("defaults") or {}
+        self.group = str(own.get("group") or defaults.get("group") or "")
+        of_group = (topology.get("groups") or {}).get(self.group) or {}
+        self.kind = str(own.get("kind") or of_group.get("kind") or defaults.get("kind") or "")
+        of_kind = (topology.get("kinds") or {}).get(self.kind) or {}
+        self.given = self._merged((defaults, of_kind, of_group, own))
+
+    def _merged(self, levels: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Weakest first: maps are merged, lists joined, of the rest the strongest counts."""
+        found: dict[str, Any] = {}
+        for level in levels:
+            for key, value in level.items():
+                if key in _MAPS:
+                    found[key] = {**found.get(key, {}), **self._shaped(key, value, dict)}
+                elif key in _LISTS:
+                    found[key] = [*dict.fromkeys((*found.get(key, ()), *self._shaped(key, value, list)))]
+                elif key in (*_PLAIN, *_ELSEWHERE):
+                    found[key] = value
+                else:
+                    self._fault(key, f"only containerlab knows `{key}`: leave it out, or use `containerlab deploy`")
+        return found
+
+    def _shaped(self, key: str, value: Any, shape: type) -> Any:
+        if isinstance(value, shape) or value is None:
+            return value or shape()
+        self._fault(key, f"write it as a {'list' if shape is list else 'mapping'}")
+        return shape()
+
+    def _fault(self, key: str, text: str) -> None:
+        problem = Problem(f"nodes.{self.node}.{key}", text, self.place)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def box(self) -> Box:
+        """The container."""
+        if self.kind != "linux":
+            self._fault("kind", f"kind {self.kind!r} is containerlab's to make; here it can be linux")
+        pull = str(self.given.get("image-pull-policy", POLICIES[0]))
+        if pull.lower() not in map(str.lower, POLICIES):
+            self._fault("image-pull-policy", f"there is no policy {pull!r}; {nearest(pull, POLICIES)}")
+        if not self.given.get("image"):
+            self._fault("image", "it names no image: write image: mnmpls, at the node or under defaults")
+        labels = self._labels()
+        of_labels = {f"CLAB_LABEL_{key.upper().replace('-', '_')}": value for key, value in labels.items()}
+        own = {str(key): str(value) for key, value in self.given.get("env", {}).items()}
+        settings = {
+            "name": self.long, "hostname": self.node, "labels": labels,
+            "environment": {"CLAB_INTFS": str(len(wires_of(self.lab, self.node))), **of_labels, **own},
+            "tty": True, "stdin_open": True, "detach": True,
+            **self._rights(), **self._limits(), **self._command(),
+            "volumes": list(self._binds()),
+        }  # fmt: skip
+        return Box(self.node, self.long, str(self.given.get("image")), pull, settings, self.place)
+
+    def _labels(self) -> dict[str, str]:
+        own = {str(key): str(value) for key, value in self.given.get("labels", {}).items()}
+        return {
+            "containerlab": self.lab.name,
+            "clab-node-name": self.node,
+            "clab-node-longname": self.long,
+            "clab-node-kind": self.kind,
+            "clab-node-type": str(self.given.get("type", "")),
+            "clab-node-group": self.group,
+            "clab-topo-file": self.file,
+            **own,
+        }
+
+    def _rights(self) -> dict[str, Any]:
+        sysctls = {str(key): str(value) for key, value in self.given.get("sysctls", {}).items()}
+        return {
+            "privileged": bool(self.given.get("privileged", True)),
+            "cap_add": [str(each) for each in self.given.get("cap-add", ())],
+            "devices": [str(each) for each in self.given.get("devices", ())],
+            "sysctls": {"net.ipv6.conf.all.disable_ipv6": "0", **sysctls},
+            "network_mode": str(self.given.get("network-mode", "none")),
+            "restart_policy": {"Name": str(self.given.get("restart-policy", "no"))},
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        words = {"memory": "mem_limit", "cpu-set": "cpuset_cpus", "shm-size": "shm_size", "user": "user"}
+        found: dict[str, Any] = {ours: str(self.given[key]) for key, ours in words.items() if self.given.get(key)}
+        if self.given.get("cpu"):
+            found["nano_cpus"] = int(float(self.given["cpu"]) * _NANOSECOND)
+        if health := self.given.get("healthcheck"):
+            times = {"interval": "interval", "timeout": "timeout", "start-period": "start_period"}
+            found["healthcheck"] = {
+                **({"test": health["test"]} if "test" in health else {}),
+                **({"retries": int(health["retries"])} if "retries" in health else {}),
+                **{ours: int(health[key]) * _NANOSECOND for key, ours in times.items() if key in health},
+            }
+        return found
+
+    def _command(self) -> dict[str, Any]:
+        """Split into words as Containerlab does."""
+        words = {"entrypoint": "entrypoint", "cmd": "command"}
+        return {ours: shlex.split(str(self.given[key])) for key, ours in words.items() if self.given.get(key)}
+
+    def _binds(self) -> Iterator[str]:
+        """As docker wants them: whole paths, of what is there."""
+        here = os.path.dirname(self.file)
+        for given in self.given.get("binds", ()):
+            source, _, rest = self.magic(str(given)).partition(":")
+            path = os.path.realpath(os.path.join(here, os.path.expanduser(source)))
+            if not rest:
+                self._fault("binds", f"{given!r} is no bind: write SOURCE:PATH, or SOURCE:PATH:ro")
+            elif not os.path.exists(path):
+                self._fault("binds", f"there is no {path} to bind")
+            else:
+                yield f"{path}:{rest}"
+
+    def magic(self, text: str) -> str:
+        """With Containerlab's words for a node's own things put in."""
+        folder = os.path.join(os.path.dirname(self.file), f"clab-{self.lab.name}")
+        words = {
+            "__clabNodeName__": self.node, "__clabLabName__": self.lab.name, "__clabDir__": folder,
+            "__clabNodeDir__": os.path.join(folder, self.node),
+        }  # fmt: skip
+        for word, meant in words.items():
+            text = text.replace(word, meant)
+        return text

@@ -1,0 +1,127 @@
+"""A docker daemon of the tests' own, and an image of this machine's own programs: no registry, no packages to fetch."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from mnmpls.containers.image import changes
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = Path("/usr/lib/python3/dist-packages")
+_PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "tcpdump")
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
+_MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")
+_FOLDERS = ("run", "tmp", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "etc/frr", "run/frr", "root", "usr/lib64")
+_START_S = 60.0
+
+
+@contextmanager
+def daemon(folder: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
+    """A dockerd of the test's own in ``folder``; gives its address, which is DOCKER_HOST meanwhile. Nothing of it is
+    left."""
+    address = f"unix://{folder}/socket"
+    options = {"data-root": folder / "data", "exec-root": folder / "exec", "pidfile": folder / "pid"}
+    words = ["dockerd", "-H", address, *(f"--{option}={value}" for option, value in options.items())]
+    words += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2", *arguments]
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + _START_S
+        while not (folder / "socket").exists() or "API listen on" not in (folder / "log").read_text():
+            assert process.poll() is None and time.monotonic() < until, (folder / "log").read_text()[-2000:]
+            time.sleep(0.05)
+        with patch.dict(os.environ, {"DOCKER_HOST": address}):
+            yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+        for line in Path("/proc/mounts").read_text().splitlines():
+            if (where := line.split()[1]).startswith(f"{folder}/"):
+                subprocess.run(["umount", "-l", where], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_image(name: str = "mnmpls", frr: bool = False) -> None:
+    """Of what a node needs at least, with this source tree."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for link in ("bin", "sbin", "lib", "lib64"):
+            _symlink(tar, link, f"usr/{link}")
+        for folder in _FOLDERS:
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        for file in ("/etc/passwd", "/etc/group"):
+            tar.add(file)
+        tar.add("/usr/lib/python3.11", filter=_wanted)
+        for module in _MODULES:
+            tar.add(PACKAGES / module, filter=_wanted)
+        tar.add(ROOT / "mnmpls", f"{PACKAGES}/mnmpls"[1:], filter=_wanted)
+        tar.add(ROOT / "docker/bin", "usr/bin")
+        tar.add(ROOT / "docker/inside", "usr/lib/mnmpls/inside")
+        _symlink(tar, "usr/bin/python3", "python3.11")
+        programs = [str(shutil.which(each, path=_PATH)) for each in _PROGRAMS]
+        programs += [f"/usr/lib/frr/{each}" for each in _FRR if frr and os.path.exists(f"/usr/lib/frr/{each}")]
+        for path in _with_libraries(programs):
+            tar.add(os.path.realpath(path), _merged(path))
+    words = [word for line in changes("0") for word in ("-c", line)]
+    subprocess.run(["docker", "import", *words, "-", name], input=packed.getvalue(), check=True, capture_output=True)
+
+
+def _symlink(tar: tarfile.TarFile, name: str, to: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, to
+    tar.addfile(entry)
+
+
+def _merged(path: str) -> str:
+    """Where ``path`` is in an image whose /bin and /lib are links."""
+    return path[1:] if path.startswith("/usr/") else f"usr{path}"
+
+
+def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    unwanted = re.search(r"__pycache__|/(test|idlelib|lib2to3|pydoc_data|config-3[^/]*|ensurepip)(/|$)", entry.name)
+    return None if unwanted else entry
+
+
+def _with_libraries(programs: Sequence[str]) -> list[str]:
+    folders = (PACKAGES / "yaml", Path("/usr/lib/python3.11/lib-dynload"))
+    extensions = [str(path) for folder in folders for path in folder.glob("*.so")]
+    told = subprocess.run(["ldd", *programs, *extensions], capture_output=True, text=True, check=False).stdout
+    return sorted({*programs, *re.findall(r"(/\S+\.so\S*) \(", told)})
+
+
+def mnmpls(*words: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mnmpls", *map(str, words)], capture_output=True, text=True, timeout=600, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+    )  # fmt: skip
+
+
+def good(*words: str | Path) -> str:
+    done = mnmpls(*words)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return done.stdout
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+
+def inspected(name: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(docker("inspect", name))[0]
+    return told
