@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckFailed, LabError, Problem
+from ..errors import CheckFailed, KernelRefused, LabError, Problem
 from ..export.containerlab import IMAGE, READY_FILE
 from ..kernel import Namespace, Wire, wires
 from ..model import Lab, Port
@@ -88,7 +88,10 @@ def connect(client: Any, lab: Lab) -> None:
                 _publish(one)
         there = {node: space.ports() for node, space in spaces.items()}
         between = [link.ports for link in lab.links if link.is_wire and all(end.node in spaces for end in link.ports)]
-        new = [ends for ends in between if not any(end.name in there[end.node] for end in ends)]
+        new = [ends for ends in between if not all(end.name in there[end.node] for end in ends)]
+        for end in (end for ends in new for end in ends if end.name in there[end.node]):
+            with suppress(KernelRefused):  # the other end's namespace has ended: the kernel is about to take it away
+                spaces[end.node].delete_port(end.name)
         with located(lab):
             wires([_wire(spaces, *ends) for ends in new])
         for end in (end for ends in new for end in ends):
