@@ -19,8 +19,9 @@ from ..processes import run_lines
 from ..sources import from_clab, load
 from ..sources.from_yaml import composed, text_of
 
-_READY_S = 60.0
-"""So long the containers may take until each has set itself up, whatever --wait says of the lab."""
+_READY_S = 180.0
+"""So long the containers may take until each has set itself up, on a kernel of its own perhaps, whatever --wait says of
+the lab."""
 
 
 def lab_of(options: Namespace) -> Lab:

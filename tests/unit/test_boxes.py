@@ -1,0 +1,73 @@
+"""A Containerlab topology as the containers that are made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mnmpls.containers.topology import Box, read
+from mnmpls.errors import LabError
+from mnmpls.plan import complete
+from mnmpls.sources import load
+
+TEXT = """
+name: small
+topology:
+  defaults: {kind: linux, image: one, env: {A: defaults, B: defaults, C: defaults}, binds: [".:/here:ro"], cpu: 0.5}
+  kinds:
+    linux: {env: {B: kind, C: kind}, image: two, cmd: "sleep 'a b'"}
+  groups:
+    ce: {env: {C: group}, image: three, sysctls: {net.ipv4.ip_forward: 1}, privileged: false}
+  nodes:
+    n1: {group: ce, image: four, env: {D: node}, binds: ["..:/__clabNodeName__"], healthcheck: {interval: 3, retries: 2}}
+    n2: {group: host, labels: {mine: 1}, restart-policy: always}
+  links:
+    - endpoints: [n1:eth1, n2:eth1]
+"""
+
+
+def boxes(folder: Path, text: str = TEXT) -> dict[str, Box]:
+    file = folder / "small.clab.yml"
+    file.write_text(text, encoding="utf-8")
+    return {box.node: box for box in read(text, complete(load(str(file))), str(file))}
+
+
+def test_the_nearest_level_counts_maps_are_merged_and_lists_joined(tmp_path: Path) -> None:
+    """Node before group before kind before defaults, as Containerlab has it."""
+    n1, n2 = boxes(tmp_path).values()
+    assert (n1.image, n2.image, n1.name) == ("four", "two", "clab-small-n1")
+    env = n1.settings["environment"]
+    assert [env[key] for key in "ABCD"] == ["defaults", "kind", "group", "node"]
+    assert (env["CLAB_INTFS"], env["CLAB_LABEL_CLAB_NODE_GROUP"]) == ("1", "ce")
+    assert n1.settings["volumes"] == [f"{tmp_path}:/here:ro", f"{tmp_path.parent}:/n1"]
+    assert (n1.settings["privileged"], n2.settings["privileged"]) == (False, True)
+    assert n1.settings["sysctls"]["net.ipv4.ip_forward"] == "1"
+    assert (n1.settings["command"], n1.settings["nano_cpus"]) == (["sleep", "a b"], 500_000_000)
+    assert n1.settings["healthcheck"] == {"interval": 3_000_000_000, "retries": 2}
+    assert (n1.settings["restart_policy"], n2.settings["restart_policy"]) == ({"Name": "no"}, {"Name": "always"})
+    assert n2.settings["labels"]["mine"] == "1"
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("x", "x-small-n1"), ("__lab-name", "small-n1"), ('""', "n1")])
+def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
+    """As Containerlab's."""
+    assert boxes(tmp_path, f"prefix: {prefix}\n{TEXT}")["n1"].name == name
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("cpu: 0.5", "cpu: 0.5, network: x", "nodes.n1.network: only containerlab knows `network`"),
+        ("group: host, ", "group: host, kind: srl, ", "nodes.n2.kind: kind 'srl' is containerlab's to make"),
+        ("image: one, ", "image: one, image-pull-policy: Nver, ", "there is no policy 'Nver'; did you mean 'Never'?"),
+        ("binds: [", "binds: [nowhere, ", "'nowhere' is no bind: write SOURCE:PATH"),
+        ("env: {A: defaults, B: defaults, C: defaults}", "env: [a]", "nodes.n1.env: write it as a mapping"),
+    ],
+)
+def test_what_is_not_made_is_refused_with_its_place(tmp_path: Path, was: str, now: str, told: str) -> None:
+    """Nothing that the file asks for is left out without a word."""
+    assert was in TEXT
+    with pytest.raises(LabError) as error:
+        boxes(tmp_path, TEXT.replace(was, now, 1))
+    assert told in str(error.value) and "small.clab.yml:" in str(error.value)
