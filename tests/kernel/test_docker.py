@@ -49,8 +49,8 @@ def dockerd() -> Iterator[str]:
 
 
 def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: Path) -> None:
-    """Each node's kernel holds the same; who reaches whom, and the labels on the wires, are proven by the same check. It
-    survives `docker restart` of its P and of a PE, and leaves nothing."""
+    """Each node's kernel holds the same; who reaches whom, and the labels on the wires, are proven by the same check.
+    It survives `docker restart` of its P and of a PE, and leaves nothing."""
     file = tmp_path / "five.yml"
     file.write_text(FIVE)
     good("up", file, "--runtime", "docker")

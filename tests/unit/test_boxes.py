@@ -20,7 +20,8 @@ topology:
   groups:
     ce: {env: {C: group}, image: three, sysctls: {net.ipv4.ip_forward: 1}, privileged: false}
   nodes:
-    n1: {group: ce, image: four, env: {D: node}, binds: ["..:/__clabNodeName__"], healthcheck: {interval: 3, retries: 2}}
+    n1: {group: ce, image: four, env: {D: node}, binds: ["..:/__clabNodeName__"],
+         healthcheck: {interval: 3, retries: 2}}
     n2: {group: host, labels: {mine: 1}, restart-policy: always}
   links:
     - endpoints: [n1:eth1, n2:eth1]
