@@ -28,6 +28,12 @@ def _end(text: str) -> Port:
     return Port(node, vrf=vrf or None)
 
 
+def _with_loopbacks(lab: Lab, **cidrs: str) -> Lab:
+    nodes = (replace(node, loopbacks=(cidrs[node.name],)) if node.name in cidrs else node for node in lab.nodes)
+    over = tuple(cidrs[name].partition("/")[0] for name in ("ce1", "ce3"))
+    return replace(lab, nodes=tuple(nodes), links=(*lab.links, Link(Port("ce1"), Port("ce3"), type="gre", over=over)))
+
+
 _RED, _BLUE = _vrf("red"), _vrf("blue", "65000:2", "65000:2")
 _HUB, _SPOKE = _vrf("hub", "65000:200", "65000:100"), _vrf("spoke", "65000:100", "65000:200")
 
@@ -74,6 +80,16 @@ LABS = (
         [("ce1", "pe1:red"), ("ce2", "pe2:red"), ("h1", "ce1"), ("between", "ce1"), ("between", "behind"),
          ("h2", "ce2")],
     ),
+    _with_loopbacks(
+        _lab(
+            "loopbacks-of-customers",
+            "ce ce1 ce2 ce3, host h1 h2 h3",
+            {"pe1": (_RED,), "pe2": (_RED,)},
+            [("ce1", "pe1:red"), ("ce2", "pe2:red"), ("ce3", "ce2"), ("h1", "ce1"), ("h2", "ce2"), ("h3", "ce3")],
+        ),
+        ce1="172.31.0.1/32", ce2="172.31.0.2/32", ce3="172.31.0.3/32", h3="172.31.1.1/32",
+    ),
 )  # fmt: skip
 """Two PEs for one CE; sites that reach a hub but not each other; customers without a VPN, joined at one router only; a
-site that two VPNs share; ways there without ways back, by route targets and by an LSP; a host with two links."""
+site that two VPNs share; ways there without ways back, by route targets and by an LSP; a host with two links; CEs and a host that
+are called by their loopbacks, between two of which a tunnel runs."""
