@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..errors import LabError, Problem
-from ..model import DEFAULT_MTU_BYTES, STATIC, Lab, Link, Port
+from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, STATIC, Lab, Link, Port
 from .check_links import LEAST_MTU_BYTES, link_text
-from .graph import Edge, Network, interfaces, network, search
+from .graph import CUSTOMERS, Edge, Network, interface, interfaces, network, search
+from .routes import destination
 from .tunnels import fits_bytes, is_fatal
 
 LABEL_BYTES = 4
@@ -28,7 +29,7 @@ def sized(lab: Lab) -> Lab:
 
     links = tuple(k.between(wire(k.a), wire(k.b)) if k.is_wire else k for k in lab.links)
     if lab.has_tunnels:
-        sizes = _Sizes(network(replace(lab, links=links)))
+        sizes = _Sizes(lab, network(replace(lab, links=links)))
         links = tuple(link if link.is_wire else sizes.of(link) for link in links)
         faults = {f"links[{i}]": text for i, link in enumerate(links) if (text := sizes.fault(link))}
         if faults:
@@ -87,8 +88,8 @@ def _fatal(link: Link, fits: int) -> str:
 class _Sizes:
     """Tunnels' MTUs, those beneath first."""
 
-    def __init__(self, net: Network) -> None:
-        self._net = net
+    def __init__(self, lab: Lab, net: Network) -> None:
+        self._lab, self._net = lab, net
         self._known: dict[Link, Link] = {}
         self._beside = _wired(net)
 
@@ -124,7 +125,24 @@ class _Sizes:
             whole = self.of(self._net.links[near.node, near.name])
             ends = [port for port in whole.ports if (port.node, port.name) in ports] or list(whole.ports)
             return min(port.mtu_bytes or DEFAULT_MTU_BYTES for port in ends)
-        return min(self._on_the_way(link.a.node, link.b.node), default=DEFAULT_MTU_BYTES)
+        room = LABEL_BYTES * self._labels(link)
+        return min(self._on_the_way(link.a.node, link.b.node, room), default=DEFAULT_MTU_BYTES)
+
+    def _labels(self, link: Link) -> int:
+        """The most that a core puts before a tunnel's own packets: those of the VPN that carries it, or of what leads
+        to its addresses."""
+        roles = {self._net.role(port.node) for port in link.ports}
+        return max(_vpn_labels(self._lab) if roles <= CUSTOMERS else 0, *map(self._pushed, link.over))
+
+    def _pushed(self, address: str) -> int:
+        def leads(prefixes: Iterable[str]) -> bool:
+            return any(interface(address).ip in interface(prefix).network for prefix in prefixes)
+
+        given = (route for node in self._lab.nodes for route in node.routes if route.labels and route.dst)
+        by_routes = (len(route.labels) for route in given if leads([destination(route)]))
+        fecs = (lsp.fec or self._net.nodes[lsp.ends[1]].loopbacks for lsp in self._lab.lsps if not lsp.vrf)
+        by_daemons = self._lab.labels.protocol != STATIC
+        return max(by_daemons, *by_routes, any(leads(p for p in fec if p != NO_LOOPBACK) for fec in fecs))
 
     def _owners(self, address: str) -> list[Port]:
         found = (port for ports in self._net.ports.values() for port in ports)
@@ -134,12 +152,13 @@ class _Sizes:
         where = self._net.segment_of
         return where[one.node, one.name] == where[other.node, other.name]
 
-    def _on_the_way(self, start: str, end: str) -> Iterator[int]:
-        """MTUs of every port on a shortest way over wires."""
+    def _on_the_way(self, start: str, end: str, room: int) -> Iterator[int]:
+        """What every port on a shortest way over wires takes, with ``room`` for labels in the core."""
         edges, todo, seen = search(self._beside, [end]), [start], {start}
         for node in todo:
             for mine, theirs in edges.get(node, ()):
-                yield min(port.mtu_bytes or DEFAULT_MTU_BYTES for port in (mine, theirs))
+                whole = min(port.mtu_bytes or DEFAULT_MTU_BYTES for port in (mine, theirs))
+                yield whole - (room if self._net.is_core(mine) else 0)
                 if theirs.node not in seen:
                     seen.add(theirs.node)
                     todo.append(theirs.node)

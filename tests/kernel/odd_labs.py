@@ -91,5 +91,5 @@ LABS = (
     ),
 )  # fmt: skip
 """Two PEs for one CE; sites that reach a hub but not each other; customers without a VPN, joined at one router only; a
-site that two VPNs share; ways there without ways back, by route targets and by an LSP; a host with two links; CEs and a host that
-are called by their loopbacks, between two of which a tunnel runs."""
+site that two VPNs share; ways there without ways back, by route targets and by an LSP; a host with two links; CEs and a
+host that are called by their loopbacks, between two of which a tunnel runs."""

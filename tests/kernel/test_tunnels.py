@@ -12,6 +12,7 @@ import pytest
 from mnmpls.apply import Difference, apply
 from mnmpls.checks import check
 from mnmpls.checks.layers import layers
+from mnmpls.checks.mtu import PathMtu
 from mnmpls.plan import complete
 from mnmpls.plan import records as plan_records
 from mnmpls.sources import from_data
@@ -260,3 +261,49 @@ def test_customers_own_tunnels_bend_nothing_of_the_vpn() -> None:
         assert [hop.node for hop in running.trace("h3", "h2").request] == ["h3", "ce3", "pe3", "p", "pe2", "ce2", "h2"]
         assert [hop.node for hop in running.trace("h4", "h5").request][:3] == ["h4", "ce4", "pe3"]
         assert running.trace("h4", "h5").answered and running.trace("h2", "h5").answered
+
+
+_VRF = {"role": "pe", "vrfs": ["red"]}
+_BYPASS = {
+    "nodes": {
+        "pe1": _VRF, "m": "p", "pe2": _VRF, "h1": "host", "h2": "host",
+        "x": {"role": "p", "loopback": ["10.255.6.1/32", "10.255.7.1/32"]},
+        "y": {"role": "p", "loopback": ["10.255.6.2/32", "10.255.7.2/32"]},
+    },
+    "links": [
+        ["pe1", "x"], ["x", "m"], ["m", "y"], ["y", "pe2"],
+        {"a": "x", "b": "y", "type": "gre", "over": ["10.255.7.1", "10.255.7.2"]},
+        [{"node": "pe1", "vrf": "red"}, "h1"], [{"node": "pe2", "vrf": "red"}, "h2"],
+    ],
+    "lsps": [
+        {"path": ["x", "m", "y"], "labels": [900, 901], "fec": "10.255.7.2/32"},
+        {"path": ["y", "m", "x"], "labels": [902, 903], "fec": "10.255.7.1/32"},
+    ],
+}  # fmt: skip
+_BACKDOOR = {
+    "nodes": {
+        "pe1": _VRF, "p": "p", "pe2": _VRF, "ce1": {"role": "ce", "loopback": "172.31.0.1/32"},
+        "ce2": {"role": "ce", "loopback": "172.31.0.2/32"}, "h1": "host", "h2": "host",
+    },
+    "links": [
+        {"a": "pe1", "b": "p", "mtu": 1500}, {"a": "pe2", "b": "p", "mtu": 1500},
+        [{"node": "pe1", "vrf": "red", "ip": "10.1.0.1/30"}, {"ce1": "10.1.0.2/30"}],
+        [{"node": "pe2", "vrf": "red", "ip": "10.2.0.1/30"}, {"ce2": "10.2.0.2/30"}],
+        {"a": "ce1", "b": "ce2", "type": "vxlan", "vni": 3, "over": ["172.31.0.1", "172.31.0.2"]},
+        ["h1", "ce1"], ["h2", "ce2"],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tree", "size"),
+    [(_BYPASS, 1500 + 8 - 4 - 24 - 8), (_BACKDOOR, 1500 - 8 - 50)],
+    ids=["over an LSP", "over a VPN"],
+)
+def test_a_tunnel_leaves_room_for_the_labels_of_what_carries_it(tree: dict[str, object], size: int) -> None:
+    """Its own packets get labels on their way, from an LSP to its end or a VPN between its two: what was computed
+    passes, and not a byte more."""
+    with running_lab(from_data(tree)) as running:
+        report = check(running.lab, running.records, running.namespaces)
+    assert report.ok, report.text()
+    assert {one.detail.bytes for one in report.of("mtu") if isinstance(one.detail, PathMtu)} == {size}
