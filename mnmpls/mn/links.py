@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from mininet.link import Intf, Link
@@ -11,7 +13,7 @@ from ..errors import LabError, Problem
 from ..kernel import wire
 from ..model import DUMMY, LINK_TYPES
 from ..sources.impairments import IMPAIRMENTS
-from .graph import SETTINGS, configure, namespace_of, segment, settle
+from .graph import SETTINGS, configure, forget_plans, namespace_of, plan_around, segment, settle
 
 
 class LabIntf(Intf):  # type: ignore[misc]
@@ -109,7 +111,8 @@ class MPLSLink(Link):  # type: ignore[misc]
         try:
             settle(node1, node2)
         except LabError:
-            self.delete()
+            self.drop()
+            settle(node1, node2)
             raise
 
     def makeIntfPair(  # noqa: N802
@@ -129,9 +132,16 @@ class MPLSLink(Link):  # type: ignore[misc]
             wire(*ends, a_mac=addr1, b_mac=addr2)
 
     def delete(self) -> None:
+        """Takes it away; the lab follows. Raises LabError, and nothing has changed, where that cannot be, as below a
+        tunnel that has nothing else to run over."""
+        check_without([self])
         nodes = self.intf1.node, self.intf2.node
-        super().delete()
+        self.drop()
         settle(*nodes)
+
+    def drop(self) -> None:
+        """Takes both ends away, and leaves the lab as it is."""
+        super().delete()
 
     def stop(self) -> None:
         """The namespaces' end takes the link along: deleting links one by one costs 41 ms each."""
@@ -161,3 +171,23 @@ def shape(topo: Any, link: type[Link]) -> None:
     for a, b, params in topo.links(withInfo=True):
         if all(hasattr(topo.nodeInfo(name).get("cls"), "role") for name in (a, b)):
             params.update({key: value for key, value in given.items() if key not in params})
+
+
+def check_without(links: Iterable[Any], gone: Any = None) -> None:
+    """Raises LabError where a running lab could not go on without these links, and their node ``gone``: nothing has
+    changed then."""
+    held = [(intf, intf.link) for link in links for intf in (link.intf1, link.intf2)]
+    left = [intf.node for intf, _ in held if intf.node is not gone and getattr(intf.node, "configured", False)]
+    try:
+        for intf, _ in held:
+            intf.link = None
+        forget_plans()
+        for node in left:
+            plan_around(node)
+    except LabError as error:
+        told = (replace(each, text=f"the lab cannot go on without that link: {each.text}") for each in error.problems)
+        raise LabError(told) from error
+    finally:
+        for intf, link in held:
+            intf.link = link
+        forget_plans()

@@ -23,7 +23,7 @@ from ..phases import mark
 from ..processes import run_lines
 from . import iperf
 from .graph import Planned, fit_daemons, let_go, plan_around, prepare, settle
-from .links import MPLSLink, shape
+from .links import MPLSLink, check_without, shape
 from .nodes import PROCESSES
 from .offer import offer
 
@@ -118,8 +118,17 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         return link
 
     def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
-        """As stock, its links with it: the lab around it goes on without them."""
-        for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
+        """As stock, its links with it: the lab around it goes on without them. Raises LabError where it could not, and
+        nothing has changed."""
+        links = [link for link in self.links if node in (link.intf1.node, link.intf2.node)]
+        own = [link for link in links if isinstance(link, MPLSLink)]
+        check_without(own, node)
+        beside = [end.node for link in own for end in (link.intf1, link.intf2) if end.node is not node]
+        for link in own:
+            link.drop()
+            self.links.remove(link)
+        settle(*beside)
+        for link in (link for link in links if link not in own):
             self.delLink(link)
         let_go(node)
         super().delNode(node, nodes)

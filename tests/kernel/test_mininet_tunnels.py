@@ -51,6 +51,39 @@ def test_a_tunnel_in_a_running_net() -> None:
         made.stop()
 
 
+def test_what_carries_a_tunnel_cannot_be_taken_away() -> None:
+    """delLink of a wire that alone carries one, and delNode of the router that it goes through, say so, and all is as
+    before; without the tunnel they go. A node goes with its tunnel and what that runs over."""
+    made = Mininet()
+    for name in ("pe1", "p", "pe2", "pe3"):
+        made.addHost(name, cls=PERouter, vrfs=["red"] if name != "p" else [])
+        if name != "p":
+            made.addHost(f"h{name[-1]}", cls=LabHost)
+            made.addLink(name, f"h{name[-1]}", vrf="red")
+    wire = made.addLink("pe1", "p", name="wire")
+    over = made.addLink("pe1", "p", type="gre", over="wire")
+    made.addLink("p", "pe2", params1={"ip": "10.5.0.1/30"}, params2={"ip": "10.5.0.2/30"})
+    made.addLink("p", "pe3", params1={"ip": "10.6.0.1/30"}, params2={"ip": "10.6.0.2/30"})
+    made.addLink("pe2", "pe3", type="gre", over=["10.5.0.2", "10.6.0.2"])
+    made.start()
+    try:
+        links, before = list(made.links), {host.name: host.namespace.observe() for host in made.hosts}
+        with pytest.raises(LabError, match=r"cannot go on without that link: .* no link called 'wire'"):
+            made.delLink(wire)
+        with pytest.raises(LabError, match="cannot go on without that link: "):
+            made.delNode(made["p"])
+        assert made.links == links and before == {host.name: host.namespace.observe() for host in made.hosts}
+        assert made.pingAll() == 0.0 and wire.intf1.link is wire
+        made.delLink(over)
+        assert made.pingAll() == 0.0
+        made.addLink("pe1", "p", type="gre", over="wire")
+        made.delNode(made["pe1"])
+        assert _tunnels(made, "p") == [] and made["p"].namespace.ports("veth") == {"p-eth2", "p-eth3"}
+        assert [each.why for each in made.results([made["h2"], made["h3"]]) if not each.ok] == []
+    finally:
+        made.stop()
+
+
 def test_an_unnumbered_link_in_a_running_net() -> None:
     """Beside a numbered wire it takes its share of the labels; delLink leaves the routers' loopbacks as they were."""
     made = _two_sites()
