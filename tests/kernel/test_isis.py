@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from mnmpls.checks.findings import Report
 from mnmpls.netns import RunningLab
 from tests.kernel.test_daemons import LIMIT_S, soon, text
 from tests.unit.test_isis import isis_ldp
@@ -20,9 +22,17 @@ def lab() -> Iterator[RunningLab]:
         yield running
 
 
+def settled(lab: RunningLab) -> Report:
+    """A check that holds, or the last one: BFD takes a busy machine's pauses for a neighbour's silence."""
+    until = time.monotonic() + LIMIT_S
+    while not (report := lab.check()).ok and time.monotonic() < until:
+        time.sleep(0.2)
+    return report
+
+
 def test_all_is_as_intended(lab: RunningLab) -> None:
     """Both IP versions answer over LDP's labels, and each daemon has all that it is to have."""
-    report = lab.check()
+    report = settled(lab)
     assert report.ok, report.text()
     assert sum("IS-IS adjacency" in one.subject for one in report.of("session")) == 12
     assert {one.subject.count(":") > 0 for one in report.of("trace")} == {True, False}
@@ -30,6 +40,7 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
 
 def test_labels_on_the_wire(lab: RunningLab) -> None:
     """From pe1 on two labels, LDP's swapped by p1 and taken off behind the LAN."""
+    assert settled(lab).ok
     way = lab.trace("h1", "h2")
     assert way.ok and way.answered
     assert [(hop.operation, len(hop.labels_out)) for hop in way.request] == [
@@ -63,4 +74,4 @@ def test_without_isis(lab: RunningLab) -> None:
     wanted = {f"{here}: IS-IS adjacency with {there} on {here}-eth" for here, there in pairs}
     assert soon(lambda: missing() == wanted)
     said("ip router isis core", "ipv6 router isis core")
-    assert soon(lambda: lab.check().ok)
+    assert settled(lab).ok

@@ -34,6 +34,18 @@ def ospf_lan() -> Lab:
     )  # fmt: skip
 
 
+def unnumbered_ring() -> Lab:
+    """Four routers in a ring whose links have no addresses of their own."""
+    routers = ("pe1", "pe2", "p2", "p1")
+    loopbacks = {name: {"loopback": [f"10.0.0.{n}/32", f"fd00::{n}/128"]} for n, name in enumerate(routers, 1)}
+    nodes = {name: {"role": "p", **has} for name, has in loopbacks.items()}
+    nodes |= {name: {**nodes[name], "role": "pe", "vrfs": ["red"]} for name in ("pe1", "pe2")}
+    ring = [{"a": a, "b": b, "unnumbered": True} for a, b in zip(routers, (*routers[1:], routers[0]), strict=True)]
+    sites = [{"a": {"node": f"pe{n}", "vrf": "red"}, "b": f"h{n}", "versions": [4, 6]} for n in (1, 2)]
+    made = {"name": "ring", "igp": "isis", "labels": "sr", "vpn": "bgp"}
+    return from_data(made | {"nodes": {**nodes, "h1": "host", "h2": "host"}, "links": [*ring, *sites]})
+
+
 def _lines(lab: Lab, node: str, daemon: str) -> set[str]:
     config = next(one.config for one in services(complete(lab))[node] if one.name == daemon)
     return {line.strip() for line in config.splitlines() if "segment-routing" in line}
