@@ -38,7 +38,8 @@ def told_routes(
         is_core = not vrf and lab.node(node).role in ROUTERS  # whose table has the core's routes, too
         if node not in folders or node in own:
             continue
-        told = {prefix for prefix, what in known.items() if what.source and what.source[0] not in own}
+        by_vpn = {prefix: what for prefix, what in known.items() if not what.by_igp}
+        told = {prefix for prefix, what in by_vpn.items() if what.source and what.source[0] not in own}
         run = folders[node].run
         daemon = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
         kernel = _in_kernel(lab, node, vrf, namespaces[node])

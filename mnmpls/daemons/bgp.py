@@ -10,8 +10,11 @@ from ..model import NO_LOOPBACK, Lab, Node, Routing, Vrf
 from ..plan.graph import Network, interface, network, via
 from ..plan.instances import main_table
 from ..plan.spoken import Spoken, asns, labelled, spoken
+from ..state import MAIN_TABLE
 
 PLAIN = Routing()
+MAIN_RD = 65535
+"""Behind a PE's address, the route distinguisher of its main table's routes."""
 VERSIONS = ((4, "ipv4"), (6, "ipv6"))
 
 
@@ -31,12 +34,14 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Routes of one kind: where else they are taken from, for those of a VRF that VRF, and ``networks`` to tell."""
+    """Routes of one kind: where else they are taken from, and for those of a VRF that VRF (without a name: for those of
+    the main table that VRFs have). ``networks`` are told, or ``exported``, as the only ones of what is taken."""
 
     name: str
     redistributed: tuple[str, ...] = ()
     vrf: Vrf | None = None
     networks: tuple[str, ...] = ()
+    exported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,16 @@ class Speaker:
         return tuple(dict.fromkeys(mark for mark in marks if mark))
 
     @property
+    def exported(self) -> dict[str, tuple[str, ...]]:
+        """What of the main table VRFs have, by FRR's words for its IP version."""
+        found = {family.name: family.exported for each in self.instances for family in each.families if family.exported}
+        words = {"ip": "ipv4 unicast", "ipv6": "ipv6 unicast"}
+        return {word: found[name] for word, name in words.items() if name in found}
+
+    @property
     def has_sites(self) -> bool:
         """Whether it tells what the planner knows of VRFs."""
-        return any(family.vrf for each in self.instances for family in each.families)
+        return any(family.vrf and family.vrf.name for each in self.instances for family in each.families)
 
 
 def speakers(lab: Lab) -> dict[str, Speaker]:
@@ -84,7 +96,7 @@ def speakers(lab: Lab) -> dict[str, Speaker]:
     for node in lab.nodes:
         own = pairs.get(node.name, [])
         instances: tuple[Instance, ...] = ()
-        if node.vrfs or node.name in lab.vpn.reflectors or node in labelled(lab):
+        if _is_edge(lab, node) or node.name in lab.vpn.reflectors:
             vrfs = (_of_vrf(net, node, vrf, own, within) for vrf in node.vrfs)
             instances = (_core(lab, net, node, within), *vrfs)
         elif own:
@@ -101,7 +113,7 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
     top = [other for other in here if other.name in lab.vpn.reflectors]
     reflects = node.name in lab.vpn.reflectors
     by_labels = labelled(lab)
-    pes = [other for other in here if other not in top and (other.vrfs or other in by_labels)]
+    pes = [other for other in here if other not in top and _is_edge(lab, other)]
     told = [f"{name} vpn" for name in _names(node)]
     families = list(map(Family, told))
     if by_labels:
@@ -110,12 +122,28 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
         for version, name in VERSIONS if loopback(node, 6) else VERSIONS[:1]:
             families.append(Family(f"{name} unicast", networks=tuple(exports.get(version, ()))))
             families.append(Family(f"{name} labeled-unicast"))
+    if node.imports or node.exports:
+        families += _of_main(net, node)
     peers = (
         Peer(loopback(other, 4), within[node.name], other.name, tuple(told), "lo", routing, reflects and other in pes)
         for other in (top if top and not reflects else top + pes)
         if loopback(other, 4)  # a node with its own configuration may have none
     )
     return Instance("", tuple(peers), tuple(families))
+
+
+def _is_edge(lab: Lab, node: Node) -> bool:
+    """Whether it has routes to tell other PEs."""
+    return bool(node.vrfs or node.imports or node.exports) or node in labelled(lab)
+
+
+def _of_main(net: Network, node: Node) -> Iterator[Family]:
+    """What the main table and VRFs have of each other."""
+    exports = main_table(net, node).exports
+    main = Vrf("", MAIN_TABLE, f"{loopback(node, 4)}:{MAIN_RD}", node.imports, node.exports)
+    for version, name in VERSIONS if loopback(node, 6) else VERSIONS[:1]:
+        taken = ("kernel route-map MAIN", "connected route-map MAIN")
+        yield Family(f"{name} unicast", taken, main, exported=tuple(exports.get(version, ())))
 
 
 def _names(node: Node) -> list[str]:

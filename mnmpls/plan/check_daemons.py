@@ -64,8 +64,9 @@ def _labels_by_hand(lab: Lab) -> Iterator[Fault]:
                 yield f"nodes.{node.name}.routes[{i}]", remedy
         if node.label_range:
             yield f"nodes.{node.name}.label_range", remedy
-        if node.imports or node.exports:
-            yield f"nodes.{node.name}.main", "route targets of the main table do not go with vpn: bgp yet"
+        if (node.imports or node.exports) and lab.vpn.unicast:
+            text = "route targets of the main table do not go with labelled unicast: take one of the two out"
+            yield f"nodes.{node.name}.main", text
 
 
 def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from ..model import NO_LOOPBACK, Lab
-from .graph import Network, network, prefix_of
+from ..model import NO_LOOPBACK, Lab, Node
+from .graph import ROUTERS, Network, network, prefix_of
+from .igp import outer_ports
 from .instances import flows, instances, main_table
 from .sites import local
 from .spoken import Spoken, asns, labelled, speakers, spoken
@@ -27,6 +28,8 @@ class Known:
     path: tuple[int, ...] = ()
     origins: frozenset[str] = frozenset()
     ospf: bool = False
+    by_igp: bool = False
+    """Told by the core's routing protocol, to a main table."""
 
 
 OWN = Known()
@@ -41,7 +44,8 @@ class _Teller:
     of: Table
     to: Table
     spoken: Spoken | None = None
-    """None: by route targets."""
+    """None: by route targets, or by the core's routing protocol."""
+    by_igp: bool = False
 
 
 def tables(lab: Lab) -> Tables:
@@ -67,6 +71,7 @@ def tables(lab: Lab) -> Tables:
 def _own(lab: Lab, net: Network) -> dict[Table, dict[str, Known]]:
     found = {key: dict.fromkeys(each.known, OWN) for key, each in instances(net).items()}
     found |= {(node.name, ""): dict.fromkeys(main_table(net, node).known, OWN) for node in labelled(lab)}
+    found |= {(node.name, ""): dict.fromkeys(main_table(net, node).known, OWN) for node in _beside_leaks(lab, net)}
     for name in speakers(net):
         node = net.nodes[name]
         near, behind = local(net, node, None)
@@ -82,6 +87,8 @@ def _tellers(lab: Lab, net: Network) -> Iterator[_Teller]:
     for node, other in permutations(labelled(lab), 2):
         if within[node.name] == within[other.name]:
             yield _Teller((node.name, ""), (other.name, ""))
+    for node, other in permutations(_beside_leaks(lab, net), 2):
+        yield _Teller((node.name, ""), (other.name, ""), by_igp=True)
     for key, importers in flows(instances(net)).items():
         for importer in importers:
             if within[key[0]] == within[importer.node.name]:
@@ -93,12 +100,23 @@ def _tellers(lab: Lab, net: Network) -> Iterator[_Teller]:
             yield _Teller(far, near, pair)
 
 
+def _beside_leaks(lab: Lab, net: Network) -> list[Node]:
+    """Where a main table and VRFs have routes of each other: all routers with customers outside of VRFs, of whom the
+    core's routing protocol tells the others."""
+    if not any(node.imports or node.exports for node in lab.nodes):
+        return []
+    routers = (node for node in lab.nodes if node.role in ROUTERS)
+    return [node for node in routers if node.imports or node.exports or outer_ports(net, node)]
+
+
 def _told(prefix: str, what: Known, teller: _Teller, within: Mapping[str, int], mild: bool) -> Known | None:
     """What arrives of it; None for what is not told or not taken."""
+    if teller.by_igp:
+        return Known(teller.of, by_igp=True) if what.source is None and prefix not in DEFAULTS else None
     if teller.spoken is None:
         mine = within[teller.to[0]]
         loop = teller.of[0] != teller.to[0] and mine in what.path and not mild
-        return None if what.by_vpn or loop else replace(what, source=teller.of, by_vpn=True)
+        return None if what.by_vpn or what.by_igp or loop else replace(what, source=teller.of, by_vpn=True)
     routing = teller.spoken.routing
     from_pe = teller.of == (teller.spoken.near.node, teller.spoken.near.vrf)
     if routing.protocol == "ospf":  # in which no default is redistributed, and PEs tell PEs nothing (RFC 4577 4.2.5.1)

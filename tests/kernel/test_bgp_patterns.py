@@ -34,6 +34,11 @@ def without_import(lab: Lab, vrf: str, target: str) -> Lab:
     return replace(lab, nodes=tuple(map(at, lab.nodes)))
 
 
+def without_main(lab: Lab) -> Lab:
+    """No VRF has routes of a main table."""
+    return replace(lab, nodes=tuple(replace(node, exports=()) for node in lab.nodes))
+
+
 def without_own_as(lab: Lab) -> Lab:
     links = (replace(one, routing=replace(one.routing, allow_own_as=False)) for one in lab.links)
     return replace(lab, links=tuple(links))
@@ -58,9 +63,10 @@ def wrong(given: Lab, running: RunningLab) -> set[str]:
         ("hub_spoke", without_own_as, ["h1 h2"]),
         ("extranet", lambda lab: without_import(lab, "blue", "65000:30"), ["bh1 dns"]),
         ("internet", lambda lab: without_import(lab, "red", "65000:90"), ["rh1 web", "rh1 bh1"]),
+        ("internet_main", without_main, ["rh1 web"]),
         ("inter_as_a", without_border, ["ha hb"]),
     ],
-    ids=["hub_spoke", "extranet", "internet", "inter_as_a"],
+    ids=["hub_spoke", "extranet", "internet", "internet_main", "inter_as_a"],
 )
 def test_pattern(name: str, feature: Callable[[Lab], Lab], lost: Iterable[str]) -> None:
     """All that check looks at is as intended; without the feature exactly these pairs of hosts lose each other."""

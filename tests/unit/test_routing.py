@@ -128,6 +128,7 @@ PATTERNS = {
     "hub_spoke": {"h1 h2", "h1 head", "h2 head"},
     "inter_as_a": {"ha hb"},
     "internet": {"web rh1", "web bh1", "rh1 bh1", "g1 g2"},
+    "internet_main": {"web rh1", "g1 g2"},
     "reflectors": {"r1 r2", "r1 r3", "r2 r3", "b2 b3"},
 }
 
@@ -151,6 +152,21 @@ def test_reflectors() -> None:
     config = {service.name: service.config for service in services(lab)["rr1"]}["bgpd"]
     assert config.count("route-reflector-client") == 3
     assert {vrf.rd for node in lab.nodes for vrf in node.vrfs} == {"64512:1", "64512:2"}
+
+
+def test_main_table_and_vrfs() -> None:
+    """VRFs have of the main table what it has outside of the core, and it has what they export; what the core's routing
+    protocol tells another main table is for no VRF."""
+    lab = complete(load(str(TOPOS / "internet_main.yml")))
+    config = {service.name: service.config for service in services(lab)["pe3"]}["bgpd"]
+    assert " rt vpn import 65000:91\n  rt vpn export 65000:90\n" in config
+    told = [line.split()[-1] for line in config.splitlines() if "prefix-list MAIN seq" in line]
+    assert told == ["192.0.2.0/30", "198.51.100.0/24", "0.0.0.0/0"]
+    beside = replace(lab, links=tuple(replace(link, a=replace(link.a, vrf=None), b=replace(link.b, vrf=None))
+                                      if link.a.node == "g2" else link for link in lab.links))  # fmt: skip
+    found = tables(beside)
+    assert found["pe3", ""]["172.16.0.2/31"].by_igp and "172.16.0.2/31" not in found["pe1", "red"]
+    assert intended(beside)["g2", "web"].reaches and not intended(beside)["g2", "rh1"].reaches
 
 
 def test_plan_tells_the_edge() -> None:
