@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from ..kernel.strangers import queues
+from ..kernel.strangers import filters, queues
 from ..model import Lab
 from ..state import Bridge, Dummy, Guard, Member, Qdisc, Record, Rule, Sysctl, Tunnel
 from ..wording import label_words, vrf_names
@@ -330,6 +330,8 @@ class _Compared:
         others = [f"qdisc {kind} at {port}" for port, kind in queues(self._namespaces[node])]
         if others:
             return f"{', '.join(others)}, which is not the lab's"
+        if tables := filters(self._namespaces[node]):
+            return f"it has a packet filter that is not the lab's: {', '.join(tables)}"
         return "it is as its records say; something outside them drops it: look at tc, nft and bridge there"
 
     def _named(self, predicted: Sequence[tuple[Hop, ...]], got: tuple[Hop, ...], at: int) -> Hop:

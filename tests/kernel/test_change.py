@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from mnmpls.checks import drift
+from mnmpls.kernel import Namespace
+from mnmpls.kernel.netlink import NETLINK_NETFILTER, NLM_F_CREATE, NLM_F_REQUEST, nest, text, u32
 from mnmpls.model import Lab, Node
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data, load
@@ -106,6 +110,31 @@ def test_a_trace_names_what_drops_beside_routes(
             with lab.namespaces[node].entered():
                 subprocess.run(undo.split(), check=False, stderr=subprocess.DEVNULL)
     assert difference.node == node and cause in difference.seen
+
+
+def _nft(namespace: Namespace, *requests: tuple[int, bytes]) -> None:
+    """nft(8)'s part in the kernel (include/uapi/linux/netfilter/nf_tables.h), for tables of the bridge family."""
+    batch = [(0x10, struct.pack(">BBH", 0, 0, 10)), *((10 << 8 | kind, b"\7\0\0\0" + body) for kind, body in requests)]
+    flags = NLM_F_REQUEST | NLM_F_CREATE
+    sent = [(kind, flags if kind > 0x11 else NLM_F_REQUEST, body) for kind, body in (*batch, (0x11, batch[0][1]))]
+    one = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    with one:
+        one.send(b"".join(struct.pack("=IHHII", 16 + len(body), kind, how, 1, 0) + body for kind, how, body in sent))
+
+
+def test_a_trace_names_a_packet_filter(lab: RunningLab) -> None:
+    """nftables' and its predecessors' tables are named where nothing else explains what drops a packet."""
+    name, hook = text(1, "strict"), nest(4, u32(1, socket.htonl(2)), u32(2, 0))  # forward, at priority 0
+    chain = (3, name + text(3, "f") + hook + u32(5, 0) + text(7, "filter"))  # policy drop
+    _nft(lab.namespaces["br11"], (0, name), chain)
+    try:
+        (difference,) = lab.trace("c1h1", "c1h3").differences
+    finally:
+        _nft(lab.namespaces["br11"], (2, name))
+    assert difference.node == "br11" and difference.seen.endswith(
+        ": it has a packet filter that is not the lab's: nft table bridge strict"
+    )
+    assert lab.trace("c1h1", "c1h3").answered
 
 
 @pytest.mark.parametrize(
