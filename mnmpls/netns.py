@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from ipaddress import ip_address
 from types import TracebackType
@@ -11,6 +11,7 @@ from . import checks
 from .apply import Difference, apply, remove_added
 from .checks import reach, trace
 from .checks.ready import await_reach
+from .checks.whole import drift_of
 from .errors import nearest
 from .kernel import Namespace, Wire, wires
 from .model import Lab, Port
@@ -73,7 +74,11 @@ class LabNodes(Mapping[str, RunningNode]):
     def check(self, limit_s: float = checks.LIMIT_S) -> checks.Report:
         """Reachability, isolation, labels on the wire, MTU, drift: see mnmpls.checks. What does not fit into the time
         limit is left out, and the report's notes say so."""
-        return checks.check(self.lab, self.records, self.namespaces, limit_s, self.folders, self.off)
+        return checks.check(self.lab, self.records, self.namespaces, limit_s, self.folders, self.off, self.drift_at)
+
+    def drift_at(self, node: str) -> Iterable[checks.Finding]:
+        """What in a node's kernel differs from its records."""
+        return drift_of(node, self.records, self.namespaces, self.off)
 
     def probe(self) -> tuple[reach.Result, ...]:
         """Who answers whom."""

@@ -39,8 +39,8 @@ def verb_drift(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with joined(name) as lab:
-        found = (checks.drift(part.records, part.namespaces, part.off) for part in lab.parts)
-        report = checks.Report(tuple(finding for part in found for finding in part))
+        found = (finding for part in lab.parts for node in part.records for finding in part.drift_at(node))
+        report = checks.Report(tuple(found))
     return _say(report, options)
 
 

@@ -4,6 +4,7 @@ that both give them, and joined in by the namespaces of their first processes.""
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import platform
 import subprocess
@@ -14,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..checks import Finding
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..homes import RUN
 from ..kernel import Namespace
@@ -30,11 +32,14 @@ from ..vrf import in_vrf
 from . import has_daemon
 from .daemon import connected
 from .entry import FOLDER, lab_file
+from .own_kernel import INSIDE
 from .space import NodeNamespace, wires_of
 
 RUNTIME = "docker"
 LAB, NODE, FILE = "containerlab", "clab-node-name", "clab-topo-file"
 """Labels of each container: its lab's name, its node's, and where the topology's text came from."""
+_PYTHON, _PACKAGE = ("/usr/bin/python3",), "/usr/lib/python3/dist-packages/mnmpls"
+"""In the image."""
 _CLONE_NEWUTS = 0x04000000
 
 
@@ -173,6 +178,7 @@ class ContainerNode(RunningNode):
 
     def __init__(self, one: Found, namespace: Namespace) -> None:
         """Raises OSError."""
+        self.has_own_kernel = os.path.exists(one.path(str(INSIDE)))
         has_daemons = any(Path(one.path(RUN)).glob("*.log"))
         self._mounts = f"/proc/{one.pid}/ns/mnt"
         folders = {one.node: Folders(self._mounts, one.path(RUN))} if has_daemons else {}
@@ -191,7 +197,13 @@ class ContainerNode(RunningNode):
             if before:
                 before()
 
-        words = in_vrf(self.name, self.namespace, vrf, argv) if vrf else list(argv)
+        words = list(argv)
+        if vrf and not self.has_own_kernel:
+            in_vrf(self.name, self.namespace, vrf, argv)  # which knows what VRFs there are
+        if vrf:
+            words = [*_PYTHON, "-IS", f"{_PACKAGE}/vrf_sockets.py", vrf, *words]
+        if self.has_own_kernel:
+            words = [*_PYTHON, "-m", "mnmpls.containers.visit", *words]
         return self._processes.spawn(words, self.namespace.fd, self._mounts, preexec_fn=enter, **how)
 
     def close(self) -> None:
@@ -218,6 +230,18 @@ class ContainerNodes(LabNodes):
             for name in self.records:
                 self._nodes[name] = self._node(name, boxes.get(name))
         self.folders = {name: each.folders for name, each in self._nodes.items() if each.folders}
+
+    def drift_at(self, node: str) -> Iterable[Finding]:
+        """Asked inside of a container that has brought its own kernel: from outside nothing of it is to be seen."""
+        one = self._nodes[node]
+        if not isinstance(one, ContainerNode) or not one.has_own_kernel:
+            return super().drift_at(node)
+        done = one.run([*_PYTHON, "-m", "mnmpls.containers.drifted"])
+        try:
+            return [Finding("drift", node, ok, expected, seen, node) for ok, expected, seen in json.loads(done.stdout)]
+        except ValueError:
+            why = done.stderr.strip() or f"status {done.returncode}"
+            return [Finding("drift", node, False, "its records", f"its kernel cannot be asked: {why}", node)]
 
     def _node(self, name: str, one: Found | None) -> RunningNode:
         if not one or not one.pid:

@@ -46,7 +46,7 @@ BELOW = {
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
     "containers": VOCABULARY
     | {"daemons", "sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
-    | {"registry", "netns", "node", "vrf", "homes"},
+    | {"registry", "netns", "node", "vrf", "homes", "checks"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
