@@ -82,7 +82,11 @@ def _staged(variant: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shutil.copytree(SOURCE / "mnmpls", root / "usr/lib/python3/dist-packages/mnmpls", ignore=unwanted)
+        packages = root / "usr/lib/python3/dist-packages"
+        shutil.copytree(SOURCE / "mnmpls", packages / "mnmpls", ignore=unwanted)
+        about = packages / f"mnmpls-{_version()}.dist-info" / "METADATA"
+        about.parent.mkdir()
+        about.write_text(f"Metadata-Version: 2.1\nName: mnmpls\nVersion: {_version()}\n", encoding="utf-8")
         shutil.copytree(SOURCE / "docker/bin", root / "usr/bin")
         shutil.copytree(SOURCE / "docker/inside", root / _INSIDE[1:], symlinks=True)
         if "router" in VARIANTS[variant]:
