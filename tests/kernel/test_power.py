@@ -143,7 +143,7 @@ def test_what_the_tables_lack(lab: RunningLab) -> None:
 
 def test_mininet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """At the prompt and by ``mnmpls stop``: no command runs in a node that is off, its shell is another one afterwards;
-    ``list`` and ``check`` tell of it, and the net ends with it off."""
+    ``list`` and ``check`` tell of it, a drill turns it off and on, and the net ends with it off."""
     setLogLevel("output")
 
     def typed(*lines: str) -> str:
@@ -174,6 +174,7 @@ def test_mininet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert mnmpls("start", "l3vpn", "p") == "l3vpn: p is on\n"
         assert "p-pe1-eth" in typed("p ip link")
         assert net.pingAll() == 0
+        assert "\n1 event: all healed\n" in mnmpls("drill", "l3vpn", "--event", "node", "--node", "p", "--hold", "0.2")
         assert mnmpls("stop", "l3vpn", "pe1", "c1h1") == "l3vpn: pe1 is off\nl3vpn: c1h1 is off\n"
     finally:
         net.stop()

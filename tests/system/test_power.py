@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
 from tests.system import test_live_guest as guest
-from tests.system.test_live import file, gone, good, inside, lab, mnmpls, name, running
+from tests.system.test_live import MNMPLS, file, gone, good, inside, lab, mnmpls, name, running
 
 __all__ = ["file", "lab", "name"]
 
@@ -37,7 +38,7 @@ def test_off_and_on(lab: str) -> None:
 
 
 def test_in_a_guest() -> None:
-    """``list`` outside knows what is off inside."""
+    """``list`` outside knows what is off inside; a drill runs inside, and undoes all when its command is killed."""
     one = f"{guest.NAME}-power"
     guest.good("up", guest.L3VPN, "--name", one)
     try:
@@ -47,5 +48,11 @@ def test_in_a_guest() -> None:
         assert guest.good("start", one, "p") == f"{one}: p is on\n"
         assert running()[one]["off"] == []
         guest.good("check", one)
+        assert "\n1 event: all healed" in guest.good("drill", one, "--event", "node", "--node", "p", "--hold", "0.2")
+        words = [*MNMPLS, "drill", one, "--event", "path", "--node", "p", "--node", "pe1", "--hold", "1000"]
+        with subprocess.Popen([*words, "--limit", "2000"], env=guest.ENVIRONMENT, stdout=subprocess.DEVNULL) as drill:
+            guest.until(lambda: guest.mnmpls("drift", one).returncode == 1)
+            drill.kill()
+        guest.until(lambda: guest.mnmpls("drift", one).returncode == 0)
     finally:
         guest.good("down", one)
