@@ -191,8 +191,8 @@ class Drill:
         return Phase(lasted_s, healed_s, measured)
 
     def _causes(self, stuck: Sequence[Measured], apart: Collection[str] = ()) -> list[str]:
-        """Where a packet ends, labels that LDP does not use, and what else the daemons lack, but for the sessions of two
-        that are kept ``apart``."""
+        """Where a packet ends, labels that LDP does not use, and what else the daemons lack, but for the sessions of
+        two that are kept ``apart``."""
         pair = stuck[0].pair
         way = self.lab.trace(pair.src, pair.address)
         ends = [f"{hop.node}: {hop.reason}" for hop in (*way.request[-1:], *way.reply[-1:]) if hop.operation == "drop"]
