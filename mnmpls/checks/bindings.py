@@ -37,15 +37,17 @@ class _Tables:
 def bindings(
     lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], off: Container[str]
 ) -> Iterator[Finding]:
-    """A finding for each router that speaks LDP; nodes that are ``off`` do not count."""
-    known = {name: one for name, one in routers(lab).items() if one.labels == "ldp" and name not in off and one.ports}
+    """A finding for each router that speaks LDP as generated; nodes that are ``off`` do not count."""
+    others = {node.name for node in lab.nodes if node.routes_itself or node.name in off}
+    speaking = {name: one for name, one in routers(lab).items() if one.labels == "ldp" and one.ports}
+    known = {name: one for name, one in speaking.items() if name not in others}
     beside = {name: [node for port in one.ports for node in port.nodes if node in known] for name, one in known.items()}
     for name, router in known.items():
         if name in folders:
             tables = _tables(folders[name].run, namespaces[name])
-            others = [known[other] for other in spread([name], beside) if other != name]
-            wrong = [fault for other in others for fault in _towards(router, other, known, tables)]
-            seen = f"{len(others)} routers' labels in use" if not wrong else _told(wrong)
+            ends = [known[other] for other in spread([name], beside) if other != name]
+            wrong = [fault for end in ends for fault in _towards(router, end, known, tables)]
+            seen = f"those of {len(ends)} routers are in use" if not wrong else _told(wrong)
             wish = "labels of all next hops, in ldpd and in the kernel"
             yield Finding("label", f"{name}: LDP", not wrong, wish, seen, name if wrong else "")
 

@@ -81,7 +81,8 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
     theirs is drift."""
     report = lab.check()
     assert report.ok, report.text()
-    assert {one.kind for one in report.findings} == {"daemon", "session", "route", "drift", "trace", "mtu", "reach"}
+    kinds = {"daemon", "session", "label", "route", "drift", "trace", "mtu", "reach"}
+    assert {one.kind for one in report.findings} == kinds
 
 
 def test_labels_on_the_wire(lab: RunningLab) -> None:
