@@ -24,6 +24,8 @@ _REFUSED = (
 def ask(run: str, daemon: str, command: str) -> str | None:
     """What a daemon answers to a ``show`` command, by its vty socket in the folder ``run``; None if it does not. The
     answer ends with three zero bytes and a status (lib/vty.c, vtysh_read). charon has a protocol of its own."""
+    if daemon.startswith(BIRD):
+        return ask_bird(run, command)
     if daemon == CHARON:
         return vici.ask(f"{run}/{CHARON}.vici", command)
     # Without "enable" bfdd knows no command (bfdd_vty.c).

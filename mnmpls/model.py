@@ -290,7 +290,8 @@ class Node:
     targets of the main table, by which a PE's VRFs and it have routes of each other. ``asn`` is its autonomous system
     (None: the provider's; open at a CE that speaks BGP). ``sid`` is a router's
     number in segment routing's block of labels (RFC 8402's prefix SID, of its loopbacks). ``own`` are configurations
-    that take the place of all that would be made for its routing daemons, and of its planned routes."""
+    that take the place of all that would be made for its routing daemons, and of its planned routes. ``daemon`` is
+    ``frr`` (as when empty) or ``bird``."""
 
     name: str
     role: str
@@ -309,6 +310,7 @@ class Node:
     asn: int | None = None
     sid: int | None = None
     own: tuple[OwnConfig, ...] = ()
+    daemon: str = ""
 
     @property
     def routes_itself(self) -> bool:

@@ -61,6 +61,8 @@ def needed(lab: Lab) -> Iterator[Need]:
     encrypted = next((f"links[{i}].ipsec" for i, link in enumerate(lab.links) if link.ipsec), "")
     yield from (Need(program, lab.told(encrypted)) for program in STRONGSWAN if encrypted)
     for node in lab.nodes:
+        if node.daemon == "bird":
+            yield Need("bird", lab.told(f"nodes.{node.name}.daemon"))
         for config in node.own:
             where = f"nodes.{node.name}.frr" if config.daemon in (FRR, *FRR_DAEMONS) else f"nodes.{node.name}"
             for program in ("zebra", "vtysh") if config.daemon == FRR else (config.daemon,):

@@ -43,6 +43,7 @@ def told_routes(
         run = folders[node].run
         daemon = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
         kernel = _in_kernel(lab, node, vrf, namespaces[node])
+        daemon = kernel if lab.node(node).daemon == "bird" else daemon
         kernel = kernel & (told | daemon) if is_core else kernel
         wrong = list(faults(told, *((daemon & told, kernel & told) if own else (daemon, kernel))))
         if not vrf and not is_core:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..model import Lab
 from ..state import UNREACHABLE_METRIC
 from .bgp import Speaker, speakers
+from .bird import bird
 from .ospf_edges import Edge, edges
 from .own import own_services
 from .routers import Router, routers
-from .service import COMMON, FIRST, Service
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from .service import BIRD, COMMON, FIRST, Service
+from .templating import templates
 
 
 def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
@@ -27,6 +23,8 @@ def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
         name, own, speaker = node.name, at_edges.get(node.name, ()), speaking.get(node.name)
         if node.routes_itself:
             found[name] = own_services(node)
+        elif node.daemon == BIRD and (name in core or own or speaker):
+            found[name] = bird(name, core.get(name), own, speaker)
         elif name in core or own or speaker:
             has = {"name": name, "router": core.get(name), "edges": own, "speaker": speaker}
             kinds = _kinds(core.get(name), own, speaker)
@@ -51,14 +49,3 @@ def _kinds(router: Router | None, edges: tuple[Edge, ...], speaker: Speaker | No
 def _service(kind: str, has: Mapping[str, object]) -> Service:
     config = templates().get_template(f"{kind}.conf").render(has, unreachable=UNREACHABLE_METRIC)
     return Service(kind, (kind, *COMMON), config, () if kind == FIRST else (FIRST,))
-
-
-@cache
-def templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # slow to import, and most labs need none
-
-    folder = Path(__file__).parent / "templates"
-    return Environment(
-        loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..model import Lab, Link
-from .frr import templates
 from .peers import Peer, Secret
 from .service import Service
 from .sessions import CHARON, Session
+from .templating import templates
 
 
 def peers(lab: Lab) -> dict[str, tuple[Peer, ...]]:

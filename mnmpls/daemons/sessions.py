@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..model import Lab
+from . import bird_sessions
 from .bgp import speakers
 from .ospf_edges import edges
 from .own import spoken_by
 from .routers import Router, routers
 from .segments import sid_labels
+from .service import BIRD
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -62,8 +64,17 @@ def sessions(lab: Lab) -> tuple[Session, ...]:
     of["ospfd"] += tuple(_edges(lab, "ospfd", 4, "OSPF adjacency"))
     of["ospf6d"] += tuple(_edges(lab, "ospf6d", 6, "OSPFv3 adjacency"))
     every = (*(each for found in of.values() for each in found), *_labels(lab), *_bgp(lab))
-    theirs = (each for each in every if each.peer and each.node not in own)
-    return tuple(each for each in theirs if each.daemon in own.get(each.peer_node, (each.daemon,)))
+    birds = {node.name for node in lab.nodes if node.daemon == BIRD}
+    own |= dict.fromkeys(birds, frozenset(("ospfd", "ospf6d", "bfdd", "bgpd")))
+    known_to = (each for each in every if each.peer and each.daemon in own.get(each.peer_node, (each.daemon,)))
+    theirs = (each for each in known_to if each.node in birds or each.node not in own)
+    return tuple(each for one in theirs if (each := _of_bird(one) if one.node in birds else one))
+
+
+def _of_bird(one: Session) -> Session | None:
+    """The same where BIRD has it; None for what BIRD is not asked for."""
+    daemon = bird_sessions.BIRDS.get(one.daemon)
+    return replace(one, daemon=daemon) if daemon else None
 
 
 def _adjacencies(daemon: str, kind: str) -> Callable[[Router, Mapping[str, Router]], Iterator[Session]]:
@@ -140,6 +151,7 @@ QUESTIONS = {
     "ldpd": "show mpls ldp neighbor json",
     "bgpd": "show bgp vrf all summary json",
     ZEBRA: "show mpls table json",
+    **bird_sessions.QUESTIONS,
 }
 """What to ask each daemon for ``established``."""
 
@@ -148,6 +160,8 @@ def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:
     """(peer, port or VRF) of each session that the daemon has up; the second is empty for one outside of VRFs that is
     no adjacency. An answer that is no JSON says nothing; only isisd's is text, since its JSON tells but one neighbour
     of a LAN."""
+    if daemon in bird_sessions.QUESTIONS:
+        return bird_sessions.established(daemon, answer)
     if daemon == "isisd":
         return frozenset(_of_isisd(answer))
     return frozenset(each for said in _documents(answer) for each in _READERS[daemon](said))

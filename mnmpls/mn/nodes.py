@@ -51,6 +51,7 @@ class LabNode(Node):  # type: ignore[misc]
     ``dummies``   interfaces that lead nowhere: ``{"d0": "10.9.0.1/24"}``, or ``{"d0": {"ip": …, "vrf": …, "mtu": …}}``.
     ``rules``     policy routing, dicts as in a lab file (``from``, ``iif``, ``fwmark``, ``table``, ``priority``).
     ``sysctls``   a dict.
+    ``daemon``    ``"bird"`` for BIRD instead of FRR's daemons.
     ``frr``       your own frr.conf, or a dict of daemons and their files; relative to the current folder.
     ``bird``      your own bird.conf.
     ``gateway``   default gateway of a host or CE; found on its link when left out.

@@ -11,6 +11,7 @@ from ..model import Lab
 from . import ttl
 from .alloc import FIRST_LABEL, PLATFORM_LABELS
 from .check_addresses import address_faults
+from .check_bird import bird_faults
 from .check_daemons import daemon_faults
 from .check_igp import igp_faults
 from .check_ipsec import ipsec_faults
@@ -74,6 +75,7 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from lsp_faults(lab, net)
     yield from daemon_faults(lab, net)
     yield from own_faults(lab)
+    yield from bird_faults(lab, net)
     yield from igp_faults(lab, net)
     yield from routing_faults(lab, net)
     yield from segment_faults(lab, net)

@@ -103,6 +103,7 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
         asn=number(notes, f"{where}.asn", has.get("asn")),
         sid=number(notes, f"{where}.sid", has.get("sid")),
         own=tuple(own_configs(notes, where, has)),
+        daemon=text(notes, f"{where}.daemon", has.get("daemon")),
     )
 
 

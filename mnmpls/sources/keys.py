@@ -144,6 +144,7 @@ NODE: Keys = {
     "frr": _key(
         CONFIGS, "your own frr.conf, or a file per daemon, {zebra: FILE, ...}; paths are relative to the lab file's"
     ),
+    "daemon": _key({"enum": ["frr", "bird"]}, "whose routing daemons run here; left out: FRR's"),
     "bird": _key(CONFIG, "your own bird.conf; a text of several lines is the configuration itself"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }

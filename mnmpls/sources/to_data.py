@@ -57,6 +57,7 @@ def _node(node: Node) -> Data:
             igp=igp_data(node.igp),
             asn=node.asn,
             sid=node.sid,
+            daemon=node.daemon or None,
             **own_data(node),
             exec=list(node.exec),
         ),

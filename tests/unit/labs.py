@@ -69,6 +69,7 @@ NODE = st.builds(
     st.lists(DUMMY, max_size=2, unique_by=lambda dummy: dummy.name).map(tuple),
     NO_IGP | st.builds(Igp, st.just(""), *SETTINGS[:2]),
     own=OWN,
+    daemon=st.sampled_from(["", "frr", "bird", "x"]),
 )
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)
