@@ -83,7 +83,7 @@ def _port_faults(net: Network, node: Node, port: Port, where: str) -> Iterator[F
         text = f"IPv6 needs an MTU of {LEAST_MTU_OF_IPV6_BYTES} bytes, and {node.name} has {port.mtu_bytes}"
         yield f"{where}.mtu", f"{text}: give it more, a tunnel by what it runs over, or no IPv6 address"
     yield from _impairment_faults(port.impairment, where)
-    if port.mac is not None and (not MAC.fullmatch(port.mac) or int(port.mac[:2], 16) & 1):
+    if port.mac is not None and not _is_of_one(port.mac):
         yield f"{where}.mac", f"{port.mac!r} is not a MAC address of one interface, such as 02:00:00:00:00:01"
     if node.role == "bridge" and port.addresses:
         yield f"{where}.ip", f"{node.name} is a bridge, whose ports have no addresses: give them to the nodes around it"
@@ -124,6 +124,11 @@ def vrf_fault(net: Network, node: Node, vrf: str) -> str:
     return f"{node.name} has no VRF {vrf!r}; {nearest(vrf, known)}"
 
 
+def _is_of_one(mac: str) -> bool:
+    """Neither a group's nor nobody's (include/linux/etherdevice.h, is_valid_ether_addr)."""
+    return bool(MAC.fullmatch(mac)) and not int(mac[:2], 16) & 1 and bool(mac.strip("0:"))
+
+
 def _is_ipv6(text: str) -> bool:
     return ":" in text
 
@@ -138,6 +143,8 @@ def _cidr_fault(text: str) -> str:
         return f"{text} lacks its prefix length: write {text}/{length}, or how long it is"
     if address.ip.is_multicast or address.ip.is_unspecified:
         return f"{text} is not the address of one interface"
+    if address.ip.is_loopback:  # net/ipv4/route.c: packets from and to 127.0.0.0/8 are taken from no link
+        return f"{text} is for a machine's packets to itself, which take no link: give another"
     if address.version == 4 and address.network.prefixlen < 31:
         ends = (address.network.network_address, address.network.broadcast_address)
         if address.ip in ends:

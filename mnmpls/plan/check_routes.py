@@ -79,8 +79,17 @@ def _hop_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iter
     elif route.via and not route.port and not may_reach(net, node, route.via):
         text = f"the next hop {route.via} is in no subnet of {node.name}'s ports{has(net, node)}"
         yield f"{path}.via", f"{text}: give one that is, or name the port too"
+    elif route.via and _is_own(net, node, route):
+        yield f"{path}.via", f"the next hop {route.via} is {node.name}'s own address: give its neighbour's"
     if route.vrf is not None and (fault := vrf_fault(net, node, route.vrf)):
         yield f"{path}.vrf", fault
+
+
+def _is_own(net: Network, node: Node, route: StaticRoute) -> bool:
+    """Whether the next hop is an address of the node itself: the kernel takes it, and nothing gets anywhere."""
+    here = (port for port in net.ports.get(node.name, ()) if port.vrf == route.vrf)
+    found = (cidr(text) for port in here for text in port.addresses or ())
+    return any(each and each.ip == interface(route.via).ip for each in found)
 
 
 def _no_labels_there(net: Network, node: Node, route: StaticRoute) -> str:
