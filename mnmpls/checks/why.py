@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..asking import answers, log_lines
-from ..daemons import ZEBRA, Session
+from ..daemons import ZEBRA, Session, daemon_at, services
 from ..model import Lab
 from ..plan import records
 from ..processes import Folders
@@ -29,6 +29,7 @@ class Reasons:
     ) -> None:
         self._lab, self._namespaces, self._folders, self._lacking = lab, namespaces, folders, lacking
         self._records = records(lab)
+        self._running = {node: {one.name for one in some} for node, some in services(lab).items()}
 
     def of(self, session: Session) -> str:
         """A clause with a colon before it; empty where nothing is to be seen."""
@@ -39,8 +40,8 @@ class Reasons:
         for node in (session.node, session.peer_node):
             if node not in self._folders:
                 yield f"no daemon runs at {node}, is it turned off?"
-            elif not answers(self._folders[node].run, session.daemon):
-                yield f"{session.daemon} of {node} does not run"
+            elif not answers(self._folders[node].run, daemon := daemon_at(session.daemon, self._running[node])):
+                yield f"{daemon} of {node} does not run"
         if said := why_missing(self._lab, session, self._folders):
             yield said
         for node in (session.node, session.peer_node):
@@ -54,8 +55,9 @@ class Reasons:
         elif not session.vrf:
             yield from self._no_way(session)
         for node in (session.node, session.peer_node):
-            for line in log_lines(self._folders[node].run, session.daemon)[-1:]:
-                yield f"{session.daemon} of {node} said last: {line}"
+            daemon = daemon_at(session.daemon, self._running[node])
+            for line in log_lines(self._folders[node].run, daemon)[-1:]:
+                yield f"{daemon} of {node} said last: {line}"
 
     def _before(self, session: Session) -> list[Session]:
         """BFD watches who is a neighbour already."""

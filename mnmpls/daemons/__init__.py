@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..model import Lab
 from . import frr, ipsec
 from . import sessions as routing
+from .bird_sessions import daemon_at
 from .ipsec import cause, secrets_conf, strongswan_conf
 from .peers import Peer, Secret
 from .segments import sid_labels
@@ -13,7 +14,7 @@ from .service import BIRD, INTEGRATED, Service
 from .sessions import CHARON, QUESTIONS, ZEBRA, Session, established
 
 __all__ = [
-    "BIRD", "CHARON", "INTEGRATED", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause",
+    "BIRD", "CHARON", "INTEGRATED", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause", "daemon_at",
     "established", "secrets_conf", "services", "sessions", "sid_labels", "strongswan_conf",
 ]  # fmt: skip
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+
+from .service import BIRD
 
 BIRDS: Mapping[str, str] = {"ospfd": "bird ospf4", "ospf6d": "bird ospf6", "bgpd": "bird bgp"}
 """What of BIRD does what a daemon of FRR does."""
@@ -12,6 +14,13 @@ QUESTIONS: Mapping[str, str] = {
     "bird ospf6": "show ospf neighbors ospf6",
     "bird bgp": "show protocols all",
 }
+
+
+def daemon_at(daemon: str, running: Collection[str]) -> str:
+    """What does the same as ``daemon``, whichever end that is of, at a node that runs these: of FRR, or BIRD."""
+    if BIRD in running and daemon not in running:
+        return BIRD
+    return next((of_frr for of_frr, of_bird in BIRDS.items() if of_bird == daemon), daemon)
 
 
 def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mnmpls.daemons import services, sessions
+from mnmpls.daemons import daemon_at, services, sessions
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
 from mnmpls.sources import data, from_data, load
@@ -93,3 +93,11 @@ def test_text_and_file_are_the_same_lab(tmp_path: Path) -> None:
     assert from_data(data(read)) == read
     (tmp_path / "r" / "frr.conf").write_text("hostname other")
     assert load(str(file)) != read
+
+
+def test_each_ends_own_daemon_is_named() -> None:
+    """Of a session between FRR and BIRD a reason names what runs at the node that it is about."""
+    frr, bird = ("zebra", "bgpd"), ("bird",)
+    assert [daemon_at("bgpd", each) for each in (frr, bird)] == ["bgpd", "bird"]
+    assert [daemon_at("bird bgp", each) for each in (frr, bird)] == ["bgpd", "bird"]
+    assert daemon_at("ldpd", frr) == "ldpd"
