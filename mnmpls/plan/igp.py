@@ -35,21 +35,29 @@ class IgpPort:
 
 def igp_ports(lab: Lab, net: Network) -> Mapping[str, tuple[IgpPort, ...]]:
     """Router -> those of its ports in the core at which the lab's routing protocol runs."""
-    found = {name: tuple(port for port in ports if takes_part(net, port)) for name, ports in net.ports.items()}
-    return {name: tuple(_resolved(lab, net, ports)) for name, ports in found.items()}
+    return {name: tuple(_resolved(lab, net, ports)) for name, ports in net.ports.items()}
 
 
 def takes_part(net: Network, port: Port) -> bool:
-    """Whether the routing protocol of a lab that has one is to run there."""
+    """Whether the routing protocol of a lab that has one is to run there: it needs another that hears it."""
+    return bool(_others(net, port))
+
+
+def _others(net: Network, port: Port) -> tuple[Port, ...]:
+    if not _is_willing(net, port):
+        return ()
+    segment = net.segments[net.segment_of[port.node, port.name]]
+    return tuple(each for each in segment.ports if each.node != port.node and _is_willing(net, each))
+
+
+def _is_willing(net: Network, port: Port) -> bool:
     node, link = net.nodes[port.node], net.links[port.node, port.name]
     return net.is_core(port) and NO_IGP not in (node.igp.protocol, link.igp.protocol)
 
 
 def _resolved(lab: Lab, net: Network, ports: tuple[Port, ...]) -> Iterator[IgpPort]:
     for port in ports:
-        segment = net.segments[net.segment_of[port.node, port.name]]
-        others = tuple(each for each in segment.ports if each.node != port.node and takes_part(net, each))
-        if others:
+        if others := _others(net, port):
             wanted = wanted_at(lab, net.nodes[port.node], net.links[port.node, port.name])
             hello_s = wanted.hello_s or HELLO_S
             yield IgpPort(

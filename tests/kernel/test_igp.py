@@ -69,3 +69,34 @@ def test_planned_labels(protocol: str) -> None:
         assert [count for _, _, count in _pushed(running, "r1", "r2")] == [0, 2, 1, 0, 0]
         assert {count for _, _, count in _pushed(running, "h1", "h2")} == {0}
         assert {one.kind for one in report.findings} == {"daemon", "session", "drift", "trace", "mtu", "reach"}
+
+
+def test_tunnels_of_every_type() -> None:
+    """A core of one tunnel after the other, over wires of their own, and over a router that has no OSPF."""
+    edge = {"role": "pe", "vrfs": ["red"]}
+    lab = from_data(
+        {
+            "igp": "ospf", "labels": "ldp", "vpn": "bgp",
+            "nodes": {
+                "a": edge, "b": "p", "c": "p", "f": edge, "h1": "host", "h2": "host",
+                "out": {"role": "p", "igp": "none"},
+                "d": {"role": "p", "routes": [{"dst": "10.0.2.0/30", "via": "10.0.1.2"}]},
+                "e": {"role": "p", "routes": [{"dst": "10.0.1.0/30", "via": "10.0.2.1"}]},
+            },
+            "links": [
+                {"a": "a", "b": "b", "name": "one"}, {"a": "a", "b": "b", "type": "gre", "over": "one"},
+                {"a": "b", "b": "c", "name": "two"}, {"a": "b", "b": "c", "type": "gretap", "over": "two"},
+                {"a": "c", "b": "d", "name": "three"}, {"a": "c", "b": "d", "type": "mpls-ip", "over": "three"},
+                [{"d": "10.0.1.1/30"}, {"out": "10.0.1.2/30"}], [{"out": "10.0.2.1/30"}, {"e": "10.0.2.2/30"}],
+                {"a": "d", "b": "e", "type": "vxlan", "vni": 7, "over": ["10.0.1.1", "10.0.2.2"]},
+                {"a": "e", "b": "f", "name": "four", "versions": [6]},
+                {"a": "e", "b": "f", "type": "ip6gre", "over": "four"},
+                ["h1", {"a": {"vrf": "red"}}], ["h2", {"f": {"vrf": "red"}}],
+            ],
+        }
+    )  # fmt: skip
+    with RunningLab(lab) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        report = running.check()
+        assert report.ok, report.text()
+        assert [count for _, _, count in _pushed(running, "h1", "h2")] == [0, 2, 2, 2, 2, 1, 0, 0]
