@@ -36,7 +36,7 @@ class Home:
         """Raises OSError."""
         self._private = private
         if not private:
-            os.makedirs(SWANCTL, exist_ok=True)
+            _usual_folders()
             self._open("/proc/self", "")
             return
         with processes.spawn(["cat"], netns, preexec_fn=_own_folders, stdin=subprocess.PIPE) as maker:
@@ -73,6 +73,16 @@ class Home:
     def log(self, name: str) -> int:
         """A descriptor to append to it."""
         return os.open(f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, dir_fd=self.run)
+
+
+def _usual_folders() -> None:
+    """Those that are missing: frr's package leaves /run/frr to the boot (tmpfiles.d), which a container has not."""
+    frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]
+    for folder in (ETC, RUN, LOGS, SWANCTL):
+        if not os.path.isdir(folder):
+            os.makedirs(folder)
+            if frr and folder != SWANCTL:
+                os.chown(folder, frr[0].pw_uid, frr[0].pw_gid)
 
 
 def _own_folders() -> None:

@@ -25,7 +25,7 @@ _PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
 _MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")
-_FOLDERS = ("run", "tmp", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "etc/frr", "run/frr", "root", "usr/lib64")
+_FOLDERS = ("run", "tmp", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
 _START_S = 60.0
 
 
@@ -76,6 +76,8 @@ def make_image(name: str = "mnmpls", frr: bool = False) -> None:
         _symlink(tar, "usr/bin/python3", "python3.11")
         programs = [str(shutil.which(each, path=_PATH)) for each in _PROGRAMS]
         programs += [f"/usr/lib/frr/{each}" for each in _FRR if frr and os.path.exists(f"/usr/lib/frr/{each}")]
+        if frr:
+            tar.add("/usr/share/yang")
         for path in _with_libraries(programs):
             tar.add(os.path.realpath(path), _merged(path))
     words = [word for line in changes("0") for word in ("-c", line)]

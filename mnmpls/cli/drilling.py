@@ -12,19 +12,21 @@ from .. import drill, perf
 from ..errors import CheckFailed, UsageError, counted
 from ..live.joining import join
 from ..netns import LabNodes
-from .naming import again_inside, in_guest, name_of
+from .naming import DOCKER, about, again_inside, in_guest, joined, name_of
 
 
 def verb_drill(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
+    if about(name).runtime == DOCKER:
+        raise UsageError(f"drill: the nodes of lab {name!r} are containers; start it without --runtime")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # what was made is undone, as after Ctrl-C
-    with join(name) as joined:
-        if len(joined.parts) != 1:
-            raise UsageError(f"lab {name!r} falls apart into {len(joined.parts)} labs that are not connected")
-        report = _report(_outcomes(joined.parts[0], name, options))
+    with join(name) as lab:
+        if len(lab.parts) != 1:
+            raise UsageError(f"lab {name!r} falls apart into {len(lab.parts)} labs that are not connected")
+        report = _report(_outcomes(lab.parts[0], name, options))
     if options.json:
         print(json.dumps(report.data()))
     elif options.junit:
@@ -38,9 +40,9 @@ def verb_perf(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    with join(name) as joined:
+    with joined(name) as lab:
         found = []
-        for one in perf.measure(joined.part(options.src, options.dst), options.src, options.dst, options.seconds):
+        for one in perf.measure(lab.part(options.src, options.dst), options.src, options.dst, options.seconds):
             print(f"measured: {one.way}", file=sys.stderr, flush=True)
             found.append(one)
     report = perf.Report(found[0], found[1], tuple(found[2:]))

@@ -119,7 +119,7 @@ def _exec_allowed(lab: Lab, allowed: bool) -> bool:
 
 
 def verb_down(options: Namespace) -> int:
-    names = [*registry.names(), *in_docker()] if options.all else [name_of(each) for each in options.lab]
+    names = registry.names() if options.all else [name_of(each) for each in options.lab]
     if not names and not options.all:
         raise UsageError("down: which lab? Say its name or --all; `mnmpls list` shows those that run")
     for name in names:

@@ -42,7 +42,7 @@ def dockerd() -> Iterator[str]:
                 subprocess.run(["mount", "-t", "cgroup", "-o", name, "cgroup", str(place)], check=True)
         try:
             with daemon(Path(folder)) as address:
-                make_image()
+                make_image(frr=True)
                 yield address
         finally:
             subprocess.run(["umount", "-R", "/sys/fs/cgroup", folder], check=True)
@@ -74,3 +74,19 @@ def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: 
     finally:
         good("down", "five")
     assert docker("ps", "-aq") == ""
+
+
+def test_routing_daemons_in_containers(dockerd: str, tmp_path: Path) -> None:
+    """Started by each container's first process; `up` waits for their sessions, `check` asks them, `logs` shows theirs
+    beside the container's own."""
+    file = tmp_path / "routed.yml"
+    file.write_text(FIVE.replace("name: five", "name: routed\nigp: ospf\nlabels: ldp\nvpn: bgp"))
+    good("up", file, "--runtime", "docker", "--wait", "150")
+    try:
+        told = good("check", "routed")
+        assert "NOT" not in told and "session" in told
+        logs = good("logs", "routed", "pe1")
+        assert "mnmpls: ready: " in logs
+        assert "mpls" in good("exec", "routed", "p", "--", "ip", "-f", "mpls", "route")
+    finally:
+        good("down", "routed")
