@@ -21,7 +21,8 @@ from mnmpls.containers.image import changes
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = Path("/usr/lib/python3/dist-packages")
-_PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "tcpdump")
+_PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "tcpdump", "setpriv",
+             "unshare", "env", "mount")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
 _MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")

@@ -75,7 +75,7 @@ def _labs(verbs: Any) -> None:
     up.add_argument("--kernel", choices=("auto", *KERNELS), help="where (else MNMPLS_KERNEL; auto: here if it can be)")
     down = _verb(verbs, "down", "end a lab and all that it had")
     down.add_argument("lab", metavar="LAB", nargs="*", help="the lab's name, or its file")
-    down.add_argument("--all", action="store_true", help="every lab of mnmpls up, but those in docker, which may be Containerlab's")
+    down.add_argument("--all", action="store_true", help="every lab of mnmpls up that is not in docker")
     _verb(verbs, "list", "the labs that run here", json=True)
     run = _verb(verbs, "exec", "run a command in a node: mnmpls exec LAB NODE -- CMD …", limit=0)
     _lab(run)
