@@ -62,6 +62,7 @@ def make_image(name: str = "mnmpls", frr: bool = False) -> None:
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for link in ("bin", "sbin", "lib", "lib64"):
             _symlink(tar, link, f"usr/{link}")
+        _symlink(tar, "var/run", "/run")
         for folder in _FOLDERS:
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755

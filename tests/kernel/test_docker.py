@@ -87,6 +87,6 @@ def test_routing_daemons_in_containers(dockerd: str, tmp_path: Path) -> None:
         assert "NOT" not in told and "session" in told
         logs = good("logs", "routed", "pe1")
         assert "mnmpls: ready: " in logs
-        assert "mpls" in good("exec", "routed", "p", "--", "ip", "-f", "mpls", "route")
+        assert "via inet" in good("exec", "routed", "p", "--", "ip", "-f", "mpls", "route")
     finally:
         good("down", "routed")
