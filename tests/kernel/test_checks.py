@@ -77,6 +77,7 @@ def test_a_trace_as_data(running: Running) -> None:
         "node": "p",
         "expected": "swap 101 -> 111 > pe2",
         "seen": "nothing left p: label 101 unknown at p",
+        "loss": "",
     }
 
 

@@ -17,7 +17,21 @@ pytestmark = pytest.mark.system
 
 def test_the_readme_shows_files() -> None:
     """Scripts, a lab file and a test are there to be tried."""
-    assert sorted(FILES) == ["small.py", "small.yml", "test_vpn.py", "vpn.py"]
+    assert sorted(FILES) == ["small.py", "small.yml", "test_vpn.py", "vpn.clab.yml", "vpn.py"]
+
+
+def test_the_readmes_topology_is_a_lab(tmp_path: Path) -> None:
+    """The one for Containerlab runs without it as well, and everybody reaches everybody."""
+    file = tmp_path / "vpn.clab.yml"
+    file.write_text(FILES[file.name], encoding="utf-8")
+    run = ["/usr/bin/python3", "-m", "mnmpls"]
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    words = [*run, "up", str(file), "--name", "readme-vpn"]
+    up = subprocess.run(words, env=env, text=True, capture_output=True, check=False, timeout=120)
+    try:
+        assert up.returncode == 0 and "everybody reaches whom the lab means to" in up.stdout, up.stderr
+    finally:
+        subprocess.run([*run, "down", "readme-vpn"], env=env, capture_output=True, check=True)
 
 
 @pytest.mark.parametrize("script", ["small.py", "vpn.py"])
