@@ -30,6 +30,7 @@ from .daemons import (
     services,
     sessions,
 )
+from .daemons.peers import CHILDREN
 from .errors import CheckFailed, Problem
 from .homes import Home, confine, confine_reader, confine_urgent
 from .kernel import Namespace, forget
@@ -354,6 +355,19 @@ def missing(lab: Lab, folders: Mapping[str, Folders]) -> tuple[Session, ...]:
         if one.key not in asked[key]:
             lacking.append(one)
     return tuple(lacking)
+
+
+def agree_again(lab: Lab, folders: Mapping[str, Folders], lacking: Iterable[Session]) -> None:
+    """Has each charon that begins ask once more for what it lacks: the first time may have met the other's own start,
+    and what was refused then charon would try anew only for a packet."""
+    wanted = {(one.node, one.peer) for one in lacking if one.daemon == CHARON}
+    known = services(lab) if wanted else {}
+    for node in {node for node, _ in wanted} & folders.keys():
+        for peer in (peer for service in known[node] for peer in service.peers if peer.begins):
+            for protocol in peer.links:
+                if (node, f"{peer.name}/{protocol}") in wanted:
+                    for child, _, _ in CHILDREN[protocol]:
+                        vici.initiate(f"{folders[node].run}/{CHARON}.vici", peer.name, child)
 
 
 def refused(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[tuple[Service, str, tuple[Problem, ...]]]:

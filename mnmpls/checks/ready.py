@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..kernel.notices import Notices
 from ..model import Lab
 from ..processes import Folders
-from ..services import awaited, missing, refused
+from ..services import agree_again, awaited, missing, refused
+from .bindings import bindings
 from .intent import Expectation, Intent, expectations
 from .learned import with_learned
 from .predict import Hop, ways
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _SOON_S, _LATE_S = 0.02, 0.32
 """What no kernel tells of, such as a BFD session, is asked for at growing intervals after the last news."""
+_AGREE_S = 8.0
+"""Keys are agreed on within a second or two; who lacks them for so long asks again."""
+_LABELS_S = 5.0
 _FOLLOWED = 100
 """Pairs whose ways are looked at in the kernels' tables: those of a large lab take seconds."""
 _SHOWN = 10
@@ -50,7 +54,10 @@ def await_reach(
     routing = [namespaces[name] for name in folders]
     with closing(Notices(routing or namespaces.values())) as notices:
         awaiting = _Awaiting(lab, namespaces, folders, time.monotonic() + limit_s, tell, notices)
-        problem = awaiting.sessions() or awaiting.answers()
+        problem = awaiting.sessions()
+        if not problem:
+            awaiting.labels()
+            problem = awaiting.answers()
     return f"not as intended after {limit_s:g} s:{problem}" if problem else ""
 
 
@@ -80,13 +87,26 @@ class _Awaiting:
 
     def sessions(self) -> str:
         """Those that are missing in the end."""
+        again = time.monotonic() + _AGREE_S
         while lacking := missing(self._lab, self._folders):
+            if time.monotonic() > again:
+                agree_again(self._lab, self._folders, lacking)
+                again += _AGREE_S
             if self._is_over:
                 why = Reasons(self._lab, self._namespaces, self._folders, lacking)
                 return _listed(f"{one.node} ({one.daemon}) has no {one.text}{why.of(one)}" for one in lacking)
             self._say(awaited(lacking))
             self._wait()
         return ""
+
+    def labels(self) -> None:
+        """LDP's are in the kernels a moment after its sessions are up. For that moment only: one that is never used is
+        what check tells of."""
+        until = min(self._until, time.monotonic() + _LABELS_S)
+        while not all(one.ok for one in bindings(self._lab, self._namespaces, self._folders, ())):
+            if time.monotonic() > until:
+                return
+            self._wait()
 
     def answers(self) -> str:
         """The pairs that are wrong in the end. While the tables have no way, no packet is sent."""
