@@ -144,7 +144,7 @@ def network(lab: Lab) -> Network:
     core = wired = _core(nodes, segments)
     tunnels = [link for link in lab.links if not link.is_wire]
     ends = frozenset(address for link in tunnels if len(link.over) == 2 for address in link.over)
-    beneath = frozenset(_beneath(tunnels, links, segments))
+    beneath = frozenset(_beneath(tunnels, segments))
     if tunnels:
         wires = [segment for segment in segments if _is_wire(segment, links)]
         core, wired = _core(nodes, [each for i, each in enumerate(segments) if i not in beneath]), _core(nodes, wires)
@@ -155,10 +155,10 @@ def _is_wire(segment: Segment, links: Links) -> bool:
     return all(links[port.node, port.name].is_wire for port in segment.ports[:1])
 
 
-def _beneath(tunnels: Sequence[Link], links: Links, segments: Sequence[Segment]) -> Iterator[int]:
-    """Segments whose nodes are joined by tunnels that run through them: labels are to take the tunnels."""
+def _beneath(tunnels: Sequence[Link], segments: Sequence[Segment]) -> Iterator[int]:
+    """Segments, wires and tunnels, whose nodes are joined by tunnels through them: labels are to take those."""
     for i, segment in enumerate(segments if tunnels else ()):
-        if len(segment.ports) > 1 and _is_wire(segment, links):
+        if len(segment.ports) > 1:
             addresses = {cidr.partition("/")[0] for port in segment.ports for cidr in port.addresses or ()}
             beside: dict[str, list[str]] = {port.node: [] for port in segment.ports}
             for link in tunnels:
