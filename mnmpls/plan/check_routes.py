@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..errors import nearest
 from ..model import Lab, Node, Port, StaticRoute
@@ -87,9 +88,20 @@ def _hop_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iter
 
 def _is_own(net: Network, node: Node, route: StaticRoute) -> bool:
     """Whether the next hop is an address of the node itself: the kernel takes it, and nothing gets anywhere."""
-    here = (port for port in net.ports.get(node.name, ()) if port.vrf == route.vrf)
-    found = (cidr(text) for port in here for text in port.addresses or ())
-    return any(each and each.ip == interface(route.via).ip for each in found)
+    via = _number(route.via)
+    return any(
+        via == _number(text)
+        for port in net.ports.get(node.name, ())
+        if port.vrf == route.vrf
+        for text in port.addresses or ()
+    )
+
+
+@lru_cache(maxsize=65536)
+def _number(text: str) -> tuple[int, int] | None:
+    """IP version and address, as numbers: to be compared for every route with every address."""
+    address = cidr(text)
+    return None if address is None else (address.version, int(address))
 
 
 def _no_labels_there(net: Network, node: Node, route: StaticRoute) -> str:
