@@ -71,7 +71,7 @@ def hold(lab: Lab, name: str, chosen: guests.Choice, say: Callable[[str], None])
     listener.listen()
     if os.fork() == 0:
         listener.close()
-        os._exit(_follow(wires_of(lab, name), say))
+        os._exit(_follow(wires_of(lab, name)))
     ports = [guests.HostPort(each.name, _mac(name, each.name), each.mtu_bytes) for each in _ports(lab, name)]
     os.chdir("/")
     say(f"{chosen.why}: {name} runs on a kernel of its own, in this container")
@@ -96,7 +96,7 @@ def _mac(node: str, port: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *found))
 
 
-def _follow(ports: Sequence[str], say: Callable[[str], None]) -> int:
+def _follow(ports: Sequence[str]) -> int:
     """For ever: have the guest's ports up as long as the container's are there, and opened anew after these were made
     anew. A process of its own."""
     namespace = Namespace.open("/proc/self/ns/net")
