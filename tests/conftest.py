@@ -1,7 +1,7 @@
 """Rules of every test run: a test that did not run proves nothing, and CI says so with a failure.
 
-Tests marked ``kernel`` run where labs can (mnmpls.pytest_plugin). Those without a marker come first, so that they run
-while a guest boots; those marked ``system``, which look at what is left on the machine, when it is gone.
+Tests marked ``kernel`` run where labs can (mnmpls.pytest_plugin). They come last, so that all others, which wait for
+other things, run while guests run these.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("kernel"):
             item.add_marker("lab_kernel")
     markers = ("kernel", "system")
-    items.sort(key=lambda item: [name for name in markers if item.get_closest_marker(name)])
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in markers])
 
 
 # Wrappers come before pytest's own counting of failures, which decides the exit status.

@@ -21,13 +21,16 @@ MARKERS = (
     "lab_kernel: needs MPLS and VRFs in the kernel; runs in a guest where this machine's kernel lacks them.",
 )
 FORWARDED = "--mnmpls-forwarded"
+GUESTS = "--mnmpls-guests"
 LIMIT = "--mnmpls-limit"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mnmpls", "labs (mnmpls)")
     group.addoption(FORWARDED, metavar="FOLDER", help=argparse.SUPPRESS)
-    text = "end the guest in which tests with labs run after S seconds (0, the default: never)"
+    text = "start up to N guests, which share the files with tests that need one (default: 1)"
+    group.addoption(GUESTS, metavar="N", type=int, default=1, help=text)
+    text = "end the guests in which tests with labs run after S seconds (0, the default: never)"
     group.addoption(LIMIT, metavar="S", type=float, default=0.0, help=text)
 
 
@@ -50,6 +53,14 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     from . import outside
 
     return outside.run(session, asking)
+
+
+def stop_if_asked(session: pytest.Session) -> None:
+    """As pytest's own loop does after each test: ``-x`` and the like."""
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
 
 
 def asks_for_kernel(item: pytest.Item) -> bool:

@@ -371,6 +371,71 @@ def test_after():
     assert "panic" in output
 
 
+def test_two_guests_share_the_files(suite: Path) -> None:
+    """Each takes the next file; the tests of this machine's own run meanwhile; all are told in their order; a guest
+    that ends early takes only the files along that it had taken."""
+    (suite / "conftest.py").write_text('''
+import time
+
+def see(path):
+    limit = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    return path.exists()
+''')
+    (suite / "test_1.py").write_text('''
+from pathlib import Path
+from conftest import see
+
+def test_here():
+    assert see(Path("first")) and see(Path("second"))
+''')
+    (suite / "test_2.py").write_text(KERNEL + '''
+from pathlib import Path
+from conftest import see
+
+def test_first():
+    Path("first").touch()
+    assert see(Path("second"))
+
+def test_stays():
+    pass
+''')
+    (suite / "test_3.py").write_text(KERNEL + '''
+from pathlib import Path
+from conftest import see
+
+def test_second():
+    Path("second").touch()
+    assert see(Path("first"))
+
+def test_panic():
+    with open("/proc/sysrq-trigger", "w") as trigger:
+        trigger.write("c")
+
+def test_after():
+    pass
+''')
+    (suite / "test_4.py").write_text(KERNEL + '''
+
+def test_left():
+    pass
+''')
+    status, output = run(suite, "--mnmpls-guests=2", env=GUEST)
+    assert status == pytest.ExitCode.TESTS_FAILED, output
+    told = [line.split()[:2] for line in output.splitlines() if line.startswith("test_") and "::" in line]
+    assert told == [
+        ["test_1.py::test_here", "PASSED"],
+        ["test_2.py::test_first", "PASSED"],
+        ["test_2.py::test_stays", "PASSED"],
+        ["test_3.py::test_second", "PASSED"],
+        ["test_3.py::test_panic", "FAILED"],
+        ["test_3.py::test_after", "FAILED"],
+        ["test_4.py::test_left", "PASSED"],
+    ], output
+    assert "6 of these ran in 2 guests (uml, Linux " in output and "Kernel panic" in output, output
+
+
 def test_ctrl_c_ends_the_guest(suite: Path, tmp_path: Path) -> None:
     """An interrupted run leaves no guest behind, and no file."""
     (suite / "test_it.py").write_text(KERNEL + '''
