@@ -133,7 +133,7 @@ class Processes:
             for pidfd in found:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                select.select([pidfd], [], [])
+                await_readable(pidfd)
                 os.close(pidfd)
 
     @staticmethod
@@ -188,6 +188,13 @@ class Processes:
                 return fd
             os.close(fd)
         raise OSError(init.returncode, "the init of the lab's PID namespace did not start")
+
+
+def await_readable(fd: int) -> None:
+    """In a large lab, descriptors are beyond those that select(2) knows."""
+    watched = select.poll()
+    watched.register(fd, select.POLLIN)
+    watched.poll()
 
 
 def _space(file: int | str) -> tuple[int, int]:

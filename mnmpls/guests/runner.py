@@ -226,6 +226,11 @@ class Run:
             visitor.tell({"status": session.status})
             self.visitors.part(visitor)
 
+    def tell_why(self, why: str) -> None:
+        """To visitors, whose commands end with the guest: of a guest that stays nobody else may hear of it."""
+        for visitor in self.visitors.present if self.visitors else ():
+            visitor.tell({"why": why})
+
     def close(self) -> None:
         for session in self.sessions.values():
             session.close()
@@ -273,6 +278,9 @@ class Run:
             self.see_off(session)
             if session.number == MAIN:
                 self.status, self.problem = session.status, session.problem
+                if self.status:
+                    words = session.last_words.decode(errors="replace").strip()
+                    self.tell_why(f"what held it ended with status {self.status}" + (f":\n{words}" if words else ""))
                 self.send(protocol.END, 0)
                 self.end_at = time.monotonic() + SAVE_S
 
@@ -330,7 +338,11 @@ def run(wish: Wish, what: Command, offer: Offer | None = None) -> int:
             return stopped.status
         except GuestGone as gone:
             guest.kill()
+            course.tell_why(guest.why_gone())
             raise (GuestFailed if course.opened else NotUp)(guest.why_gone()) from gone
+        except GuestFailed as failed:
+            course.tell_why(str(failed))
+            raise
         finally:
             guest.kill()
             course.close()

@@ -16,6 +16,7 @@ INLINE_BYTES = 512
 """Input up to this goes over a slow line, more through files."""
 CREDIT_BYTES = 1 << 20
 """Input on its way to the command at most."""
+LAST_BYTES = 2048
 
 GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
 """A write that fails in one of these ways has no reader any more."""
@@ -63,6 +64,8 @@ class Session:
         self.muted = False
         self.problem = ""
         self.status: int | None = None
+        self.last_words = b""
+        """The end of what a lasting one wrote to its errors: nobody may have taken it."""
 
     @property
     def reads(self) -> list[int]:
@@ -131,6 +134,8 @@ class Session:
             self.written = 0
 
     def hear(self, kind: int, data: bytes) -> None:
+        if kind == protocol.ERR and self.lasting:
+            self.last_words = (self.last_words + data)[-LAST_BYTES:]
         if kind in self.held and self.muted:
             self.account(len(data))
         elif kind in self.held:

@@ -67,6 +67,7 @@ class Visit:
         self.buffer = bytearray()
         self.opened = self.ending = False
         self.status: int | None = None
+        self.why = ""
 
     def until_finished(self, signals: int, keys: Keys | None) -> int:
         while self.status is None:
@@ -103,7 +104,8 @@ class Visit:
             data = b""
         self.buffer += data
         if not data:
-            raise GuestFailed(f"lab {self.name!r}: its guest has ended, and the command with it")
+            why = f": {self.why}" if self.why else ""
+            raise GuestFailed(f"lab {self.name!r}: its guest has ended, and the command with it{why}")
         *lines, self.buffer = self.buffer.split(b"\n")
         for line in lines:
             self.take(json.loads(line))
@@ -117,6 +119,7 @@ class Visit:
             if self.has_window:
                 terminal.give_all()
         self.status = answer.get("status", self.status)
+        self.why = answer.get("why", self.why)
 
     def warn(self, writable: Sequence[str]) -> None:
         here = os.getcwd()

@@ -6,8 +6,9 @@ They come to the socket that has the lab's name (mnmpls/registry.py) and write o
 that are turned off in there now. ``{"run": [ARGUMENT, …], "env": {…}, "cwd": FOLDER,
 "tty": [ROWS, COLUMNS] or null, "apart": BOOL}``, with three descriptors by SCM_RIGHTS, is one more session with these
 as its input, output and errors. It is answered twice: ``{"opened": true, "writable": [FOLDER, …]}`` and, at its end,
-``{"status": N}``. Between these the visitor may write ``{"signal": N}`` and ``{"size": [ROWS, COLUMNS]}``. A visitor
-who goes away takes the session along. ``{"error": TEXT, "exit_code": N}`` is the answer to everything else.
+``{"status": N}``; where the guest ends first, ``{"why": TEXT}`` may come. Between these the visitor may write
+``{"signal": N}`` and ``{"size": [ROWS, COLUMNS]}``. A visitor who goes away takes the session along. ``{"error": TEXT,
+"exit_code": N}`` is the answer to everything else.
 """
 
 from __future__ import annotations

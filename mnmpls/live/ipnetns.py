@@ -8,7 +8,6 @@ process takes the links away when the holder ends, and the holder starts another
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from ..errors import LabError, Problem
 from ..kernel import Namespace
+from ..processes import await_readable
 
 FOLDER = Path("/run/netns")
 
@@ -60,7 +60,7 @@ class Published:
             try:
                 for fd in _descriptors() - {holder}:
                     os.close(fd)  # namespaces above all: this process must not keep them alive
-                select.select([holder], [], [])
+                await_readable(holder)
                 _remove(self.links)
             finally:
                 os._exit(0)

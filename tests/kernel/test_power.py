@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,11 +58,24 @@ def carriers(lab: RunningLab, node: str) -> dict[str, bool]:
     return {one["ifname"]: "LOWER_UP" in one["flags"] for one in said}
 
 
+@contextmanager
+def descriptors_of_a_large_lab() -> Iterator[None]:
+    """All that select(2) knows are taken."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    taken = [os.dup(2) for _ in range(1024)]
+    yield
+    for fd in taken:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_off_is_off(lab: RunningLab) -> None:
     """What runs in the node ends, its daemons too; its kernel holds no address, route, label or VRF any more; the
     neighbours' ports have no carrier. Turning it off again changes nothing; it stays off when the lab is applied."""
     with lab["pe2"].popen(["sleep", "1000"]) as inside, lab["pe1"].popen(["sleep", "1000"]) as beside:
-        lab.stop("pe2")
+        with descriptors_of_a_large_lab():
+            lab.stop("pe2")
         assert inside.wait(5) == -signal.SIGKILL
         assert beside.poll() is None
         beside.kill()

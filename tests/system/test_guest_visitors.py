@@ -369,13 +369,16 @@ def test_the_end_of_the_runner_is_the_end_of_all() -> None:
 
 
 def test_the_end_of_the_main_command_is_the_end_of_all() -> None:
-    """The command that keeps the guest ends: so does the guest, and with it what visitors run there."""
+    """The command that keeps the guest ends: so does the guest, and with it what visitors run there, who are told its
+    last words."""
     name = new_name()
-    pid = int(start(name, "sh", "-c", "echo mnmpls: ready; until test -e /tmp/enough; do sleep 0.1; done").stdout)
+    holder = "echo mnmpls: ready; until test -e /tmp/enough; do sleep 0.1; done; echo all is lost >&2; exit 3"
+    pid = int(start(name, "sh", "-c", holder).stdout)
     below = descendants(pid)
     visitor = visiting(name, "sh", "-c", "echo on; exec sleep 1000")
     assert visitor.stdout and visitor.stdout.readline() == b"on\n"
     assert visit(name, "touch", "/tmp/enough").returncode == 0
     _, said = visitor.communicate(timeout=LIMIT_S)
-    assert (visitor.returncode, b"its guest has ended" in said) == (125, True)
+    why = "its guest has ended, and the command with it: what held it ended with status 3:\nall is lost\n"
+    assert (visitor.returncode, said.decode()) == (125, f"lab '{name}': {why}")
     until(lambda: all(map(gone, [pid, *below])), f"still there: {below}")
