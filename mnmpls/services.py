@@ -184,11 +184,14 @@ class Services:
                     vici.initiate(f"{node.home.path('run')}/{CHARON}.vici", peer.name, child)
 
     def _await_socket(self, name: str, daemon: str) -> None:
-        """Until it takes questions. Raises CheckFailed with its last words."""
+        """Until it takes questions; one that is killed before that is started once more. Raises CheckFailed with its
+        last words."""
         node, until = self._nodes[name], time.monotonic() + _START_S
         while not answers(node.home.path("run"), daemon):
             one = node.daemons[daemon]
-            if one.process.poll() is not None or time.monotonic() > until:
+            if (one.process.poll() or 0) < 0 and one.again:
+                self._died(one)
+            elif one.process.poll() is not None or time.monotonic() > until:
                 how, own = _ending(one.process.poll()), one.service.where
                 told = f" as told {self._told(own)}" if own else ""
                 raise CheckFailed(f"{name}: {daemon} did not start{told} ({how}); {self._last_words(name, daemon)}")
@@ -234,8 +237,11 @@ class Services:
         log = node.home.log(EVENTS.removesuffix(".log"))
         os.write(log, f"{time.strftime('%H:%M:%S')} {text}\n".encode())
         os.close(log)
-        if daemon.again:
-            self._revive(daemon.node, daemon.service, again=False)
+        try:
+            if daemon.again:
+                self._revive(daemon.node, daemon.service, again=False)
+        except CheckFailed as error:
+            text += f"\n{error}"
         self.report(text)
 
     def _revive(self, name: str, service: Service, again: bool) -> None:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,35 @@ def test_off_is_off(lab: RunningLab) -> None:
     assert {one.up for one in left if isinstance(one, Port)} == {False}
     assert namespace.ports() == {"lo", "pe2-pe1-eth", "pe2-h2-eth"}
     assert not carriers(lab, "pe1")["pe1-pe2-eth"] and not carriers(lab, "h2")["h2-pe2-eth"]
+
+
+def processes_in(lab: RunningLab, node: str, name: str) -> set[int]:
+    """Those called ``name`` in a node."""
+    inside, found = os.fstat(lab[node].namespace.fd).st_ino, set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if (path / "comm").read_text().strip() == name and (path / "ns/net").stat().st_ino == inside:
+                found.add(int(path.name))
+    return found
+
+
+def test_a_daemon_dies_while_it_starts(lab: RunningLab) -> None:
+    """It is started once more, as at any time: the node is on, and works."""
+    said: list[str] = []
+    lab.services.report = said.append
+    lab.stop("pe2")
+
+    def kill() -> None:
+        assert soon(lambda: bool(processes_in(lab, "pe2", "ldpd")))
+        os.kill(processes_in(lab, "pe2", "ldpd").pop(), signal.SIGSEGV)
+
+    with ThreadPoolExecutor() as beside:
+        killed = beside.submit(kill)
+        lab.start("pe2")
+        killed.result()
+    assert soon(lambda: bool(said))
+    assert said[0].startswith("pe2: ldpd died (signal 11), started once more; "), said
+    assert lab.await_reach(LIMIT_S) == ""
 
 
 def test_check_tells(lab: RunningLab) -> None:
