@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from .. import drill, perf
-from ..errors import CheckFailed, UsageError, counted
+from ..errors import MnmplsError, UsageError, counted
 from ..live.joining import join
 from ..netns import LabNodes
 from .naming import DOCKER, about, again_inside, in_guest, joined, name_of
@@ -51,11 +51,11 @@ def verb_perf(options: Namespace) -> int:
 
 
 def _report(outcomes: Iterator[drill.Outcome]) -> drill.Report:
-    """Of all of them, or of those before the lab broke. Raises CheckFailed where there are none."""
+    """Of all of them, or of those before the lab broke. Raises MnmplsError where there are none."""
     found: list[drill.Outcome] = []
     try:
         found.extend(outcomes)
-    except CheckFailed as error:
+    except MnmplsError as error:
         if not found:
             raise
         return drill.Report(tuple(found), str(error))

@@ -134,7 +134,7 @@ def _trying(verbs: Any) -> None:
     drill.add_argument("--repeat", type=int, default=1, metavar="N", help="all of it so many times (1)")
     drill.add_argument("--interval", type=_seconds, default=0, metavar="MS", help="from packet to packet (10)")
     drill.add_argument("--hold", type=_seconds, metavar="S", help="a failure lasts S seconds at least (2; a path's 6)")
-    drill.add_argument("--limit", type=_seconds, default=30, metavar="S", help="healing may take S seconds (30)")
+    drill.add_argument("--limit", type=_seconds, default=60, metavar="S", help="healing may take S seconds (60)")
     drill.add_argument(
         "--within", type=_within, action="append", default=[], metavar="[KIND=]MS", help="a longer gap is a failure"
     )

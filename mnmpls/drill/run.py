@@ -44,7 +44,7 @@ class Options:
 
     interval_s: float = 0.0
     hold_s: float | None = None
-    limit_s: float = 30.0
+    limit_s: float = 60.0
     within_ms: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -1,28 +1,30 @@
-"""Drills of all variants of the ring, again and again, with a report that is kept: see --help."""
+"""Drills of all variants of the ring, again and again, with a report that is kept and grows: see --help.
+
+A round is each failure once, on a lab that starts for it. First comes one round of every variant, then the next:
+whoever has less time has seen all of them. What former runs have kept counts, and this one goes on behind it.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 from mnmpls.drill import KINDS
 from mnmpls.errors import LabError
-from mnmpls.export.table import table
 from mnmpls.plan import complete
 from mnmpls.plan.ring import VARIANTS, ring
 from mnmpls.sources.to_yaml import to_yaml
 
+from .rounds import Round, closing, read, summary
+
 MNMPLS = (sys.executable, "-m", "mnmpls")
-HEADS = ("variant", "event", "runs", "not well", "gap, median", "gap, longest")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Variant:
     @property
     def name(self) -> str:
         return "-".join(("ring", *(value for _, value in self.chosen)))
+
+    @property
+    def loses_addresses(self) -> bool:
+        """Links without addresses of their own: LDP's labels lead nowhere once one of a router's has failed."""
+        return dict(self.chosen)["addressing"] == "unnumbered"
 
 
 def variants() -> Iterator[Variant]:
@@ -45,56 +52,59 @@ def variants() -> Iterator[Variant]:
 
 def main(words: Sequence[str] | None = None) -> int:
     names = [each.name for each in variants()]
-    parser = argparse.ArgumentParser("python -m tests.drills", description=__doc__)
-    parser.add_argument("--repeat", default="20", help="runs of each event (20)")
+    parser = argparse.ArgumentParser("python -m tests.drills", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--repeat", type=int, default=20, help="rounds of each variant (20)")
+    parser.add_argument("--minutes", type=float, help="begin no more rounds after so long (else until all are done)")
     parser.add_argument("--event", action="append", default=[], choices=KINDS, help="these kinds only")
     parser.add_argument("--only", action="append", default=[], choices=names, metavar="VARIANT",
-                        help=f"these variants only, of {', '.join(names)}")
+                        help=f"these variants only, of {', '.join(names)}")  # fmt: skip
     parser.add_argument("--into", type=Path, default=Path("build/drill"), help="the report's folder (build/drill)")
     options = parser.parse_args(words)
-    options.into.mkdir(parents=True, exist_ok=True)
     chosen = [each for each in variants() if each.name in (options.only or names)]
-    status = [_drilled(each, options) for each in chosen]
-    summary = table(HEADS, [row for each in chosen for row in _rows(each, options.into)])
-    (options.into / "summary.txt").write_text(summary + "\n", encoding="utf-8")
-    print(f"\n{summary}\n\nkept in {options.into}: each variant's lab and all measurements")
-    return max(status)
+    until = time.monotonic() + options.minutes * 60 if options.minutes is not None else float("inf")
+    left = 0
+    for number in range(1, options.repeat + 1):
+        for each in chosen:
+            file = options.into / each.name / f"{'-'.join(options.event) or 'all'}-{number:02}.json"
+            if not file.exists() and time.monotonic() < until:
+                print(f"\n{each.name}, round {number} of {options.repeat}", flush=True)
+                _round(each, options.event, file)
+                _keep(chosen, options.into)
+            left += not file.exists()
+    rounds = _keep(chosen, options.into)
+    print(f"\n{summary(rounds)}\n\n{closing(rounds, left)}\nkept in {options.into}: labs, measurements, summary.txt")
+    return int(bool(left) or not all(one.ok for one in rounds))
 
 
-def _drilled(variant: Variant, options: argparse.Namespace) -> int:
-    """Its exit status; what it measured is in a file of its own."""
-    file = options.into / f"{variant.name}.yml"
-    file.write_text(to_yaml(ring(**dict(variant.chosen))), encoding="utf-8")
-    print(f"\n{variant.name}", flush=True)
-    report = options.into / f"{variant.name}.json"
-    report.unlink(missing_ok=True)
-    try:
-        if subprocess.run([*MNMPLS, "up", str(file), "--name", variant.name], check=False).returncode:
-            return 1
-        kinds = [word for kind in options.event for word in ("--event", kind)]
-        drill = [*MNMPLS, "drill", variant.name, "--json", "--repeat", options.repeat, *kinds]
-        with report.open("wb") as out:
-            return subprocess.run(drill, stdout=out, check=False).returncode
-    finally:
-        subprocess.run([*MNMPLS, "down", variant.name], check=False)
+def _round(variant: Variant, kinds: Sequence[str], file: Path) -> None:
+    """What it measured is in ``file``, whose name it has when it is complete."""
+    lab = file.parent.with_suffix(".yml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lab.write_text(to_yaml(ring(**dict(variant.chosen))), encoding="utf-8")
+    partial = file.with_suffix(".partial")
+    chosen = [word for kind in kinds for word in ("--event", kind)]
+    with partial.open("wb") as out:
+        try:
+            if not subprocess.run([*MNMPLS, "up", str(lab), "--name", variant.name], check=False).returncode:
+                patience = ("--limit", "20") if variant.loses_addresses else ()  # a blackhole lasts
+                drill = [*MNMPLS, "drill", variant.name, "--json", *patience, *chosen]
+                subprocess.run(drill, stdout=out, check=False)
+        finally:
+            subprocess.run([*MNMPLS, "down", variant.name], check=False)
+    partial.rename(file)
 
 
-def _rows(variant: Variant, folder: Path) -> Iterator[tuple[str, ...]]:
-    report = folder / f"{variant.name}.json"
-    text = report.read_text(encoding="utf-8") if report.exists() else ""
-    data: dict[str, Any] = json.loads(text) if text else {"events": [], "stopped": "it did not come up"}
-    for kind in KINDS:
-        if found := [one for one in data["events"] if one["event"]["kind"] == kind]:
-            gaps = [_gap_ms(one) for one in found]
-            bad = sum(not one["ok"] for one in found)
-            yield variant.name, kind, str(len(found)), str(bad), f"{median(gaps):.0f} ms", f"{max(gaps):.0f} ms"
-    if data["stopped"]:
-        yield variant.name, f"ended before its time: {data['stopped']}", "", "1", "", ""
-
-
-def _gap_ms(event: dict[str, Any]) -> float:
-    """The longest, of streams that have another way."""
-    return max((one["gap_ms"] for one in event["failing"]["streams"] if one["expected_to_work"]), default=0.0)
+def _keep(chosen: Sequence[Variant], folder: Path) -> list[Round]:
+    """All rounds that there are, and their summary as it stands."""
+    rounds = [
+        read(each.name, file, each.loses_addresses)
+        for each in chosen
+        for file in sorted((folder / each.name).glob("*.json"))
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.txt").write_text(f"{summary(rounds)}\n\n{closing(rounds, 0)}\n", encoding="utf-8")
+    return rounds
 
 
 if __name__ == "__main__":
