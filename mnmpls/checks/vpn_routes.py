@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TELLERS = ("bgp", "ospf", "ospf6")
 """What zebra calls them."""
 _SHOWN = 4
+_STATES = ("failed", "queued", "installed")
+"""zebra/zebra_vty.c, vty_show_ip_route"""
 _VERSIONS = (("ip", "ipv4"), ("ipv6", "ipv6"))
 """As zebra and bgpd write them."""
 
@@ -41,11 +43,12 @@ def told_routes(
         by_vpn = {prefix: what for prefix, what in known.items() if not what.by_igp}
         told = {prefix for prefix, what in by_vpn.items() if what.source and what.source[0] not in own}
         run = folders[node].run
-        daemon = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
+        states = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
         kernel = _in_kernel(lab, node, vrf, namespaces[node])
-        daemon = kernel if lab.node(node).daemon == "bird" else daemon
+        daemon = kernel if lab.node(node).daemon == "bird" else {*states}
         kernel = kernel & (told | daemon) if is_core else kernel
         wrong = list(faults(told, *((daemon & told, kernel & told) if own else (daemon, kernel))))
+        wrong += stated({prefix: states[prefix] for prefix in states.keys() & told - kernel})
         if not vrf and not is_core:
             wrong += _returned(run, _own(alive, node, wanted))
         subject = f"{node}: routes in {vrf}" if vrf else f"{node}: routes told to it"
@@ -68,6 +71,13 @@ def faults(told: set[str], daemon: set[str], kernel: set[str]) -> Iterator[str]:
         yield f"it has {_some(more)}, which nobody was to tell it"
 
 
+def stated(states: Mapping[str, str]) -> Iterator[str]:
+    """What zebra says of prefixes that its kernel has not: one that it calls installed was taken away behind its back,
+    one that failed was refused, and zebra asks no second time."""
+    for state in dict.fromkeys(states.values()):
+        yield f"zebra calls {_some(prefix for prefix in states if states[prefix] == state)} {state}"
+
+
 def _some(prefixes: Iterable[str]) -> str:
     every = sorted(prefixes)
     return ", ".join(every[:_SHOWN]) + (f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else "")
@@ -78,14 +88,15 @@ def _in_kernel(lab: Lab, node: str, vrf: str, namespace: Namespace) -> set[str]:
     return {one.dst for one in namespace.learned() if isinstance(one, Route) and one.table == table}
 
 
-def _in_zebra(run: str, vrf: str, tellers: Sequence[str]) -> set[str]:
-    """Those that a protocol told and that won."""
-    found: set[str] = set()
+def _in_zebra(run: str, vrf: str, tellers: Sequence[str]) -> dict[str, str]:
+    """Those that a protocol told and that won, with the kernel's answer as zebra has it."""
+    found: dict[str, str] = {}
     for family, _ in _VERSIONS:
         routes = _said(run, "zebra", f"show {family} route {f'vrf {vrf} ' if vrf else ''}json")
         for prefix, ways in routes.items():
-            if any(way.get("selected") and way.get("protocol") in tellers for way in ways):
-                found.add(prefix)
+            for way in ways:
+                if way.get("selected") and way.get("protocol") in tellers:
+                    found[prefix] = next((state for state in _STATES if way.get(state)), "not installed")
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mnmpls.checks.intent import intended
-from mnmpls.checks.vpn_routes import faults
+from mnmpls.checks.vpn_routes import faults, stated
 from mnmpls.daemons import services, sessions
 from mnmpls.export.plan_text import plan_text
 from mnmpls.model import Lab, Routing
@@ -182,6 +182,9 @@ def test_plan_tells_the_edge() -> None:
 def test_what_is_wrong_with_a_table() -> None:
     """What was not told, what the kernel lost, and what nobody was to tell."""
     assert list(faults({"a", "b"}, {"a", "b"}, {"a", "b"})) == []
+    assert [*stated({"a": "failed", "b": "installed", "c": "failed"})] == [
+        "zebra calls a, c failed", "zebra calls b installed",
+    ]  # fmt: skip
     assert list(faults({"a", "b", "c"}, {"a", "b"}, {"a", "d"})) == [
         "nobody has told it c", "the daemon has b, and the kernel has not", "it has d, which nobody was to tell it",
     ]  # fmt: skip
