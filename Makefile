@@ -33,7 +33,7 @@ test: containers lint  ## every test, those for an MPLS kernel inside a guest wh
 test-quick: setup lint  ## the tests that say most in five minutes
 	$(SUDO) $(CHOSEN) $(PYTHON) -m pytest $(QUICK)
 
-drill: setup  ## every variant of the ring 20 times, for hours; DRILL="--help" for the choices
+drill: setup  ## every variant of the ring 20 times, for a day or DRILL="--minutes 60", going on where it ended
 	@$(SUDO) $(PYTHON) -m tests.drills $(DRILL)
 
 unit: setup  ## only the tests that need neither root nor a kernel: seconds

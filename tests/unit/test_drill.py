@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -16,6 +17,7 @@ from mnmpls.errors import UsageError
 from mnmpls.model import Lab
 from mnmpls.plan import complete
 from mnmpls.sources import from_data
+from tests.drills.rounds import BLACKHOLE, closing, read, summary
 
 PE = {"role": "pe", "vrfs": ["red"]}
 TRIANGLE = {
@@ -121,6 +123,27 @@ def test_reports() -> None:
     suite = ElementTree.fromstring(report.junit("drill").encode())
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     assert [case.get("message") for case in suite.iter("failure")] == ["stuck"]
+
+
+def test_rounds_of_all_variants(tmp_path: Path) -> None:
+    """What was measured in several rounds, in one row for each kind of failure. A blackhole is as it should be only
+    where addresses are lost, and if its cause is told; a round without a report is not."""
+    hole = _outcome(40, False, True, True, "stuck", f"pe1 gives label 17 for 10.0.0.1/32, but {BLACKHOLE} 10.0.0.2")
+    for name, outcomes in {"a": (_outcome(21, True, True, True), _outcome(45, True, True, True)), "b": (hole,)}.items():
+        (tmp_path / name).write_text(json.dumps(Report(outcomes).data()))
+    (tmp_path / "c").write_text("")
+    well, bad, expected = (read(name, tmp_path / file, lost) for name, file, lost in
+                           (("ring-a", "a", False), ("ring-b", "b", False), ("ring-c", "b", True)))  # fmt: skip
+    gone = read("ring-d", tmp_path / "c", False)
+    assert [one.ok for one in (well, bad, expected, gone)] == [True, False, True, False]
+    assert [" ".join(line.split()) for line in summary([well, bad, expected, gone]).splitlines()[1:]] == [
+        "ring-a port 2 0 0 330 ms 450 ms 1.5 s", "ring-b port 1 1 0 - - 1.5 s", "ring-c port 1 0 1 - - 1.5 s",
+        "ring-d ended before its time: it did not come up or did not live 1",
+    ]  # fmt: skip
+    assert closing([well, expected], 3) == (
+        "2 rounds, 3 events: all as they should be, 1 blackhole named where links have no addresses; "
+        "3 rounds left: the same again goes on"
+    )
 
 
 def test_words_of_the_command() -> None:
