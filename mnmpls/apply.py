@@ -27,6 +27,7 @@ from .state import (
     Tunnel,
     UdpPort,
     VrfDevice,
+    sysctl_parts,
 )
 
 _ROUNDS = 5
@@ -98,6 +99,17 @@ def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Di
         raise _unsettled(difference(wanted, namespace.observe(keys)))
     except KernelRefused as error:
         raise error.at(node) from error
+
+
+def early(wanted: Iterable[Record]) -> list[Sysctl]:
+    """The settings that a new namespace can be given before it has ports, in their order: ports copy some of them."""
+    found = (one for one in wanted if isinstance(one, Sysctl) and not _is_of_port(one.key))
+    return sorted(found, key=_WITHIN[Sysctl])
+
+
+def _is_of_port(key: str) -> bool:
+    parts = sysctl_parts(key)
+    return len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default")
 
 
 def lost(wanted: Iterable[Record], namespace: Namespace) -> tuple[Rule, ...]:

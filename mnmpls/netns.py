@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from types import TracebackType
 
 from . import checks
-from .apply import Difference, apply, remove_added
+from .apply import Difference, apply, early, remove_added
 from .checks import reach, trace
 from .checks.ready import await_reach
 from .checks.whole import drift_of
@@ -192,7 +192,8 @@ class RunningLab(LabNodes):
         """The nodes and wires that are not there yet."""
         for node in self.lab.nodes:
             if node.name not in self._nodes:
-                self._nodes[node.name] = RunningNode(node.name, Namespace.create(), self.processes, self.folders)
+                created = Namespace.create(early(self.records[node.name]))
+                self._nodes[node.name] = RunningNode(node.name, created, self.processes, self.folders)
         spaces = self.namespaces
         new = (pair for pair in _wires(self.lab) if pair not in made)
         with located(self.lab):

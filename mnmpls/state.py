@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 RTPROT_MNMPLS = 201
@@ -231,6 +232,7 @@ Device = VrfDevice | Bridge | Dummy | Tunnel
 Record = Sysctl | Device | UdpPort | Guard | Member | Port | Qdisc | Address | Rule | Route | LabelRoute
 
 
+@lru_cache(maxsize=4096)
 def sysctl_parts(key: str) -> tuple[str, ...]:
     """The path below /proc/sys: ``net.ipv4.conf.eth0.100.rp_filter`` is about the interface ``eth0.100``."""
     if port := re.fullmatch(r"(net)\.(\w+)\.(conf|neigh)\.(.+)\.(\w+)", key):

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count, groupby
 from typing import TypeVar
 
@@ -69,17 +69,25 @@ class Namespace:
         self._fresh: set[Record] | None = set(device_records([_LO])) if new else None
 
     @classmethod
-    def create(cls) -> Namespace:
-        """A new one; the calling thread stays where it is. Raises KernelRefused without the right to."""
+    def create(cls, settings: Iterable[Sysctl] = ()) -> Namespace:
+        """A new one; the calling thread stays where it is. ``settings`` are written before there is any port, in
+        order: entering again costs more, and so does every port that the kernel has to go through. What it refuses of
+        them is left out. Raises KernelRefused without the right to a namespace."""
         try:
-            return netspace.create(cls._new)
+            return netspace.create(lambda fd: cls._new(fd, settings))
         except OSError as error:
             raise refused("a new network namespace", error.errno or 0, "") from error
 
     @classmethod
-    def _new(cls, fd: int) -> Namespace:
+    def _new(cls, fd: int, settings: Iterable[Sysctl]) -> Namespace:
+        """The calling thread is in it."""
         created = cls(fd, new=True)
-        created._socket = Socket()  # While we are there: entering again costs more than the rest of this.
+        created._socket = Socket()
+        assert created._fresh is not None
+        for setting in settings:
+            with suppress(OSError):
+                netspace.write_sysctl(setting.key, setting.value)
+                created._fresh.add(setting)
         return created
 
     @classmethod

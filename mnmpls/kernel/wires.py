@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..state import Port
+from ..state import Port, Record, Sysctl
 from . import messages
 from .namespace import Namespace
 from .netlink import Message
+
+_OF_PORTS = "net.ipv4.conf."
+_DEFAULT = f"{_OF_PORTS}default."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def wires(wanted: Sequence[Wire]) -> None:
         for end, name, _ in each.ends():
             if (fresh := before[end]) is not None:
                 fresh.add(Port(name, False, each.mtu_bytes))
+                fresh.update(_copied(name, fresh))
     for end, fresh in before.items():
         end._fresh = fresh
 
@@ -55,6 +59,12 @@ def wire(
 ) -> None:  # fmt: skip
     """A veth pair made at once in both namespaces with its final names. Raises KernelRefused."""
     wires([Wire(a, a_name, b, b_name, (a_mac or "", b_mac or ""), mtu_bytes)])
+
+
+def _copied(port: str, settings: Iterable[Record]) -> list[Sysctl]:
+    """What a new port has from them: net/ipv4/devinet.c, inetdev_init."""
+    ours = (each for each in settings if isinstance(each, Sysctl) and each.key.startswith(_DEFAULT))
+    return [Sysctl(f"{_OF_PORTS}{port}.{each.key.removeprefix(_DEFAULT)}", each.value) for each in ours]
 
 
 def _wire_messages(each: Wire) -> list[Message]:

@@ -19,7 +19,7 @@ from mininet.node import Switch
 from mininet.topo import Topo
 
 from .. import programs
-from ..apply import Difference, apply
+from ..apply import Difference, apply, early
 from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
 from ..model import Lab, Lsp, StaticRoute, Vrf
@@ -32,7 +32,7 @@ from ..sources import from_data
 from ..sources.impairments import IMPAIRMENTS
 from ..sources.to_data import lsp_data, route_data, vrf_data
 from ..state import Port as PortState
-from ..state import Record, Route
+from ..state import Record, Route, Sysctl
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,7 @@ _LAST = float("inf")
 _plans: WeakKeyDictionary[Any, Planned] = WeakKeyDictionary()
 _fits: WeakSet[Plan] = WeakSet()  # those that this kernel can carry out
 _latest: dict[str, Plan] = {}  # one, under the text of what was planned: a Topo's lab is that of its nodes later
+_foreseen: dict[str, list[Sysctl]] = {}  # of the nodes that are to be made of the latest Topo
 _running: WeakSet[Any] = WeakSet()  # nodes that were configured and not terminated
 
 
@@ -134,6 +135,17 @@ def prepare(topo: Topo) -> None:
     programs.require(plan.lab)
     if plan.records:
         _ensure_fits(plan, lab_name(topo))
+    _foreseen.update((name, early(wanted)) for name, wanted in plan.records.items())
+
+
+def foreseen(node: str) -> list[Sysctl]:
+    """What a node that is made of the Topo will be given in any case."""
+    return _foreseen.pop(node, [])
+
+
+def all_made() -> None:
+    """Nodes to come are not that Topo's."""
+    _foreseen.clear()
 
 
 def _plan(data: Mapping[str, Any]) -> Plan:
@@ -276,7 +288,7 @@ def lab_from_topo(topo: Topo) -> Lab:
 
 def _data_of_topo(topo: Topo) -> Mapping[str, Any]:
     """As of the nodes that will be made of it, and in their order: ours, then other people's around them."""
-    infos = {name: topo.nodeInfo(name) for name in (*topo.hosts(), *topo.switches())}
+    infos = {name: topo.nodeInfo(name) for name in sorted(topo.nodes(), key=topo.isSwitch)}
     ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
     every = [info for _, _, info in topo.links(withInfo=True)]
     beside: dict[str, list[str]] = {name: [] for name in infos}

@@ -22,7 +22,7 @@ from ..live.serving import stop_serving
 from ..phases import mark
 from ..processes import run_lines
 from . import iperf
-from .graph import Planned, fit_daemons, let_go, plan_around, prepare, settle
+from .graph import Planned, all_made, fit_daemons, let_go, plan_around, prepare, settle
 from .links import MPLSLink, check_without, shape
 from .nodes import PROCESSES
 from .offer import offer
@@ -43,7 +43,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         ensure_root()
         _raise_own_limits()
         stock.Mininet.inited = True
-        if not (topo and topo.switches()):
+        if not (topo and topo.switches(sort=False)):
             options.update(controller=None, waitConnected=False)  # there is nobody to control or to wait for
         LIVE.add(self)
         try:
@@ -60,7 +60,10 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             shape(self.topo, self.link)
             prepare(self.topo)
         mark("Python and Mininet started, lab planned")
-        super().build()
+        try:
+            super().build()
+        finally:
+            all_made()
         self._run_daemons()
         for host in self.hosts:
             run_lines(host.name, host.params.get("exec", ()), host.popen)
@@ -79,7 +82,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def buildFromTopo(self, topo: Any = None) -> None:  # noqa: N802
         """As stock, without a word about switches and controllers where there are none."""
         topo = topo or self.topo
-        if topo.switches():
+        if topo.switches(sort=False):
             super().buildFromTopo(topo)
             return
         info("*** Creating network\n*** Adding hosts:\n")

@@ -19,7 +19,7 @@ from ..errors import CheckFailed
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
 from ..processes import Processes
-from .graph import configure, ended, forget_plans, lab_of
+from .graph import configure, ended, foreseen, forget_plans, lab_of
 from .links import LabIntf, MPLSLink
 
 PROCESSES = Processes()
@@ -78,7 +78,7 @@ class LabNode(Node):  # type: ignore[misc]
     pollOut = _OnFirstUse()  # noqa: N815 (Mininet's name)
 
     def __init__(self, name: str, inNamespace: bool = True, **params: Any) -> None:  # noqa: N803
-        self.namespace = Namespace.create()
+        self.namespace = Namespace.create(foreseen(name))
         self.shell_state = "none"  # none, starting, running, over
         self.configured = self.off = False
         self.processes, self.daemons = PROCESSES, None  # its lab's, once they run

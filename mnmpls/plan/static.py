@@ -41,8 +41,7 @@ def _metric(net: Network, node: Node, dst: str) -> int | None:
     """Before the route that an address brings along, which for IPv4 a route of ours just replaces."""
     if ":" not in dst:
         return None
-    prefix = interface(dst).network
-    own = any(cidr.network == prefix for port in net.ports[node.name] for cidr in interfaces(port))
+    own = any(prefix_of(cidr) == dst for port in net.ports[node.name] for cidr in port.addresses or ())
     return IPV6_CONNECTED_METRIC - 1 if own else None
 
 

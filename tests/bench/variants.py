@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mnmpls.apply import apply
+from mnmpls.apply import apply, early
 from mnmpls.kernel import Namespace, Wire, wires
 from mnmpls.netns import RunningLab
 from mnmpls.plan import complete, records
@@ -63,7 +63,7 @@ def engine(nodes: int) -> Iterator[Paths]:
     lab = complete(chain.lab(nodes))
     planned = records(lab)
     yield ()
-    made = {node.name: Namespace.create() for node in lab.nodes}
+    made = {node.name: Namespace.create(early(planned[node.name])) for node in lab.nodes}
     wires([Wire(made[each.a.node], each.a.name, made[each.b.node], each.b.name) for each in lab.links])
     for name, namespace in made.items():
         apply(planned[name], namespace, name)

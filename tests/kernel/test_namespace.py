@@ -208,6 +208,28 @@ def test_what_is_known_of_a_new_namespace_is_what_the_kernel_says() -> None:
             }
 
 
+def test_what_was_set_before_there_were_ports_is_known_of_them() -> None:
+    """A new namespace takes its settings at once; ports made later copy some of them, and all of that is known without
+    asking. What the kernel refuses is left for apply to tell."""
+    settings = [
+        Sysctl("net.ipv4.ip_forward", "1"),
+        Sysctl("net.ipv6.conf.all.forwarding", "1"),
+        Sysctl("net.ipv4.conf.default.rp_filter", "0"),
+        Sysctl("net.ipv4.conf.default.arp_announce", "2"),
+        Sysctl("net.ipv4.no_such_setting", "1"),
+    ]
+    router, far = Namespace.create(settings), Namespace.create()
+    with closing(router), closing(far):
+        wires([Wire(router, "one", far, "two"), Wire(router, "loop", router, "pool")])
+        known = router.fresh or frozenset()
+        keys = {each.key for each in known if isinstance(each, Sysctl)}
+        copied = "rp_filter", "arp_announce"
+        assert keys >= {f"net.ipv4.conf.{port}.{key}" for port in ("one", "pool") for key in copied}
+        assert keys >= {each.key for each in settings[:4]} and settings[4].key not in keys
+        assert known == router.observe([*keys, settings[4].key])
+        assert router.observe(keys) >= frozenset(settings[:4])
+
+
 def _visit(here: Namespace) -> None:
     with here.entered():
         pass
