@@ -7,6 +7,7 @@ other things, run while guests run these.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,12 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"did not run, which CI counts as a failure: {reason}"
     if hasattr(report, "wasxfail"):
         del report.wasxfail
+
+
+def pytest_configure() -> None:
+    """A script's shell starts what it leaves in the background deaf to Ctrl-C, and so would be all that tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

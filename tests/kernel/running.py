@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mnmpls.apply import apply
+from mnmpls.checks.findings import Report
 from mnmpls.checks.reach import probe
 from mnmpls.checks.trace import Trace, trace
 from mnmpls.kernel import Namespace, wire
@@ -20,6 +22,8 @@ from mnmpls.plan import complete, records
 from mnmpls.state import Record
 
 SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
+LIMIT_S = 180.0
+"""What a test waits for at most: on a slow machine with much else to do."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,26 @@ def running_lab(lab: Lab) -> Iterator[Running]:
         for node, one in namespaces.items():
             apply(plan[node], one, node)
         yield Running(lab, dict(plan), namespaces)
+
+
+def settled(lab: RunningLab) -> Report:
+    """A check that holds, or the last one: BFD takes a busy machine's pauses for a neighbour's silence."""
+    until = time.monotonic() + LIMIT_S
+    while not (report := lab.check()).ok and time.monotonic() < until:
+        time.sleep(0.2)
+    return report
+
+
+def not_taken(lab: RunningLab, nodes: Iterable[str] = ()) -> set[tuple[str, str, str]]:
+    """Lines of the daemons' files that are not in the configuration read back: node, daemon, line."""
+    found = set()
+    for node in nodes or lab:
+        if services := lab.services.of(node):
+            read = lab[node].run(["vtysh", "-c", "show running-config"], check=True).stdout
+            there = {line.strip() for line in read.splitlines()}
+            wanted = ((one.name, line.strip()) for one in services for line in one.config.splitlines())
+            found |= {(node, name, line) for name, line in wanted if line not in there and not line.startswith("!")}
+    return found
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from mnmpls.daemons import services
 from mnmpls.netns import RunningLab
 from mnmpls.plan import complete
 from mnmpls.sources import from_data
+from tests.kernel.running import settled
 from tests.kernel.test_daemons import LIMIT_S, text
 
 pytestmark = pytest.mark.kernel
@@ -35,7 +36,7 @@ def test_bird_at_customers() -> None:
     session on both sides."""
     with RunningLab(from_data(LAB)) as running:
         assert running.await_reach(LIMIT_S) == ""
-        report = running.check()
+        report = settled(running)
         assert report.ok, report.text()
         assert {one.subject for one in report.of("session")} == {
             "ce1: BGP session with pe", "pe: BGP session with ce1 in red",
@@ -54,7 +55,7 @@ def test_bird_in_the_core() -> None:
     }
     with RunningLab(from_data({"igp": "ospf", "nodes": nodes, "links": [["p1", "p2"], ["p2", "p3"]]})) as running:
         assert running.await_reach(LIMIT_S) == ""
-        report = running.check()
+        report = settled(running)
         assert report.ok, report.text()
         sessions = {one.subject for one in report.of("session")}
         assert {

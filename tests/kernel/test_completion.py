@@ -66,7 +66,7 @@ def bash(lab: str, tmp_path: Path) -> Iterator[pexpect.spawn[str]]:
     (tmp_path / "Local.yml").touch()
     env = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "ready> "}
     plain = ["--norc", "--noprofile", "-i"]
-    shell = pexpect.spawn("bash", plain, cwd=str(tmp_path), env=env, encoding="utf-8", timeout=30)
+    shell = pexpect.spawn("bash", plain, cwd=str(tmp_path), env=env, encoding="utf-8", timeout=120)
     shell.expect("ready> ")
     shell.sendline('eval "$(mnmpls completion bash)"')
     shell.expect("\nready> ")

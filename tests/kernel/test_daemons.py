@@ -22,12 +22,13 @@ from mnmpls.mn.topo import LabTopo
 from mnmpls.netns import RunningLab
 from mnmpls.node import RunningNode
 from mnmpls.sources import from_data, load
+from tests.kernel.running import not_taken, settled
 from tests.unit.test_daemons import TOPOS, dual_stack
 
 pytestmark = pytest.mark.kernel
 
 FILE = TOPOS / "ldp_l3vpn.yml"
-LIMIT_S = 60
+LIMIT_S = 180
 DAEMONS = frozenset(("zebra", "ospfd", "ospf6d", "ldpd", "bgpd"))
 
 
@@ -79,7 +80,7 @@ def one_pid(lab: RunningLab, node: str, daemon: str) -> int:
 def test_all_is_as_intended(lab: RunningLab) -> None:
     """Daemons, sessions, reachability, isolation, drift and MTU: everything that check looks at, and no route of
     theirs is drift."""
-    report = lab.check()
+    report = settled(lab)
     assert report.ok, report.text()
     kinds = {"daemon", "session", "label", "route", "drift", "trace", "mtu", "reach"}
     assert {one.kind for one in report.findings} == kinds
@@ -104,12 +105,7 @@ def test_customers_routes_only(lab: RunningLab) -> None:
 
 def test_daemons_took_every_line(lab: RunningLab) -> None:
     """The configuration read back from each daemon holds every line of its file."""
-    for node in lab.values():
-        running = text(node, "vtysh", "-c", "show running-config") if node.folders else ""
-        there = {line.strip() for line in running.splitlines()}
-        for service in lab.services.of(node.name):
-            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
-            assert lines - there == set(), (node.name, service.name)
+    assert not_taken(lab) == set()
 
 
 def test_files_of_its_own(lab: RunningLab) -> None:
@@ -132,7 +128,7 @@ def test_zebra_dies(lab: RunningLab) -> None:
     assert said[0].startswith("pe1: zebra died (signal 9), started once more; its last lines:\n")
     assert lab.await_reach(LIMIT_S) == ""
     assert all(one_pid(lab, "pe1", daemon) != pid for daemon, pid in before.items())
-    report = lab.check()
+    report = settled(lab)
     assert report.ok, report.text()
 
 
@@ -146,7 +142,7 @@ def test_daemon_that_dies(lab: RunningLab) -> None:
     assert soon(lambda: bool(said))
     assert said[0].startswith("pe2: bgpd died (signal 9), started once more; its last lines:\n")
     assert lab.await_reach(LIMIT_S) == ""
-    report = lab.check()
+    report = settled(lab)
     assert report.ok, report.text()
     assert any(note.endswith(" pe2: bgpd died (signal 9), started once more") for note in report.notes)
     second = one_pid(lab, "pe2", "bgpd")
@@ -180,7 +176,7 @@ def test_change_and_end() -> None:
         }  # fmt: skip
         running.change(from_data(static))
         assert not running.folders
-        report = running.check()
+        report = settled(running)
         assert report.ok, report.text()
     assert soon(lambda: not daemons_alive() - before)
 
@@ -189,7 +185,7 @@ def test_dual_stack() -> None:
     """IPv6 VPNs over OSPFv3 and LDP for IPv6: both IP versions answer, with labels as the kernels say."""
     with RunningLab(dual_stack()) as running:
         assert running.await_reach(LIMIT_S) == ""
-        report = running.check()
+        report = settled(running)
         assert report.ok, report.text()
         assert {one.subject.count(":") > 0 for one in report.of("trace")} == {True, False}
 

@@ -19,11 +19,12 @@ from mnmpls.live.owned import offer
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data
 from mnmpls.state import Port, Qdisc, Sysctl
+from tests.kernel.running import settled
 from tests.unit.test_drill import TRIANGLE
 
 pytestmark = pytest.mark.kernel
 
-LIMIT_S = 60
+LIMIT_S = 180
 STATIC = {key: value for key, value in TRIANGLE.items() if key not in ("igp", "labels", "vpn")}
 
 
@@ -67,7 +68,7 @@ def test_a_link_fails(lab: RunningLab, kind: str) -> None:
         assert 0 < failing.lost < failing.sent and failing.gap_ms > 0 and failing.ended_well
         assert "> p [" in failing.labels and "> p [" not in failing.labels_before
         assert "> p [" not in undone.labels and undone.ended_well
-    assert lab.check().ok
+    assert settled(lab).ok
 
 
 def test_a_node_fails(lab: RunningLab) -> None:
@@ -78,7 +79,7 @@ def test_a_node_fails(lab: RunningLab) -> None:
     assert {(one.ended_well, one.can) for one in between.failing.measured} == {(False, False)}
     assert "no other way" in between.text() and "=>  lost at " in between.text()
     assert {one.ended_well for one in between.undone.measured} == {True}
-    assert lab.off == set() and lab.check().ok
+    assert lab.off == set() and settled(lab).ok
 
 
 def test_a_daemon_dies_again_and_again(lab: RunningLab) -> None:
@@ -104,7 +105,7 @@ def test_what_stays_lost(lab: RunningLab) -> None:
     lab["p"].namespace.write(*(Sysctl(key, "1") for key in keys))
     assert "h1 -> h2: nothing arrives by the other way that there is" in stuck.problems, stuck.text()
     assert [one for one in stuck.problems if one.startswith("p: ") or one.startswith("at p: ")], stuck.text()
-    assert lab.await_reach(LIMIT_S) == "" and lab.check().ok
+    assert lab.await_reach(LIMIT_S) == "" and settled(lab).ok
 
 
 def test_a_lab_that_does_not_work(static: RunningLab) -> None:

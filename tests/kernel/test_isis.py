@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from mnmpls.checks.findings import Report
 from mnmpls.netns import RunningLab
+from tests.kernel.running import not_taken, settled
 from tests.kernel.test_daemons import LIMIT_S, soon, text
 from tests.unit.test_isis import isis_ldp
 
@@ -20,14 +19,6 @@ def lab() -> Iterator[RunningLab]:
     with RunningLab(isis_ldp()) as running:
         assert running.await_reach(LIMIT_S) == ""
         yield running
-
-
-def settled(lab: RunningLab) -> Report:
-    """A check that holds, or the last one: BFD takes a busy machine's pauses for a neighbour's silence."""
-    until = time.monotonic() + LIMIT_S
-    while not (report := lab.check()).ok and time.monotonic() < until:
-        time.sleep(0.2)
-    return report
 
 
 def test_all_is_as_intended(lab: RunningLab) -> None:
@@ -50,11 +41,7 @@ def test_labels_on_the_wire(lab: RunningLab) -> None:
 
 def test_daemons_took_every_line(lab: RunningLab) -> None:
     """The configuration read back from isisd holds every line of its file."""
-    for node in lab.values():
-        for service in lab.services.of(node.name):
-            there = {line.strip() for line in text(node, "vtysh", "-c", "show running-config").splitlines()}
-            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
-            assert lines - there == set(), (node.name, service.name)
+    assert not_taken(lab) == set()
 
 
 def test_without_isis(lab: RunningLab) -> None:

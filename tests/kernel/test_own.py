@@ -18,6 +18,7 @@ import pytest
 from mnmpls.errors import CheckFailed
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data, load
+from tests.kernel.running import settled
 from tests.kernel.test_daemons import LIMIT_S, one_pid, soon, text
 from tests.unit.test_daemons import TOPOS
 
@@ -35,7 +36,7 @@ def mixed() -> Iterator[RunningLab]:
 def test_own_beside_generated(mixed: RunningLab) -> None:
     """A PE with a generated configuration, a P with a file per daemon, a PE with one for all and a CE with BIRD make
     one VPN: check finds each daemon, each line and each session that the generated node is to have."""
-    report = mixed.check()
+    report = settled(mixed)
     assert report.ok, report.text()
     assert {one.subject for one in report.of("config")} == {
         "p zebra.conf", "p ospfd.conf", "p ldpd.conf", "pe2 frr.conf", "ce bird.conf",

@@ -23,11 +23,12 @@ from mnmpls.mn.topo import LabTopo
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data
 from mnmpls.state import Address, LabelRoute, Port, Route
+from tests.kernel.running import settled
 from tests.unit.test_daemons import TOPOS
 
 pytestmark = pytest.mark.kernel
 
-LIMIT_S = 60
+LIMIT_S = 180
 PE = {"role": "pe", "vrfs": ["red"]}
 DATA = {
     "name": "pair", "igp": "ospf", "labels": "ldp", "vpn": "bgp",
@@ -77,7 +78,7 @@ def test_off_is_off(lab: RunningLab) -> None:
     with lab["pe2"].popen(["sleep", "1000"]) as inside, lab["pe1"].popen(["sleep", "1000"]) as beside:
         with descriptors_of_a_large_lab():
             lab.stop("pe2")
-        assert inside.wait(5) == -signal.SIGKILL
+        assert inside.wait(LIMIT_S) == -signal.SIGKILL
         assert beside.poll() is None
         beside.kill()
     assert lab["pe2"].folders is None and lab["pe1"].folders
@@ -139,7 +140,7 @@ def test_on_again(lab: RunningLab) -> None:
         lab.start(node)
     assert lab.off == set()
     assert lab.await_reach(LIMIT_S) == ""
-    report = lab.check()
+    report = settled(lab)
     assert report.ok, report.text()
     assert "10.99.0.0/16" in lab["h2"].run(["ip", "route"]).stdout
 

@@ -12,11 +12,11 @@ from mnmpls.checks.layers import layers
 from mnmpls.daemons import sessions
 from mnmpls.netns import RunningLab
 from mnmpls.plan.ring import ring
-from tests.kernel.running import captured
+from tests.kernel.running import captured, settled
 
 pytestmark = pytest.mark.kernel
 
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_unnumbered() -> None:
     the tunnel."""
     with RunningLab(ring(tunnel="vxlan", addressing="unnumbered")) as lab:
         assert lab.await_reach(LIMIT_S) == ""
-        report = lab.check()
+        report = settled(lab)
         assert report.ok, report.text()
         assert lab["pe201"].run(["ip", "-br", "-4", "address"], check=True).stdout.count("10.10.0.1/32") == 3
         (direct,) = (each.name for each in lab.lab.ports("pe101") if "pe201" in each.name)
@@ -88,7 +88,7 @@ def test_encrypted_as_intended() -> None:
 
 def test_as_intended(numbered: RunningLab) -> None:
     """Adjacencies, BFD, LDP and BGP over tunnels only, both IP versions, MTUs of what the tunnels leave."""
-    report = numbered.check()
+    report = settled(numbered)
     assert report.ok, report.text()
     assert {one.subject for one in report.of("session") if one.subject.startswith("pe101: BFD")} == {
         f"pe101: BFD session{version} with {peer} on pe101-{peer}-gre"
@@ -111,7 +111,7 @@ def test_ldp_outlives_a_silent_failure(numbered: RunningLab) -> None:
     assert numbered.await_reach(LIMIT_S) == ""
     after = up_s(numbered)
     assert len(after) == 2 and all(late > early for early, late in zip(before, after, strict=True))
-    report = numbered.check()
+    report = settled(numbered)
     assert report.ok, report.text()
 
 

@@ -9,8 +9,8 @@ import pytest
 from mnmpls.checks.reach import probe
 from mnmpls.checks.trace import Trace
 from mnmpls.netns import RunningLab
+from tests.kernel.running import not_taken, settled
 from tests.kernel.test_daemons import LIMIT_S, soon, text
-from tests.kernel.test_isis import settled
 from tests.unit.test_segments import ospf_lan, sr_l3vpn, unnumbered_ring
 
 pytestmark = pytest.mark.kernel
@@ -55,11 +55,7 @@ def _outer(trace: object) -> set[int]:
 
 def test_daemons_took_every_line(lab: RunningLab) -> None:
     """The configuration read back from isisd holds every line of its file, the metrics among them."""
-    for node in lab.values():
-        for service in lab.services.of(node.name):
-            there = {line.strip() for line in text(node, "vtysh", "-c", "show running-config").splitlines()}
-            lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
-            assert lines - there == set(), (node.name, service.name)
+    assert not_taken(lab) == set()
 
 
 def test_the_longer_way_has_the_same_labels(lab: RunningLab) -> None:

@@ -193,7 +193,7 @@ def _supervisors() -> set[int]:
 
 
 def _awaited(number: int) -> set[int]:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while len(_supervisors()) != number and time.monotonic() < until:
         time.sleep(0.02)
     return _supervisors()
@@ -228,7 +228,7 @@ def test_exec_on_a_terminal(tmp_path: Path) -> None:
     subprocess.run([*mnmpls, "up", file], check=True)
     try:
         words = [*mnmpls[1:], "exec", name, "pe", "--vrf", "red", "--", "bash", "--norc"]
-        shell = pexpect.spawn(mnmpls[0], words, timeout=20, encoding="utf-8")
+        shell = pexpect.spawn(mnmpls[0], words, timeout=120, encoding="utf-8")
         shell.expect(r"bash-.*[#$] ")
         shell.sendline("ping -qc1 10.0.0.2 | grep -c '1 received'")
         shell.expect("\r1\r\n")

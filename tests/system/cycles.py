@@ -25,7 +25,7 @@ LAB = Lab(
     (Node("h1", "host"), Node("b", "bridge"), Node("h2", "host")),
     (Link(Port("h1", addresses=("10.1.1.1/24",)), Port("b")), Link(Port("h2", addresses=("10.1.1.2/24",)), Port("b"))),
 )
-GONE_S = 20
+GONE_S = 60
 TELL = "tell-"
 
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
+
+from mnmpls import cli
+from mnmpls.errors import KernelRefused
+from mnmpls.netns import RunningLab
+from mnmpls.sources import load
 
 LAB = """
 name: hiding
@@ -37,18 +45,6 @@ links:
   - {a: h1, b: h2, type: ip6gre, over: ["fd09::1", "fd09::2"], ipsec: transport}
   - {a: h1, b: h2, type: vxlan, vni: 7, over: [10.9.0.1, 10.9.0.2]}
 """
-APPLY = """
-import sys
-from mnmpls import load
-from mnmpls.errors import KernelRefused
-from mnmpls.netns import RunningLab
-try:
-    RunningLab(load(sys.argv[1])).close()
-except KernelRefused as error:
-    raise SystemExit(str(error))
-"""
-"""Without a look at the kernel before."""
-
 BY_HAND = """
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace
@@ -76,7 +72,7 @@ def module(*names: str) -> Iterator[dict[str, str]]:
     """Modules that are unloaded, the file of the last moved away."""
     path = Path(subprocess.check_output(["modinfo", "-n", names[-1]], text=True).strip())
     away = path.with_suffix(".away")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while subprocess.run(["modprobe", "-r", *names], capture_output=True, check=False).returncode:
         assert time.monotonic() < until, f"{names} are still in use"
         time.sleep(0.1)  # a namespace that nobody holds any more is taken apart in its own time
@@ -159,9 +155,29 @@ REFUSED = ("bridge", "vrf", "mpls", "mpls-encap", "veth", "gre", "vxlan", "netem
 """Of these the kernel's own refusal is looked at, too."""
 
 
+def load_modules() -> None:
+    """Those that commands load when they need them: most of what a command costs an emulated kernel."""
+    for room in ("checks", "cli", "daemons", "doctor", "live"):
+        for found in pkgutil.iter_modules(import_module(f"mnmpls.{room}").__path__, f"mnmpls.{room}."):
+            import_module(found.name)
+
+
 def command(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "mnmpls", *words]
-    return subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False)
+    """``python3 -m mnmpls`` in a copy of this process, which has the modules already."""
+    sys.stdout.flush()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if child == 0:
+            for own, number in ((out, 1), (err, 2)):
+                os.dup2(own.fileno(), number)
+            os.environ.update(env)
+            os._exit(cli.main(words))
+        _, status = os.waitpid(child, 0)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(status), *(
+            file.read().decode() for file in (out, err)
+        ))  # fmt: skip
 
 
 def there() -> list[str]:
@@ -174,8 +190,11 @@ def there() -> list[str]:
 
 def applied(file: str) -> str:
     """What is said where nobody looks at the kernel before."""
-    argv = [sys.executable, "-c", APPLY, file]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stderr
+    try:
+        RunningLab(load(file)).close()
+    except KernelRefused as error:
+        return str(error)
+    return ""
 
 
 def seen(file: str, env: dict[str, str], with_apply: bool) -> dict[str, object]:
@@ -191,6 +210,7 @@ def seen(file: str, env: dict[str, str], with_apply: bool) -> dict[str, object]:
 
 
 def main() -> None:
+    load_modules()
     file = Path("/run/hiding.yml")
     file.write_text(LAB)
     found = {}

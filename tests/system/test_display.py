@@ -17,7 +17,7 @@ from mnmpls.guests import display
 pytestmark = pytest.mark.system
 
 PROJECT = Path(__file__).resolve().parents[2]
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 @pytest.fixture

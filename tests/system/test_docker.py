@@ -168,6 +168,6 @@ def test_no_daemon_and_no_rights(dockerd: str, tmp_path: Path) -> None:
     file = written(folder)
     words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", sys.executable, "-m", "mnmpls"]
     done = subprocess.run([*words, "up", str(file), "--runtime", "docker"], capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/", timeout=60)  # fmt: skip
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/", timeout=180)  # fmt: skip
     assert done.returncode == 1 and "which needs root: use sudo" in done.stderr, done.stderr
     assert left() == []

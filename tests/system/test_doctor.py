@@ -21,7 +21,7 @@ from tests.system.hiding import HIDES
 pytestmark = pytest.mark.system
 
 PROJECT = Path(__file__).resolve().parents[2]
-LIMIT_S = 300
+LIMIT_S = 600
 WITHOUT_VRF = """
 import sys
 from mnmpls import guests

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.system
 PROJECT = Path(__file__).parents[2]
 MNMPLS = (sys.executable, "-m", "mnmpls")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "MNMPLS_KERNEL": "host"}
-LIMIT_S = 60
+LIMIT_S = 180
 
 LAB = """
 name: {name}
@@ -52,7 +52,7 @@ def good(*words: str | Path, stdin: str = "") -> str:
 
 
 def on_terminal(*words: str) -> pexpect.spawn[str]:
-    return pexpect.spawn(MNMPLS[0], [*MNMPLS[1:], *words], env=ENVIRONMENT, timeout=20, encoding="utf-8")
+    return pexpect.spawn(MNMPLS[0], [*MNMPLS[1:], *words], env=ENVIRONMENT, timeout=LIMIT_S, encoding="utf-8")
 
 
 def running() -> dict[str, dict[str, object]]:
@@ -99,7 +99,7 @@ def leftovers(name: str) -> list[str]:
 
 
 def gone(name: str) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if not leftovers(name) and name not in registry.names():
             return True
@@ -220,7 +220,7 @@ def test_what_exec_started_ends_with_exec_and_with_the_lab(lab: str) -> None:
     for end in ("exec", "lab"):
         with inside(lab, "echo up; exec sleep 1000") as one:
             one.kill() if end == "exec" else good("down", lab)
-            assert one.wait(10) in (-9, 137)
+            assert one.wait(LIMIT_S) in (-9, 137)
             assert one.stdout and one.stdout.read() == ""  # closed: nobody has it any more
 
 
@@ -229,7 +229,7 @@ def test_the_holders_end_is_the_labs(lab: str, end: signal.Signals) -> None:
     """However the holder ends: the name is free, no process of the lab lives, and no namespace."""
     with inside(lab, "echo up; exec sleep 1000") as one:
         os.kill(holder(lab), end)
-        assert one.wait(10) == 137
+        assert one.wait(LIMIT_S) == 137
     assert gone(lab)
 
 
@@ -237,7 +237,7 @@ def test_a_killed_up_leaves_nothing(file: Path, name: str) -> None:
     """SIGKILL while it still waits for reachability: the lab goes too."""
     file.write_text(LAB.format(name=name).replace("h3: host", "h3: {role: host, gateway: 10.2.2.9}"))
     with subprocess.Popen([*MNMPLS, "up", str(file)], env=ENVIRONMENT) as up:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while name not in registry.names() and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(0.3)
@@ -305,7 +305,7 @@ def test_a_holder_that_was_killed_is_told_as_that(file: Path, name: str) -> None
     up = subprocess.Popen([*MNMPLS, "up", str(file), "--allow-exec"], env=ENVIRONMENT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     children = Path(f"/proc/{up.pid}/task/{up.pid}/children")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (found := children.read_text().split()) or name not in registry.names():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -352,7 +352,7 @@ def test_capture_is_for_wireshark(lab: str, tmp_path: Path) -> None:
     with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as capture:
         assert capture.stdout and capture.stdout.read(4)  # the head of the file: it listens
         good("exec", lab, "h1", "--", "ping", "-c6", "-i0.1", "10.2.2.1")
-        rest, said = capture.communicate(timeout=20)
+        rest, said = capture.communicate(timeout=LIMIT_S)
     assert b"8 packets" in said and b"\x0a\x01\x01\x01\x0a\x02\x02\x01" in rest  # 10.1.1.1 to 10.2.2.1
     file = tmp_path / "r.pcap"
     good("capture", lab, "h1", "h1-eth", "-w", file, "--timeout", "1")

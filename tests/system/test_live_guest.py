@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "MNMPLS_KERNEL": "uml"}
 L3VPN = PROJECT / "topos" / "l3vpn.yml"
 NAME = f"t{os.getpid()}g"
-LIMIT_S = 90
+LIMIT_S = 180
 
 
 def mnmpls(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -40,7 +40,7 @@ def good(*words: str | Path, stdin: bytes = b"") -> str:
 
 
 def on_terminal(*words: str) -> pexpect.spawn[str]:
-    return pexpect.spawn(MNMPLS[0], [*MNMPLS[1:], *words], env=ENVIRONMENT, cwd=str(PROJECT), timeout=30,
+    return pexpect.spawn(MNMPLS[0], [*MNMPLS[1:], *words], env=ENVIRONMENT, cwd=str(PROJECT), timeout=LIMIT_S,
                          encoding="utf-8")  # fmt: skip
 
 
@@ -264,7 +264,7 @@ def test_a_killed_guest_leaves_nothing() -> None:
     with subprocess.Popen(words, env=ENVIRONMENT, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as one:
         assert one.stdout and one.stdout.readline() == b"on\n"
         os.kill(int(str(running()[name]["pid"])), signal.SIGKILL)
-        _, errors = one.communicate(timeout=20)
+        _, errors = one.communicate(timeout=LIMIT_S)
     assert one.returncode == 125 and f"lab '{name}': its guest has ended" in errors.decode()
     assert gone(name)
 
@@ -283,8 +283,8 @@ def of(pid: int) -> list[str]:
 
 def test_mn_in_a_guest_is_a_lab_here() -> None:
     """`mn --custom` that went into a guest is listed, used and proven from another shell; only its prompt ends it."""
-    mn = pexpect.spawn("/usr/bin/mn", ["--custom", "topos/l3vpn.py"], env=ENVIRONMENT, cwd=str(PROJECT), timeout=60,
-                       encoding="utf-8")  # fmt: skip
+    mn = pexpect.spawn("/usr/bin/mn", ["--custom", "topos/l3vpn.py"], env=ENVIRONMENT, cwd=str(PROJECT),
+                       timeout=LIMIT_S, encoding="utf-8")  # fmt: skip
     try:
         mn.expect("mininet> ")
         (name,) = of(mn.pid or 0)
@@ -309,7 +309,7 @@ def test_a_script_in_a_guest_is_a_lab_here(tmp_path: Path) -> None:
         assert one.stdout and one.stdout.readline() == "19\n"
         (name,) = of(one.pid)
         used_from_outside(name)
-        one.communicate("go on\n", timeout=30)
+        one.communicate("go on\n", timeout=LIMIT_S)
     assert one.returncode == 0 and name not in running()
 
 
@@ -325,7 +325,8 @@ def test_a_guest_without_room_for_the_lab_is_told(tmp_path: Path) -> None:
             assert up.poll() is None
         kill = "for p in /proc/[0-9]*; do grep -q foreground $p/cmdline && kill -9 ${p#/proc/}; done"
         visit = f"from mnmpls import guests; guests.run_in_lab({name!r}, ['bash', '-c', {kill!r}])"
-        subprocess.run([sys.executable, "-c", visit], env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
-        _, said = up.communicate(timeout=60)
+        visitor = [sys.executable, "-c", visit]
+        subprocess.run(visitor, env=ENVIRONMENT, capture_output=True, timeout=LIMIT_S, check=False)
+        _, said = up.communicate(timeout=LIMIT_S)
     assert up.returncode == 1 and "MNMPLS_MEMORY_MIB gives a guest more" in said, said
     assert gone(name)

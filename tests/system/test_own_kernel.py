@@ -36,7 +36,7 @@ def run(processes: Processes, container: Container, *words: str) -> str:
         [*words], container.namespace.fd, f"/proc/{container.process.pid}/ns/mnt", stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    said: str = done.communicate(timeout=60)[0]
+    said: str = done.communicate(timeout=180)[0]
     return said
 
 
@@ -65,7 +65,7 @@ def test_routers_bring_kernels_that_have_mpls(processes: Processes) -> None:
         assert watch.stderr
         assert "listening" in watch.stderr.readline() + watch.stderr.readline()
         assert " 0% packet loss" in run(processes, made["c1"], "ping", "-c3", "-i0.2", "-W5", "10.2.0.2")
-        assert "MPLS (label " in watch.communicate(timeout=20)[0]
+        assert "MPLS (label " in watch.communicate(timeout=180)[0]
         core = lab.links[0]
         made["pe1"].namespace.delete_port(core.a.name)
         for name in ("pe1", "pe2"):

@@ -54,7 +54,7 @@ def run(
 ) -> tuple[int, str]:
     """Its status, and what it said."""
     started = start(folder, *words, cwd=cwd, env=env)
-    output, _ = started.communicate(timeout=120)
+    output, _ = started.communicate(timeout=300)
     return started.returncode, output
 
 
@@ -445,12 +445,12 @@ def test_long():
     time.sleep(600)
 ''')
     started = start(suite, env={**GUEST, "TMPDIR": str(tmp_path)})
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 180
     while not (suite / "running").exists() and time.monotonic() < limit:
         time.sleep(0.1)
     children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
     started.send_signal(signal.SIGINT)
-    output, _ = started.communicate(timeout=60)
+    output, _ = started.communicate(timeout=180)
     assert started.returncode == pytest.ExitCode.INTERRUPTED, output
     assert children, output
     assert [child for child in children if Path(f"/proc/{child}").exists()] == []

@@ -27,7 +27,7 @@ def test_the_readmes_topology_is_a_lab(tmp_path: Path) -> None:
     run = ["/usr/bin/python3", "-m", "mnmpls"]
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     words = [*run, "up", str(file), "--name", "readme-vpn"]
-    up = subprocess.run(words, env=env, text=True, capture_output=True, check=False, timeout=120)
+    up = subprocess.run(words, env=env, text=True, capture_output=True, check=False, timeout=300)
     try:
         assert up.returncode == 0 and "everybody reaches whom the lab means to" in up.stdout, up.stderr
     finally:
@@ -41,7 +41,7 @@ def test_the_readmes_script_runs(script: str, tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     done = subprocess.run(
-        ["/usr/bin/python3", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=120,
+        ["/usr/bin/python3", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=300,
         input="pingall\ncheck\nexit\n", text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -55,7 +55,7 @@ def test_the_readmes_test_passes(tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     done = subprocess.run(
-        ["/usr/bin/python3", "-m", "pytest", "-p", "mnmpls.pytest_plugin"], cwd=tmp_path, timeout=120,
+        ["/usr/bin/python3", "-m", "pytest", "-p", "mnmpls.pytest_plugin"], cwd=tmp_path, timeout=300,
         env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=False,
     )
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
