@@ -84,8 +84,8 @@ _ELSEWHERE = "something outside them drops it: look at tc, nft and bridge there"
         ("p", "tc qdisc add dev p-pe2-eth root netem loss 100%", "", "added: tc qdisc p-pe2-eth root netem"),
         ("p", "tc qdisc add dev p-pe2-eth root tbf rate 8bit burst 10 latency 1s", "", "qdisc tbf at p-pe2-eth, which"),
         ("br11", "ip link set br11-c1h1-eth nomaster", "", "missing: ip link br11-c1h1-eth master br11"),
-        # Blocking: a disabled port is enabled again by news of its carrier (net/bridge/br_if.c, br_port_carrier_check).
-        ("br11", "bridge link set dev br11-c1h1-eth state 4", "", _ELSEWHERE),
+        ("br11", "bridge link set dev br11-c1h1-eth isolated on", "bridge link set dev br11-c1e1-eth isolated on",
+         _ELSEWHERE),
         ("p", "tc qdisc add dev p-pe2-eth clsact", "tc filter add dev p-pe2-eth egress matchall action drop",
          "qdisc clsact at p-pe2-eth, which is not the lab's"),
         ("br11", "ip link set br11 type bridge vlan_filtering 1", "bridge vlan del dev br11-c1h1-eth vid 1",
@@ -106,7 +106,7 @@ def test_a_trace_names_what_drops_beside_routes(
         for undo in (
             "tc qdisc del dev p-pe2-eth root", "tc qdisc del dev p-pe2-eth clsact",
             "bridge vlan add dev br11-c1h1-eth vid 1 pvid untagged", "ip link set br11 type bridge vlan_filtering 0",
-            "bridge link set dev br11-c1h1-eth state 3",
+            "bridge link set dev br11-c1h1-eth isolated off", "bridge link set dev br11-c1e1-eth isolated off",
             "sysctl -qw net.ipv4.icmp_echo_ignore_all=0",
         ):  # fmt: skip
             with lab.namespaces[node].entered():
