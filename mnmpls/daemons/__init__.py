@@ -3,6 +3,9 @@ they are to have. Pure; services.py starts them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from ..model import Lab
 from . import frr, ipsec
 from . import sessions as routing
@@ -19,7 +22,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
+_LABS = 4
+"""So many labs' services and sessions are kept: those of a running one are asked for several times a second."""
+
+
+@lru_cache(maxsize=_LABS)
+def services(lab: Lab) -> Mapping[str, tuple[Service, ...]]:
     """Node -> its daemons in the order of their start, for a completed lab; nodes without any are absent. Routing goes
     through tunnels, and so comes after their keys."""
     parts = ipsec.services(lab), frr.services(lab)
@@ -27,6 +35,7 @@ def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
     return {name: some for name, some in found.items() if some}
 
 
+@lru_cache(maxsize=_LABS)
 def sessions(lab: Lab) -> tuple[Session, ...]:
     """All of a completed lab, those first that others need."""
     return *ipsec.sessions(lab), *routing.sessions(lab)

@@ -32,6 +32,8 @@ _HOLD_ELSE_S = 2.0
 _NOTICE_S = 15.0
 """After so long nobody will notice."""
 _ASK_S = 0.1
+_REST = 2
+"""Times as long as asking takes: daemons on a slow machine have other things to do."""
 _MOST_PER_S = 2500
 """More packets than this a second, one process does not send and receive on a slow machine."""
 
@@ -231,11 +233,13 @@ class _Watch:
         try:
             self._act()
             while not self._over.is_set():
+                asked = time.monotonic()
                 found = self._lacking()
+                took_s = time.monotonic() - asked
                 if not found and self._found != ():
                     self.since_s = time.monotonic()
                 self._found = found
-                self._over.wait(_ASK_S)
+                self._over.wait(max(_ASK_S, _REST * took_s))
         except (MnmplsError, OSError) as error:
             self._error = error
 
