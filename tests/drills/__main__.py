@@ -7,6 +7,7 @@ whoever has less time has seen all of them. What former runs have kept counts, a
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -84,14 +85,15 @@ def _round(variant: Variant, kinds: Sequence[str], file: Path) -> None:
     lab.write_text(to_yaml(ring(**dict(variant.chosen))), encoding="utf-8")
     partial = file.with_suffix(".partial")
     chosen = [word for kind in kinds for word in ("--event", kind)]
+    name = f"{variant.name}-{os.getpid()}"  # whatever else runs here
     with partial.open("wb") as out:
         try:
-            if not subprocess.run([*MNMPLS, "up", str(lab), "--name", variant.name], check=False).returncode:
+            if not subprocess.run([*MNMPLS, "up", str(lab), "--name", name], check=False).returncode:
                 patience = ("--limit", "20") if variant.loses_addresses else ()  # a blackhole lasts
-                drill = [*MNMPLS, "drill", variant.name, "--json", *patience, *chosen]
+                drill = [*MNMPLS, "drill", name, "--json", *patience, *chosen]
                 subprocess.run(drill, stdout=out, check=False)
         finally:
-            subprocess.run([*MNMPLS, "down", variant.name], check=False)
+            subprocess.run([*MNMPLS, "down", name], check=False)
     partial.rename(file)
 
 
