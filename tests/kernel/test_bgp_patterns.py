@@ -76,7 +76,7 @@ def test_pattern(name: str, feature: Callable[[Lab], Lab], lost: Iterable[str]) 
         assert soon(lambda: running.check().ok), running.check().text()
         running.change(feature(given))
         assert running.await_reach(LIMIT_S) == ""
-        assert wrong(given, running) == both_ways(lost)
+        assert soon(lambda: wrong(given, running) == both_ways(lost))
 
 
 def test_labelled_unicast() -> None:

@@ -302,7 +302,7 @@ def test_the_time_limit_is_kept_and_told(running: Running) -> None:
     assert report.ok
     assert "drift: the time sufficed for 0 of 19 nodes" in report.notes
     assert "trace: the time sufficed for 0 of 2 pairs of sites" in report.text()
-    times = (0.002 * 2**doubled for doubled in range(10))
+    times = (0.002 * 2**doubled for doubled in range(14))
     tried = (probe(running.lab, running.namespaces, until=time.monotonic() + seconds) for seconds in times)
     few = next(results for results in tried if results)
     assert len(few) < 132

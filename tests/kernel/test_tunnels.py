@@ -159,17 +159,23 @@ def test_impaired_links_delay_and_lose_packets() -> None:
         {"a": {"r": "10.4.0.1/24"}, "b": {"node": "b", "ip": "10.4.0.2/24"}, "bw": 8, "max_queue_size": 9},
     ]  # fmt: skip
 
-    def ping(target: str) -> float:
-        """The round trip in ms, -1 for none."""
+    def ping(target: str, below_ms: float = 0.0) -> float:
+        """The shortest round trip in ms, -1 for none; asked for until it is below that: the machine may be busy."""
+        shortest = float("inf")
         with running.namespaces["a"].entered():
-            command = ["ping", "-c", "2", "-i", "0.2", "-W", "1", target]
-            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return float(said.rpartition("= ")[2].split("/")[0]) if "rtt" in said else -1
+            for _ in range(30 if below_ms else 1):
+                command = ["ping", "-c", "2", "-i", "0.2", "-W", "1", target]
+                said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+                if "rtt" in said:
+                    shortest = min(shortest, float(said.rpartition("= ")[2].split("/")[0]))
+                if shortest < below_ms:
+                    break
+        return shortest if shortest < float("inf") else -1
 
     with running_lab(from_data({"nodes": nodes, "links": links})) as running:
-        assert 80 <= ping("10.1.0.2") < 140
+        assert 80 <= ping("10.1.0.2", 140) < 140
         assert ping("10.2.0.2") == -1
-        assert 140 <= ping("10.3.0.2") < 220
+        assert 140 <= ping("10.3.0.2", 220) < 220
         for node, records in running.records.items():
             assert apply(records, running.namespaces[node], node) == Difference()
 
