@@ -61,7 +61,7 @@ class Home:
             self.write(service.file_name, service.config)
             return
         self.write(STRONGSWAN if self._private else f"../{STRONGSWAN}", strongswan_conf(), self.swanctl)
-        self.write(service.file_name, service.config, self.swanctl)
+        self.write(service.file_name, service.config, self.swanctl, 0o600)
         self.write("secrets.conf", confidential, self.swanctl, 0o600)
 
     def write(self, name: str, text: str, folder: int = -1, mode: int = 0o644) -> None:

@@ -267,7 +267,10 @@ FRR_DAEMONS = (
 FRR = "frr"
 """In the place of a daemon's name: one file for all of them (integrated, as vtysh writes it)."""
 
-NODE_DAEMONS = (FRR, *FRR_DAEMONS, "bird")
+SWANCTL = "swanctl"
+"""In the place of charon's: its file is swanctl(8)'s, and says nothing of routes."""
+
+NODE_DAEMONS = (FRR, *FRR_DAEMONS, "bird", SWANCTL)
 """Whose configurations a node may give."""
 
 
@@ -290,8 +293,8 @@ class Node:
     targets of the main table, by which a PE's VRFs and it have routes of each other. ``asn`` is its autonomous system
     (None: the provider's; open at a CE that speaks BGP). ``sid`` is a router's
     number in segment routing's block of labels (RFC 8402's prefix SID, of its loopbacks). ``own`` are configurations
-    that take the place of all that would be made for its routing daemons, and of its planned routes. ``daemon`` is
-    ``frr`` (as when empty) or ``bird``."""
+    that take the place of all that would be made for its routing daemons, and of its planned routes; SWANCTL's of what
+    would be made for its charon. ``daemon`` is ``frr`` (as when empty) or ``bird``."""
 
     name: str
     role: str
@@ -315,7 +318,12 @@ class Node:
     @property
     def routes_itself(self) -> bool:
         """Are its routes left to daemons with configurations of the user's own?"""
-        return bool(self.own)
+        return any(each.daemon != SWANCTL for each in self.own)
+
+    @property
+    def has_own_keys(self) -> bool:
+        """Is it left to a configuration of the user's own with whom it agrees on keys, and how?"""
+        return any(each.daemon == SWANCTL for each in self.own)
 
     @property
     def tables(self) -> tuple[Node | Vrf, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import MissingFeature
-from .model import FRR, FRR_DAEMONS, STATIC, Lab
+from .model import FRR, FRR_DAEMONS, STATIC, SWANCTL, Lab
 
 ALWAYS = ("setpriv", "unshare", "env", "sleep")
 """What the first process of a lab's PID namespace is made with (processes.py)."""
@@ -22,6 +22,9 @@ DAEMONS = {**dict.fromkeys(("zebra", "bfdd", "ospfd", "ospf6d", "isisd"), "igp")
 
 STRONGSWAN = ("charon-systemd", "swanctl")
 """What encrypted links need."""
+
+RUN_BY = {FRR: ("zebra", "vtysh"), SWANCTL: STRONGSWAN}
+"""What takes a configuration of the user's own, where it is not called as that is."""
 
 PACKAGES = {
     "charon-systemd": "charon-systemd libstrongswan-extra-plugins",
@@ -65,7 +68,7 @@ def needed(lab: Lab) -> Iterator[Need]:
             yield Need("bird", lab.told(f"nodes.{node.name}.daemon"))
         for config in node.own:
             where = f"nodes.{node.name}.frr" if config.daemon in (FRR, *FRR_DAEMONS) else f"nodes.{node.name}"
-            for program in ("zebra", "vtysh") if config.daemon == FRR else (config.daemon,):
+            for program in RUN_BY.get(config.daemon, (config.daemon,)):
                 yield Need(program, lab.told(f"{where}.{config.daemon}"))
         for number, line in enumerate(node.exec):
             words = shlex.split(line)

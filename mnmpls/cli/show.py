@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .. import registry
-from ..daemons import services
+from ..daemons import CHARON, services
 from ..errors import UsageError, nearest
 from ..export.convert import WRITERS
 from ..export.graph import graph
@@ -59,8 +59,10 @@ def verb_plan(options: Namespace) -> int:
 
 
 def _write_configs(lab: Lab, nodes: Collection[str], folder: Path) -> None:
-    """Those of ``nodes``, of all if none are named. Raises UsageError for a lab without daemons."""
-    found = [(node, one) for node, some in services(lab).items() for one in some if not nodes or node in nodes]
+    """Those of ``nodes``, of all if none are named, but for the user's own that have secrets. Raises UsageError for a
+    lab without daemons."""
+    every = ((node, one) for node, some in services(lab).items() for one in some if not nodes or node in nodes)
+    found = [(node, one) for node, one in every if not (one.where and one.name == CHARON)]
     if not found:
         raise UsageError(f"plan --configs: no routing daemon runs in {', '.join(nodes) or lab.name}")
     for node, service in found:

@@ -1,4 +1,5 @@
-"""BIRD 2 (https://bird.network.cz) in the place of FRR's daemons: at CEs, and at routers without labels."""
+"""BIRD 2 (https://bird.network.cz) in the place of FRR's daemons: at CEs, at routers without labels, and as a route
+reflector."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from .ospf_edges import Edge
 from .routers import Router
 from .service import BIRD, BIRD_ARGV, BIRD_USER, Service
 from .templating import templates
+
+CHANNELS = {"ipv4 vpn": "vpn4", "ipv6 vpn": "vpn6", "ipv4 labeled-unicast": "ipv4", "ipv6 labeled-unicast": "ipv6"}
+"""What BIRD calls the routes of a reflector's, which are for none of its own tables."""
 
 EDGE_HELLO_S, EDGE_DEAD_S, EDGE_COST = 1, 4, 10
 """Of FRR's OSPF between PE and CE."""
@@ -27,8 +31,10 @@ class _Port:
     bfd: bool = False
 
 
-def bird(name: str, router: Router | None, edges: tuple[Edge, ...], speaker: Speaker | None) -> tuple[Service, ...]:
-    """The one service of a node that speaks what these say."""
+def bird(
+    name: str, router: Router | None, edges: tuple[Edge, ...], speaker: Speaker | None, stub: bool
+) -> tuple[Service, ...]:
+    """The one service of a node that speaks what these say; with ``stub`` nothing is to go through it."""
     peers = speaker.instances[0].peers if speaker else ()
     number = router.v4 if router else (speaker.router_id if speaker else edges[0].router_id)
     ospf = {version: _areas(router, edges, version) for version in (4, 6)}
@@ -41,7 +47,10 @@ def bird(name: str, router: Router | None, edges: tuple[Edge, ...], speaker: Spe
         "bfd": router is not None and any(port.bfd for port in router.ports),
         "ospf": {version: areas for version, areas in ospf.items() if areas},
         "loopbacks": _loopbacks(router) if router else {},
+        "stub": stub and router is not None,
         "peers": peers,
+        "told": {name: kind for name, kind in CHANNELS.items() if any(name in peer.families for peer in peers)},
+        "channels": CHANNELS,
     }
     return (Service(BIRD, (*BIRD_ARGV, *BIRD_USER), templates().get_template("bird.conf").render(has)),)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model import Lab
+from ..model import STATIC, Lab
 from ..state import UNREACHABLE_METRIC
 from .bgp import Speaker, speakers
 from .bird import bird
@@ -24,7 +24,7 @@ def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
         if node.routes_itself:
             found[name] = own_services(node)
         elif node.daemon == BIRD and (name in core or own or speaker):
-            found[name] = bird(name, core.get(name), own, speaker)
+            found[name] = bird(name, core.get(name), own, speaker, stub=lab.labels.protocol != STATIC)
         elif name in core or own or speaker:
             has = {"name": name, "router": core.get(name), "edges": own, "speaker": speaker}
             kinds = _kinds(core.get(name), own, speaker)

@@ -7,19 +7,27 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ..model import Lab, Link
+from ..model import SWANCTL, Lab, Link, Node
 from .peers import Peer, Secret
 from .service import Service
 from .sessions import CHARON, Session
 from .templating import templates
 
+ARGV, FILE = ("charon-systemd",), "swanctl.conf"
+
 
 def peers(lab: Lab) -> dict[str, tuple[Peer, ...]]:
-    """Node -> whom it encrypts for, for a completed lab; nodes that encrypt for nobody are absent."""
+    """Node -> whom it encrypts for, for a completed lab; nodes that encrypt for nobody, and those of which their own
+    configuration says it, are absent."""
+    own = {node.name for node in lab.nodes if node.has_own_keys}
     found: dict[str, dict[tuple[str, str], Peer]] = {}
     for number, link in enumerate(lab.links):
         for one in _ends(link, f"links[{number}].ipsec") if link.ipsec else ():
             node, peer = one
+            if node in own:
+                continue
+            if peer.node in own:  # which may wait for the other
+                peer = replace(peer, begins=True)
             known = found.setdefault(node, {})
             first = known.setdefault((peer.local, peer.remote), peer)
             if first is not peer:
@@ -56,12 +64,19 @@ def _named(some: Iterable[Peer]) -> Iterator[Peer]:
 
 def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
     """Node -> its charon; nodes without one are absent."""
-    return {node: (_service(some),) for node, some in peers(lab).items()}
+    own = {node.name: _own(node) for node in lab.nodes if node.has_own_keys}
+    return {node: (_service(some),) for node, some in peers(lab).items()} | own
+
+
+def _own(node: Node) -> tuple[Service, ...]:
+    files = (each for each in node.own if each.daemon == SWANCTL)
+    where = f"nodes.{node.name}.{SWANCTL}"
+    return tuple(Service(CHARON, ARGV, each.text, (), FILE, where, each.path) for each in files)
 
 
 def _service(some: tuple[Peer, ...]) -> Service:
     config = templates().get_template("swanctl.conf").render(peers=some)
-    return Service(CHARON, ("charon-systemd",), config, (), "swanctl.conf", peers=some)
+    return Service(CHARON, ARGV, config, (), FILE, peers=some)
 
 
 def strongswan_conf() -> str:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface
 
-from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, Lab, Node
+from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, STATIC, Lab, Node
 from ..plan.graph import ROUTERS, Network, network, via
 from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports, outer_ports
 from ..plan.segments import SRGB, SRLB, block, index, local_block, segmented, speaks_ipv6
 from ..plan.sites import local
 from ..plan.spoken import labelled
 from ..plan.static import hop, prefix
+from .service import BIRD
 
 LENGTHS = {4: 32, 6: 128}
 
@@ -23,7 +24,8 @@ LSP_MTU_BYTES, _LLC_BYTES = 1497, 3
 @dataclass(frozen=True, slots=True)
 class CorePort:
     """A port at which the core's routing protocol runs. ``direct``: there is one router at the other end, and no LAN
-    between. ``neighbours`` are the others' nodes and, as far as known, their addresses here (IPv4)."""
+    between. ``neighbours`` are the others' nodes and, as far as known, their addresses here (IPv4). ``labels``: one of
+    them may speak LDP."""
 
     name: str
     direct: bool
@@ -33,6 +35,7 @@ class CorePort:
     hello_s: int
     dead_s: int
     bfd: bool
+    labels: bool
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -70,9 +73,9 @@ FLAGS = {"": "", "php": "", "egress": " no-php-flag", "explicit-null": " explici
 @dataclass(frozen=True, slots=True)
 class Router:
     """A p or pe: its name, its loopbacks' addresses (``v6`` empty for none) and the area of these, its ports in the
-    core. ``igp``, ``labels``, ``vpn`` are the lab's protocols, ``level`` and ``lsp_mtu_bytes`` IS-IS's. ``outer`` are
-    ports by which customers are outside VRFs, ``sites`` prefixes behind them. ``segments`` are None where it has no
-    SID. ``beside`` are its neighbours' loopbacks, of IPv4 and IPv6."""
+    core. ``igp``, ``labels``, ``vpn`` are the lab's protocols, and BIRD has no labels; ``level`` and ``lsp_mtu_bytes``
+    are IS-IS's. ``outer`` are ports by which customers are outside VRFs, ``sites`` prefixes behind them. ``segments``
+    are None where it has no SID. ``beside`` are the loopbacks, of IPv4 and IPv6, of neighbours that may speak LDP."""
 
     name: str
     v4: str
@@ -116,29 +119,35 @@ def routers(lab: Lab) -> dict[str, Router]:
             _address(node, 4),
             _address(node, 6),
             area_of(lab, node),
-            tuple(map(_core_port, ports[node.name])),
+            tuple(_core_port(net, at) for at in ports[node.name]),
             lab.igp.protocol,
-            lab.labels.protocol,
+            lab.labels.protocol if _has_labels(net, node.name) else STATIC,
             lab.vpn.protocol,
             lab.igp.level or LEVEL,
             lsp_mtu,
             () if node in by_labels else tuple(port.name for port in outer_ports(net, node)),
             () if node in by_labels else tuple(_sites(net, node)),
             _segments(lab, node),
-            tuple((_address(net.nodes[name], 4), _address(net.nodes[name], 6)) for name in _beside(ports[node.name])),
+            tuple(_beside(net, ports[node.name])),
         )
         for node in found
     }
 
 
-def _beside(ports: Iterable[IgpPort]) -> dict[str, None]:
-    return dict.fromkeys(other.node for at in ports for other in at.others)
+def _beside(net: Network, ports: Iterable[IgpPort]) -> Iterator[tuple[str, str]]:
+    names = dict.fromkeys(other.node for at in ports for other in at.others if _has_labels(net, other.node))
+    yield from ((_address(net.nodes[name], 4), _address(net.nodes[name], 6)) for name in names)
 
 
-def _core_port(at: IgpPort) -> CorePort:
+def _has_labels(net: Network, name: str) -> bool:
+    return net.nodes[name].daemon != BIRD
+
+
+def _core_port(net: Network, at: IgpPort) -> CorePort:
     neighbours = tuple((other.node, via(at.port, other, 4) or "") for other in at.others)
+    labels = any(_has_labels(net, other.node) for other in at.others)
     return CorePort(
-        at.port.name, len(neighbours) == 1, neighbours, at.area, at.metric, at.hello_s, at.dead_s, at.bfd
+        at.port.name, len(neighbours) == 1, neighbours, at.area, at.metric, at.hello_s, at.dead_s, at.bfd, labels
     )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ MADE_BY = ("igp", "labels", "vpn")
 """Parameters of routers that say the same of the whole lab."""
 AT_NODES = (
     *("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range", "node_igp", "asn"),
-    *("sid", "daemon", "frr", "bird"),
+    *("sid", "daemon", "frr", "bird", "swanctl"),
 )
 AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
 
@@ -364,7 +364,7 @@ def _node(role: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         "igp": params.get("node_igp") or None,
         "asn": params.get("asn"),
         "sid": params.get("sid"),
-        **{key: params.get(key) or None for key in ("label_range", "daemon", "frr", "bird")},
+        **{key: params.get(key) or None for key in ("label_range", "daemon", "frr", "bird", "swanctl")},
     }
     return {**_given(told), **_mistyped(params, AT_NODES)}
 

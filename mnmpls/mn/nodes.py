@@ -54,6 +54,7 @@ class LabNode(Node):  # type: ignore[misc]
     ``daemon``    ``"bird"`` for BIRD instead of FRR's daemons.
     ``frr``       your own frr.conf, or a dict of daemons and their files; relative to the current folder.
     ``bird``      your own bird.conf.
+    ``swanctl``   your own swanctl.conf.
     ``gateway``   default gateway of a host or CE; found on its link when left out.
     ``vrfs``      (PERouter) names, or a dict of name -> ``{"table": 10, "rd": …, "rt": …, "loopback": …}``.
     ``main``      (PERouter) route targets of the main table, a dict with ``rt``, ``import``, ``export``.

@@ -1,5 +1,5 @@
 """What BIRD 2.0 cannot be asked for: it takes labels from nobody and gives none (that came with 2.14), has no LDP and
-no IS-IS."""
+no IS-IS. It can pass on what others say of theirs, as a route reflector."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from ..errors import nearest
 from ..model import STATIC, Lab, Node
-from .graph import ROUTERS, Network
-from .igp import outer_ports
-from .spoken import speakers
+from .graph import ROUTERS, Network, spread
+from .igp import areas_of, beside, outer_ports
+from .spoken import labelled, speakers
 
 Fault = tuple[str, str]
 
@@ -46,12 +46,24 @@ def _of_router(lab: Lab, net: Network, node: Node) -> str:
         return ""
     if lab.igp.protocol == "isis":
         return "BIRD has no IS-IS: write igp: ospf, or daemon: frr"
-    if node.vrfs and lab.vpn.protocol != STATIC:
+    if lab.vpn.protocol != STATIC and (node.vrfs or node.imports or node.exports or node in labelled(lab)):
         return f"BIRD 2.0 gives VPNs no labels of its own, and has no LDP: {node.name} as a pe needs daemon: frr"
-    if node.name in lab.vpn.reflectors:
-        return f"BIRD is no route reflector here: not all that FRR's PEs told it came to others: {node.name} needs frr"
-    if lab.labels.protocol != STATIC:
-        return f"BIRD 2.0 has no labels of LDP or SR, and packets go through {node.name} with some: daemon: frr"
-    if outer_ports(net, node) if net.ports[node.name] and all(p.name for p in net.ports[node.name]) else ():
+    if not all(port.name for link in lab.links for port in link.ports):  # which the planner sees to
+        return ""
+    if lab.labels.protocol != STATIC and _is_between(lab, net, node):
+        return f"BIRD 2.0 has no labels of LDP or SR, and packets with some have no way around {node.name}: daemon: frr"
+    if outer_ports(net, node):
         return f"customers are at {node.name} outside VRFs, of whom BIRD is not told: move them, or daemon: frr"
     return ""
+
+
+def _is_between(lab: Lab, net: Network, node: Node) -> bool:
+    """Whether routers with labels have no way to each other but through BIRD, to which OSPF prefers any other; what
+    goes from area to area has no choice."""
+    near = beside(net)
+    birds = {other.name for other in lab.nodes if other.daemon == "bird"}
+    ours = spread([node.name], {name: some for name, some in near.items() if name in birds})
+    ends = [name for name in ours if name not in birds]
+    others = {name: [each for each in some if each not in birds] for name, some in near.items()}
+    apart = len(set(near[node.name])) > 1 and not set(ends) <= set(spread(ends[:1], others))
+    return apart or len(areas_of(lab, net, node)) > 1

@@ -20,6 +20,7 @@ def ipsec_faults(lab: Lab) -> Iterator[Fault]:
             for path, text in _of_link(link, link.ipsec, f"links[{i}].ipsec"):
                 yield path, f"{link_text(link)}: {text}"
     yield from _beside(lab)
+    yield from _of_own(lab)
 
 
 def _of_link(link: Link, ipsec: Ipsec, where: str) -> Iterator[Fault]:
@@ -35,6 +36,19 @@ def _of_link(link: Link, ipsec: Ipsec, where: str) -> Iterator[Fault]:
         yield f"{where}.secret", "an empty secret is none: leave it out to have one drawn at each start"
     if ipsec.rekey_s is not None and ipsec.rekey_s < 1:
         yield f"{where}.rekey", f"keys cannot last {ipsec.rekey_s} s: give 1 or more"
+
+
+def _of_own(lab: Lab) -> Iterator[Fault]:
+    """Links between ends of which one has a swanctl.conf of its own, or both."""
+    own = {node.name for node in lab.nodes if node.has_own_keys}
+    for i, link in enumerate(lab.links):
+        theirs = [port.node for port in link.ports if port.node in own]
+        if link.ipsec and len(theirs) == 2 and (link.ipsec.secrets or link.ipsec.rekey_s is not None):
+            text = "both ends have a swanctl.conf of their own, which says that: take secret and rekey out"
+            yield f"links[{i}].ipsec", f"{link_text(link)}: {text}"
+        elif link.ipsec and len(theirs) == 1 and not link.ipsec.secrets:
+            text = f"{theirs[0]} has a swanctl.conf of its own, which knows no secret that is drawn at the start"
+            yield f"links[{i}].ipsec", f"{link_text(link)}: {text}: give secret, as the file has it"
 
 
 def _beside(lab: Lab) -> Iterator[Fault]:

@@ -18,6 +18,8 @@ def own_faults(lab: Lab) -> Iterator[Fault]:
         yield from _unknown_daemons(node)
         if node.routes_itself:
             yield from _idle_keys(node, f"nodes.{node.name}")
+        elif node.own and node.role == "bridge":
+            yield place_of(node), f"{node.name} is a bridge, which has no packets of its own: take this out"
     has_vpns = lab.lsps or any(node.vrfs for node in lab.nodes if not node.routes_itself)
     if lab.has_own_routers and lab.labels.protocol == STATIC and (has_vpns or not lab.has_daemons):
         yield from _half_planned(lab)

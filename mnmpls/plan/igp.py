@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Address
 
@@ -41,6 +42,11 @@ def igp_ports(lab: Lab, net: Network) -> Mapping[str, tuple[IgpPort, ...]]:
 def takes_part(net: Network, port: Port) -> bool:
     """Whether the routing protocol of a lab that has one is to run there: it needs another that hears it."""
     return bool(_others(net, port))
+
+
+def beside(net: Network) -> Mapping[str, list[str]]:
+    """Router -> those that it has as neighbours."""
+    return {name: [other.node for port in ports for other in _others(net, port)] for name, ports in net.ports.items()}
 
 
 def _others(net: Network, port: Port) -> tuple[Port, ...]:
@@ -92,6 +98,17 @@ def _is_outer(net: Network, port: Port) -> bool:
 def area_of(lab: Lab, node: Node) -> str:
     """The area that its loopback is in."""
     return area(lab.igp.protocol, wanted_at(lab, node).area)
+
+
+def areas_of(lab: Lab, net: Network, node: Node) -> set[str]:
+    """Those that its ports are in, as far as they are any."""
+    here = (port for port in net.ports[node.name] if takes_part(net, port))
+    texts = (wanted_at(lab, node, net.links[port.node, port.name]).area for port in here)
+    found = set[str]()
+    for text in texts:
+        with suppress(ValueError):
+            found.add(area(lab.igp.protocol, text))
+    return found
 
 
 def area(protocol: str, text: str) -> str:

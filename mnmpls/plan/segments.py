@@ -55,9 +55,10 @@ def label(lab: Lab, node: Node, version: int) -> int:
 
 
 def segmented(lab: Lab) -> Iterator[Node]:
-    """Its routers that have SIDs."""
+    """Its routers that have SIDs: BIRD tells of none."""
     if lab.labels.protocol == SEGMENTS:
-        yield from (node for node in lab.nodes if node.role in ROUTERS and node.igp.protocol != NO_IGP)
+        mine = (node for node in lab.nodes if node.role in ROUTERS and node.daemon != "bird")
+        yield from (node for node in mine if node.igp.protocol != NO_IGP)
 
 
 def with_sids(lab: Lab) -> Lab:

@@ -5,7 +5,8 @@ nodes:
   pe1: {role: pe, loopback: none, vrfs: [red], routes: [{dst: 10.9.0.0/16, via: 2.1.1.2}]}
   pe2: {role: pe, vrfs: {red: {table: 10, rd: 65000:1, rt: 65000:1}}}
   h1: {role: host, exec: iperf -s -D}           # a command line or a list of them
-  r1: {role: p, frr: r1/frr.conf}               # or {zebra: r1/zebra.conf, ospfd: r1/ospfd.conf}; bird: r1/bird.conf
+  r1: {role: p, frr: r1/frr.conf}               # or {zebra: r1/zebra.conf, ospfd: r1/ospfd.conf}; bird: FILE
+  r2: {role: p, swanctl: r2/swanctl.conf}       # the same for charon
 links:
   - [c1h1, br11]                                # everything planned
   - [pe1: 2.1.1.1/30, p: 2.1.1.2/30]            # an address, or a list of them; none: no address

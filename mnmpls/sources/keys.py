@@ -146,6 +146,7 @@ NODE: Keys = {
     ),
     "daemon": _key({"enum": ["frr", "bird"]}, "whose routing daemons run here; left out: FRR's"),
     "bird": _key(CONFIG, "your own bird.conf; a text of several lines is the configuration itself"),
+    "swanctl": _key(CONFIG, "your own swanctl.conf, for strongSwan; likewise"),
     "exec": _key(TEXTS, "command lines run in the node after set-up, without a shell, and only with --allow-exec"),
 }
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import yaml
 
-from ..model import FRR, FRR_DAEMONS, OwnConfig
+from ..model import FRR, FRR_DAEMONS, SWANCTL, OwnConfig
 from .reading import Entries, Notes, is_null, mapping
 
 LARGEST_BYTES = 2**20
-KEYS = (FRR, "bird")
+KEYS = (FRR, "bird", SWANCTL)
 """Of a node."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import LabError
-from ..model import FRR_DAEMONS, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import FRR_DAEMONS, SWANCTL, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
 from .ipsec import ipsec_data
@@ -31,9 +31,10 @@ def data(lab: Lab) -> Data:
 
 
 def public(lab: Lab) -> Lab:
-    """``lab`` without the keys of its IPsec, which others may read."""
+    """``lab`` without the keys of its IPsec, and the files that have some: which others may read."""
     bare = (replace(k, ipsec=replace(k.ipsec, secrets=())) if k.ipsec else k for k in lab.links)
-    return replace(lab, links=tuple(bare))
+    nodes = (replace(n, own=tuple(each for each in n.own if each.daemon != SWANCTL)) for n in lab.nodes)
+    return replace(lab, links=tuple(bare), nodes=tuple(nodes))
 
 
 def _given(**entries: object) -> Data:

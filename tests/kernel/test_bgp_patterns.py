@@ -99,17 +99,24 @@ def test_labelled_unicast() -> None:
 
 
 def test_reflectors() -> None:
-    """PEs have sessions with the two reflectors only, and routes of each other; when these reflect no more, each PE is
-    alone, and check names the routes that are missing."""
-    with RunningLab(load(str(TOPOS / "reflectors.yml"))) as running:
+    """PEs have sessions with the two reflectors only, and routes of each other in both IP versions, also from BIRD
+    alone; no packet goes through that, and when it reflects no more either, each PE is alone, and check names the
+    routes that are missing."""
+    given = load(str(TOPOS / "reflectors.yml"))
+    question = "show bgp ipv4 vpn summary json"
+    with RunningLab(given) as running:
         assert running.await_reach(LIMIT_S) == ""
         assert soon(lambda: running.check().ok), running.check().text()
-        said = json.loads(text(running["pe1"], "vtysh", "-c", "show bgp ipv4 vpn summary json"))
+        said = json.loads(text(running["pe1"], "vtysh", "-c", question))
         assert set(said["peers"]) == {"10.255.0.2", "10.255.0.3"}
-        for reflector in ("rr1", "rr2"):
-            lines = ["configure", "router bgp 64512", "address-family ipv4 vpn"]
-            lines += [f"no neighbor 10.255.0.{number} route-reflector-client" for number in (4, 5, 6)]
-            text(running[reflector], "vtysh", *(word for line in lines for word in ("-c", line)))
+        ways = [str(one.data()) for one in running.check().of("trace")]
+        assert any("pe2" in way and "pe3" in way for way in ways) and not any("rr2" in way for way in ways)
+        lines = ["configure", "router bgp 64512", "bgp shutdown"]
+        text(running["rr1"], "vtysh", *(word for line in lines for word in ("-c", line)))
+        assert soon(lambda: json.loads(text(running["pe1"], "vtysh", "-c", question))["failedPeers"] == 1)
+        assert soon(lambda: wrong(given, running) == set())
+        for number in (2, 3, 4):
+            text(running["rr2"], "birdc", "-s", "/run/frr/bird.ctl", "disable", f"bgp{number}")
         assert soon(lambda: len(running.check().of("route", ok=False)) == 5)
         assert any("nobody has told it" in one.seen for one in running.check().of("route", ok=False))
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from mnmpls.checks.layers import layers
 from mnmpls.export.plan_data import plan_data
 from mnmpls.mn.net import Mininet
 from mnmpls.mn.topo import LabTopo
+from mnmpls.model import Lab, OwnConfig
 from mnmpls.netns import RunningLab
+from mnmpls.plan import complete
 from mnmpls.sources import from_data
 from tests.kernel.running import captured, settled
 from tests.unit.test_daemons import TOPOS
@@ -132,6 +135,54 @@ def test_new_keys_lose_nothing(seen: tuple[RunningLab, list[bytes]]) -> None:
 
     with captured(lab, "lan", "to1") as frames:
         assert soon(changed)
+
+
+SWANCTL = """connections {
+  other {
+    version = 2
+    local_addrs = ADDRESS
+    remote_addrs = %any
+    proposals = aes256gcm16-prfsha256-x25519
+    local { auth = psk }
+    remote { auth = psk }
+    children {
+      all-gre {
+        mode = transport
+        local_ts = dynamic[gre]
+        remote_ts = dynamic[gre]
+        esp_proposals = aes256gcm16-x25519
+      }
+    }
+  }
+}
+secrets {
+  ike-all { secret = "hush" }
+}
+"""
+
+
+def _with_own(text: str) -> Lab:
+    plain = complete(from_data(_pair("hush", cipher="aes-gcm")))
+    own = OwnConfig("swanctl", text.replace("ADDRESS", plain.links[1].over[0]))
+    return replace(plain, nodes=tuple(replace(n, own=(own,) if n.name == "r1" else ()) for n in plain.nodes))
+
+
+def test_own_configuration() -> None:
+    """A node's own swanctl.conf is used as it is, and by nobody else to read; it agrees on keys with a generated one,
+    which says so if the two have different secrets."""
+    given = _with_own(SWANCTL)
+    with RunningLab(given) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        report = running.check()
+        assert report.ok, report.text()
+        assert {one.subject for one in report.of("session")} == {"r2: IPsec with r1 on t"}
+        assert [one.subject for one in report.of("config")] == ["r1 swanctl.conf"]
+        said = running["r1"].run(["cat", "/etc/swanctl/swanctl.conf"], check=True).stdout
+        assert said == given.node("r1").own[0].text and "all-gre" in said
+        assert running["r1"].run(["stat", "-c", "%a", "/etc/swanctl/swanctl.conf"], check=True).stdout == "600\n"
+        running.change(_with_own(SWANCTL.replace("hush", "hash")))
+        problem = running.await_reach(10)
+    assert "r2 (charon) has no IPsec with r1 on t: the two ends have different secrets" in problem
 
 
 def _pair(secret: object, **more: object) -> dict[str, object]:

@@ -12,7 +12,7 @@ from mnmpls.checks.intent import intended
 from mnmpls.checks.vpn_routes import faults, stated
 from mnmpls.daemons import services, sessions
 from mnmpls.export.plan_text import plan_text
-from mnmpls.model import Lab, Routing
+from mnmpls.model import Lab, Labels, Routing, Vpn
 from mnmpls.plan import complete, records
 from mnmpls.plan.tables import tables
 from mnmpls.sources import data, from_data, load
@@ -146,12 +146,31 @@ def test_reflectors() -> None:
     lab = complete(load(str(TOPOS / "reflectors.yml")))
     peers: dict[str, set[str]] = {}
     for one in sessions(lab):
-        if one.daemon == "bgpd":
+        if one.kind == "BGP session":
             peers.setdefault(one.node, set()).add(one.peer_node)
     assert peers["pe1"] == {"rr1", "rr2"} and peers["rr1"] == {"rr2", "pe1", "pe2", "pe3"}
+    assert peers["rr2"] == {"rr1", "pe1", "pe2", "pe3"}
     config = {service.name: service.config for service in services(lab)["rr1"]}["bgpd"]
-    assert config.count("route-reflector-client") == 3
+    assert config.count("route-reflector-client") == 2 * 3
+    (bird,) = services(lab)["rr2"]
+    assert bird.config.count("rr client") == 3 and bird.config.count("vpn4 mpls {") == 4
     assert {vrf.rd for node in lab.nodes for vrf in node.vrfs} == {"64512:1", "64512:2"}
+
+
+def test_nothing_goes_through_a_reflector_without_labels() -> None:
+    """OSPF is to avoid BIRD where labels are, and nobody waits for LDP from there; a core of routes alone has both."""
+    given = load(str(TOPOS / "reflectors.yml"))
+    lab = complete(given)
+    (bird,) = services(lab)["rr2"]
+    assert bird.config.count("stub router yes;") == 2
+    frr = {service.name: service.config for service in services(lab)["pe2"]}
+    assert "interface pe2-p-eth" in frr["ldpd"] and "pe2-rr2-eth" not in frr["ldpd"]
+    assert "neighbor 10.255.0.3 targeted" not in frr["ldpd"] and "neighbor 10.255.0.1 targeted" in frr["ldpd"]
+    _, _, at_bird = frr["ospfd"].partition("interface pe2-rr2-eth")
+    assert "no ip ospf mpls ldp-sync" in at_bird.partition("!")[0]
+    plain = replace(given, labels=Labels(), vpn=Vpn(), links=tuple(link for link in given.links if not link.b.vrf),
+                    nodes=tuple(replace(node, vrfs=()) for node in given.nodes if node.role != "host"))  # fmt: skip
+    assert "stub router" not in services(complete(plain))["rr2"][0].config
 
 
 def test_main_table_and_vrfs() -> None:
