@@ -48,7 +48,8 @@ SYSCTLS = st.dictionaries(WORD, WORD, max_size=3).map(lambda found: tuple(found.
 RULE = st.builds(PolicyRule, NUMBER, NUMBER, _maybe(WORD), _maybe(NAME), st.none() | NUMBER)
 DUMMY = st.builds(Dummy, NAME, WORDS, _optional(NAME), st.none() | NUMBER)
 TEXT = st.lists(WORD, min_size=1, max_size=3).map(lambda lines: "".join(f"{line}\n" for line in lines))
-OWN = st.tuples() | st.tuples(st.builds(OwnConfig, st.sampled_from(["frr", "bird", "ospfd", "swanctl"]), TEXT)) | st.tuples(
+ONE = st.builds(OwnConfig, st.sampled_from(["frr", "bird", "ospfd", "swanctl"]), TEXT)
+OWN = st.tuples() | st.tuples(ONE) | st.tuples(
     st.builds(OwnConfig, st.just("zebra"), TEXT), st.builds(OwnConfig, st.just("bgpd"), TEXT),
     st.builds(OwnConfig, st.just("bird"), TEXT),
 )  # fmt: skip

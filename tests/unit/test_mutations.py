@@ -234,7 +234,8 @@ def test_damaged_data_is_told_as_in_a_file(tmp_path_factory: pytest.TempPathFact
     """One reader: data has the problems that a file with the same content has, less the lines."""
     text = _structure(*_mutant(thrown))
     # only a file is looked at for Containerlab's form, and has a folder that paths begin at
-    assume(not any(key in text for key in (b'"topology"', b'"frr"', b'"bird"', b'"swanctl"')))
+    keys = (b'"topology"', b'"frr"', b'"bird"', b'"swanctl"')
+    assume(not any(key in text for key in keys))
     path = tmp_path_factory.getbasetemp() / "same.yml"
     path.write_bytes(text)
     told = _told(lambda: load(str(path)))

@@ -159,7 +159,8 @@ NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main":
          "dummies": {"d0": DUMMY_, "d1": "10.8.0.1/24"},
          "routes": [ROUTE_], "sysctls": {"net.ipv4.ip_forward": 1}, "gateway": "none", "exec": ["true"],
          "frr": {"zebra": "hostname r\n", "ospfd": "router ospf\n"}, "bird": "router id 1.1.1.1;\n", "daemon": "frr",
-         "swanctl": "secrets {\n}\n", "label_range": "100-199", "igp": IGP_OF_NODE_, "sid": 5, "asn": 65001}  # fmt: skip
+         "swanctl": "secrets {\n}\n", "label_range": "100-199", "igp": IGP_OF_NODE_, "sid": 5,
+         "asn": 65001}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
 END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
         **IMPAIRED_}  # fmt: skip
