@@ -18,3 +18,11 @@ def in_vrf(node: str, namespace: Namespace, vrf: str, argv: Sequence[str]) -> li
         there = nearest(vrf, sorted(known)) if known else "it has none"
         raise LabError([Problem("", f"{node} has no VRF {vrf!r}; {there}")])
     return [sys.executable, "-IS", vrf_sockets.__file__, vrf, *argv]
+
+
+def mute(node: str, namespace: Namespace, vrf: str) -> str:
+    """Why nobody answers what is sent from ``vrf``; empty where that is not so."""
+    if namespace.addresses(vrf):
+        return ""
+    text = "has no address: what is sent there has no source, and no answer comes back"
+    return f"VRF {vrf} at {node} {text}; give it a loopback or a port in the lab"

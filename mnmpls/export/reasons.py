@@ -156,7 +156,8 @@ def _hop(atlas: Atlas, node: str, record: Route, hop: NextHop) -> str:
     if record.dst in ("0.0.0.0/0", "::/0"):
         return f"everything else goes to {beyond or hop.port}"
     if not hop.via:
-        return f"known at {hop.port}"
+        here = hop.port in atlas.net.vrfs[node]
+        return f"{hop.port}'s own address" if here else f"known at {hop.port}"
     return f"behind {beyond or hop.via}"
 
 

@@ -135,6 +135,14 @@ class Namespace:
         """The names of all interfaces, or of those of one kind (as ip(8) names it)."""
         return frozenset(interface.name for interface in self._interfaces() if kind in ("", interface.kind))
 
+    def addresses(self, vrf: str) -> frozenset[str]:
+        """Those on a VRF's device and its ports, without the ones that the kernel itself made."""
+        interfaces = self._interfaces()
+        numbers = {each.number for each in interfaces if each.name == vrf}
+        names = {each.number: each.name for each in interfaces if each.number in numbers or each.master in numbers}
+        found = (messages.address(body, names) for body in self._netlink.dump(messages.address_dump()))
+        return frozenset(each.cidr for each in found if each)
+
     def indexes(self, up: bool = False) -> dict[str, int]:
         """Name -> index of all interfaces, or of those that are ``up``."""
         return {each.name: each.number for each in self._interfaces() if each.up or not up}

@@ -21,7 +21,7 @@ from ..checks.vpn import Vpns
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..plan.graph import ROUTERS
 from ..state import LabelRoute, NextHop
-from ..vrf import in_vrf
+from ..vrf import in_vrf, mute
 from ..wording import label_words
 from . import switching
 from .graph import Planned, plan_around
@@ -250,7 +250,10 @@ def _vrf_named(node: Any, words: list[str]) -> tuple[str, list[str]]:
     given = " ".join(words[1:]).split(maxsplit=1)
     if len(given) < 2:
         raise CheckFailed(f"usage: {node.name} vrf VRF COMMAND")
-    return shlex.join(in_vrf(node.name, node.namespace, given[0], [])) + " ", given[1].split(" ")
+    command = shlex.join(in_vrf(node.name, node.namespace, given[0], []))
+    if text := mute(node.name, node.namespace, given[0]):
+        output(f"*** {text}\n")
+    return f"{command} ", given[1].split(" ")
 
 
 def _write_history(history: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..model import Node, Vrf
+from ..model import Node, Port, Vrf
 from ..state import MAIN_TABLE, NextHop
 from . import static
-from .graph import Network, interface
+from .graph import Network, interface, subnet_of
 from .routes import version
 from .sites import Local, local
 
@@ -21,13 +21,15 @@ Key = tuple[str, str]
 @dataclass(frozen=True)
 class Instance:
     """One VRF on one PE, or its main table (a VRF without a name). ``near`` prefixes are at its own ports and on its
-    device, ``behind`` those behind its CEs, ``given`` those of the user's routes without labels."""
+    device, ``behind`` those behind its CEs, ``given`` those of the user's routes without labels. ``own`` are a VRF's
+    addresses, as prefixes, by the subnet at a port that each is in."""
 
     node: Node
     vrf: Vrf
     near: Local
     behind: Local
     given: Local
+    own: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -65,9 +67,19 @@ def _of(net: Network, node: Node) -> Iterator[Instance]:
     for vrf in node.vrfs:
         near, behind = local(net, node, vrf.name)
         device = {str(interface(cidr).network): NextHop("", vrf.name) for cidr in vrf.loopbacks}
-        yield Instance(node, vrf, {**near, **device}, behind, _static(net, node, vrf.name))
+        own = _own(net.members.get((node.name, vrf.name), ()))
+        yield Instance(node, vrf, {**near, **device}, behind, _static(net, node, vrf.name), own)
     if node.imports or node.exports:
         yield main_table(net, node)
+
+
+def _own(ports: Sequence[Port]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for cidr in (cidr for port in ports for cidr in port.addresses or ()):
+        prefix = f"{interface(cidr).ip}/{interface(cidr).max_prefixlen}"
+        if prefix != (subnet := subnet_of(cidr)):
+            found.setdefault(subnet, []).append(prefix)
+    return found
 
 
 def main_table(net: Network, node: Node) -> Instance:

@@ -95,6 +95,8 @@ def _import(
         for prefix in (prefix for found in news.values() for prefix in found):
             hop = exporter.given.get(prefix) or exporter.near.get(prefix) or exporter.behind.get(prefix)
             routes.add(node, importer.table, [prefix], (hop,) if hop else ())
+            # What goes to the exporter's own address on that port is not for the wire.
+            routes.add(node, importer.table, exporter.own.get(prefix, ()), (NextHop("", exporter.vrf.name),))
         return []
     ways = list(_ways(node, exporter.key, edges, labels, hand))
     mute: list[tuple[Edge, str]] = []

@@ -65,6 +65,14 @@ def test_leaks_stay_in_the_pe_or_cross_the_core(lab: RunningLab) -> None:
     assert _passed(lab.trace("main", "far")) == "main pe1 p pe2 far"
 
 
+def test_a_pes_own_addresses_are_leaked_too(lab: RunningLab) -> None:
+    """What goes to a VRF's address at a port is for the PE, not for the wire: a customer in the other VRF reaches it,
+    and a program of the PE in either VRF has answers from the other's customers."""
+    assert _passed(lab.trace("near", "10.8.3.1")) == "near pe1"
+    for vrf, there in (("near", "10.8.3.2"), ("beside", "10.8.1.2"), ("near", "10.8.3.1")):
+        assert lab["pe1"].run(["ping", "-c1", "-W5", there], vrf=vrf).returncode == 0, (vrf, there)
+
+
 def test_addresses_of_a_vrf_are_for_its_members(lab: RunningLab) -> None:
     """The NOC reaches both PEs at their addresses in the management VRF; a customer and the core do not; a program in
     the VRF reaches its own."""

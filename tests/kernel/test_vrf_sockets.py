@@ -220,9 +220,10 @@ def test_the_supervisor_goes_with_the_last_process_and_the_command_with_it(pe: R
 
 def test_exec_on_a_terminal(tmp_path: Path) -> None:
     """mnmpls exec --vrf: its streams and terminal are the command's, Ctrl-C ends what runs in the shell, the status
-    comes out; an unknown VRF is named with the known ones, and so is a node without any."""
+    comes out; an unknown VRF is named with the known ones, and so is a node without any; one without an address is
+    told as what it is."""
     file, name = tmp_path / "lab.yml", f"vrf-exec-{os.getpid()}"
-    file.write_text(f"name: {name}\nnodes: {{pe: {{role: pe, vrfs: [red]}}, h: host}}\n"
+    file.write_text(f"name: {name}\nnodes: {{pe: {{role: pe, vrfs: [red, bare]}}, h: host}}\n"
                     "links: [[pe: {ip: 10.0.0.1/24, vrf: red}, h: 10.0.0.2/24]]\n")  # fmt: skip
     mnmpls = [sys.executable, "-m", "mnmpls"]
     subprocess.run([*mnmpls, "up", file], check=True)
@@ -240,9 +241,14 @@ def test_exec_on_a_terminal(tmp_path: Path) -> None:
         shell.expect(pexpect.EOF)
         shell.close()
         assert shell.exitstatus == 3
-        for node, said in (("pe", "pe has no VRF 'blue'; there is red"), ("h", "h has no VRF 'blue'; it has none")):
+        unknown = {"pe": "pe has no VRF 'blue'; there are bare, red", "h": "h has no VRF 'blue'; it has none"}
+        for node, said in unknown.items():
             words = [*mnmpls, "exec", name, node, "--vrf", "blue", "--", "true"]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             assert (done.returncode, said in done.stderr) == (2, True), done
+        for vrf, bare in (("red", False), ("bare", True)):
+            words = [*mnmpls, "exec", name, "pe", "--vrf", vrf, "--", "true"]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert (done.returncode, "VRF bare at pe has no address" in done.stderr) == (0, bare), done
     finally:
         subprocess.run([*mnmpls, "down", name], check=True)

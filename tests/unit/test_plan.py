@@ -161,12 +161,14 @@ def test_neighbouring_pes_push_the_vpn_label_only() -> None:
 
 
 def test_vrfs_of_one_pe_reach_each_other_by_target() -> None:
-    """Equal targets on one PE: a plain route by the other VRF's port, without any label."""
+    """Equal targets on one PE: a plain route by the other VRF's port, without any label; the address of the PE itself
+    at that port is looked up in its VRF."""
     vrfs = tuple(Vrf(name, None, None, ("1:1",), ("1:1",)) for name in ("red", "blue"))
     nodes = (Node("pe", "pe", vrfs=vrfs), Node("h1", "host"), Node("h2", "host"))
     links = (Link(Port("h1"), Port("pe", vrf="red")), Link(Port("h2"), Port("pe", vrf="blue")))
     found = records(complete(Lab("leak", nodes, links)))["pe"]
     assert routes(found, 10)["172.16.0.2/31"] == (NextHop("", "pe-h2-eth"),)
+    assert routes(found, 10)["172.16.0.3/32"] == (NextHop("", "blue"),)
     assert not any(isinstance(record, LabelRoute) for record in found)
 
 
@@ -225,3 +227,38 @@ def test_vpns_with_a_site_in_common_share_no_lan() -> None:
     mine = {one.dst: one.hops[0].port for one in records(lab)["both"] if isinstance(one, Route)}
     blue = lab.links[2].b.name
     assert (mine["192.168.3.0/24"], mine["0.0.0.0/0"]) == (blue, lab.links[1].b.name) and "192.168.2.0/24" not in mine
+
+
+ROUTERS = {name: {"role": "p", "loopback": f"10.255.0.{i}/32"} for i, name in enumerate("abc", start=1)}
+BENEATH: dict[str, tuple[list[object], str]] = {
+    "a wire": ([{"a": "a", "b": "b", "name": "w"}, {"a": "a", "b": "b", "type": "gre", "over": "w"}], "gre"),
+    "a wire beside": ([["a", "b"], {"a": "a", "b": "b", "name": "w"}, {"a": "a", "b": "b", "type": "gre", "over": "w"}],
+                      "eth gre"),
+    "a tunnel": ([{"a": "a", "b": "b", "name": "w"}, {"a": "a", "b": "b", "type": "gretap", "over": "w", "name": "t"},
+                  {"a": "a", "b": "b", "type": "gre", "over": "t"}], "gre"),
+    "a way of several wires": ([["a", "c"], ["c", "b"],
+                                {"a": "a", "b": "b", "type": "gre", "over": ["10.255.0.1", "10.255.0.2"]}], "eth gre"),
+    "a LAN whose nodes they all join": (
+        [*([{name: f"10.9.0.{i}/24"}, "lan"] for i, name in enumerate("abc", start=1)),
+         {"a": "a", "b": "b", "type": "gre", "over": ["10.9.0.1", "10.9.0.2"]},
+         {"a": "b", "b": "c", "type": "gre", "over": ["10.9.0.2", "10.9.0.3"]}], "gre"),
+    "a LAN that they do not all join": (
+        [*([{name: f"10.9.0.{i}/24"}, "lan"] for i, name in enumerate("abc", start=1)),
+         {"a": "a", "b": "b", "type": "gre", "over": ["10.9.0.1", "10.9.0.2"]}], "eth gre"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("beneath", BENEATH)
+def test_labels_take_tunnels_and_not_what_carries_them(beneath: str) -> None:
+    """What joins just the nodes that tunnels through it join lets no labels in, nor has it room for them; any other
+    link of the core does."""
+    links, wanted = BENEATH[beneath]
+    path = ["a", "c", "b"] if beneath.startswith("a way") else ["a", "b"]
+    nodes = {**ROUTERS, "lan": "bridge"}
+    lab = complete(from_data({"nodes": nodes, "links": links, "lsps": [{"path": path, "fec": "10.50.0.0/24"}]}))
+    let_in = {each.key.split(".")[3] for each in records(lab)["a"] if isinstance(each, Sysctl) and ".input" in each.key}
+    of = {port.name: link for link in lab.links for port in link.ports if port.node == "a"}
+    assert sorted({"eth" if of[name].is_wire else of[name].type for name in let_in - {"lo"}}) == wanted.split()
+    wires = [name for name, link in of.items() if link.is_wire]
+    sizes = {each.name: each.mtu_bytes for each in records(lab)["a"] if isinstance(each, PortState)}
+    assert all(sizes[name] == (1504 if name in let_in else 1500) for name in wires)
