@@ -9,7 +9,7 @@ from typing import Any
 from .errors import LabError, Problem
 from .kernel import Namespace
 from .processes import Folders, Processes
-from .vrf import in_vrf
+from .vrf import in_vrf, mute
 
 
 class NoSuchNode(LabError):
@@ -40,6 +40,10 @@ class RunningNode:
         words = in_vrf(self.name, self.namespace, vrf, argv) if vrf else list(argv)
         mounts = self.folders.mounts if self.folders else ""
         return self._processes.spawn(words, self.namespace.fd, mounts, **how)
+
+    def mute(self, vrf: str) -> str:
+        """Why nobody answers what is sent from ``vrf``; empty where that is not so."""
+        return mute(self.name, self.namespace, vrf)
 
     def run(
         self, argv: Sequence[str], *, vrf: str = "", timeout_s: float | None = None, check: bool = False, **how: Any

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from ..errors import UsageError
 from ..node import RunningNode
 from ..processes import die_with_parent
-from ..vrf import mute
 from .naming import again_inside, entered, in_guest, name_of
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # as a shell says it
@@ -40,7 +39,7 @@ def run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         process = node.popen(argv, vrf=vrf, start_new_session=False, preexec_fn=die_with_parent)
-        if vrf and (text := mute(node.name, node.namespace, vrf)):
+        if vrf and (text := node.mute(vrf)):
             print(f"mnmpls: {text}", file=sys.stderr)
         status = process.wait()
     except OSError as error:

@@ -45,9 +45,7 @@ class Atlas:
 
     def beyond(self, node: str, port: str, via: str = "") -> str:
         """The node on the other side of a port, or the one that has the address ``via`` there; of many the first few;
-        empty for none. Of a VRF's device the VRF."""
-        if port in self.net.vrfs[node]:
-            return f"VRF {port}"
+        empty for none."""
         index = self.net.segment_of.get((node, port))
         others = [each for each in self.net.segments[index].ports if each.node != node] if index is not None else []
         having = [each for each in others if any(via == str(address.ip) for address in interfaces(each))]
