@@ -54,8 +54,11 @@ def command(record: Record) -> list[str]:
             return ["ip", "fou", "add", "port", str(port), "ipproto", str(protocol), *(["-6"] if version == 6 else [])]
         case Guard():
             return ["ip", "xfrm", "policy", "add", *_guarded(record)]
-        case Member(port, master):
-            return ["ip", "link", "set", "dev", port, "master", master]
+        case Member(port, master, learns, suppresses):
+            own = [] if learns else ["learning", "off"]
+            own += ["neigh_suppress", "on"] if suppresses else []
+            own = ["type", "bridge_slave", *own] if own else []
+            return ["ip", "link", "set", "dev", port, "master", master, *own]
         case Port(name, up, mtu_bytes):
             return ["ip", "link", "set", "dev", name, "mtu", str(mtu_bytes), _state(up)]
         case Qdisc(port):
@@ -88,7 +91,7 @@ def _netem(record: Qdisc) -> list[str]:
 
 
 def _tunnel(record: Tunnel) -> list[str]:
-    words = ["local", record.local, "remote", record.remote]
+    words = ["local", record.local, *(["remote", record.remote] if record.remote else ["nolearning"])]
     if record.kind == "vxlan":
         words = ["id", str(record.key), *words, "dstport", "4789", *([] if ":" in record.local else ["df", "set"])]
     elif record.key is not None:

@@ -163,7 +163,8 @@ class Impairment:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One end of a link. Open: ``name``, ``addresses`` (``None``: plan them; ``()``: none wanted), ``mtu_bytes``."""
+    """One end of a link. Open: ``name``, ``addresses`` (``None``: plan them; ``()``: none wanted), ``mtu_bytes``.
+    ``evpn`` names the Evpn that a PE's port is in."""
 
     node: str
     name: str = ""
@@ -172,6 +173,7 @@ class Port:
     mtu_bytes: int | None = None
     mac: str | None = None
     impairment: Impairment = Impairment()
+    evpn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,18 @@ class Lsp:
 
 
 @dataclass(frozen=True, slots=True)
+class Evpn:
+    """A LAN that PEs stretch over the core in VXLAN, and of which BGP tells (EVPN, RFC 7432 and 8365): the ports with
+    its name are in it. Open: ``vni``, the route targets, and ``mtu_bytes``, the largest IP packet that it takes."""
+
+    name: str
+    vni: int | None = None
+    imports: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    mtu_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """A whole lab. ``igp``, ``labels`` and ``vpn`` say who makes the core's routes, its labels and the routes between
     VRFs: the planner (STATIC), or the daemons of ospf, ldp and bgp. ``ttl`` is ``uniform`` or ``pipe`` for all labels
@@ -373,6 +387,7 @@ class Lab:
     igp: Igp = Igp(STATIC)
     labels: Labels = Labels()
     vpn: Vpn = Vpn()
+    evpns: tuple[Evpn, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
 

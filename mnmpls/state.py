@@ -63,7 +63,8 @@ class Bridge:
 @dataclass(frozen=True, order=True, slots=True)
 class Tunnel:
     """One end of a tunnel, a device of the kernel's kind ``kind``. ``key`` is GRE's (None: none) or VXLAN's VNI,
-    ``ttl`` 0 takes the inner packet's, ``encap_limit`` is for IPv6 outside (None: none)."""
+    ``ttl`` 0 takes the inner packet's, ``encap_limit`` is for IPv6 outside (None: none). VXLAN without a ``remote``
+    goes where a daemon says, and learns nothing by itself."""
 
     name: str
     kind: str
@@ -132,10 +133,13 @@ FALLBACK_DEVICES = frozenset(
 
 @dataclass(frozen=True, order=True, slots=True)
 class Member:
-    """``port`` is enslaved to ``master``, a VRF device or a bridge."""
+    """``port`` is enslaved to ``master``, a VRF device or a bridge. A bridge's ``learns`` who is behind it from what
+    comes in, or ``suppresses`` questions for neighbours whose answer is known (bridge(8))."""
 
     port: str
     master: str
+    learns: bool = True
+    suppresses: bool = False
 
 
 @dataclass(frozen=True, order=True, slots=True)

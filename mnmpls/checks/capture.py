@@ -10,11 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ..model import Lab
+from ..plan.evpn import ends
+from ..plan.graph import network
 from .packets import RUN_BYTES, Packet, decode, echo_request, kind_of, number
 from .predict import MAX_HOPS, Hop, operation
 from .vpn import Call
@@ -188,8 +190,10 @@ class _Follower:
 
     def __init__(self, lab: Lab, frames: list[Sighting]) -> None:
         both = [(near, far) for link in lab.links for near, far in (link.ports, link.ports[::-1])]
-        self._peers = {(near.node, near.name): (far.node, far.name) for near, far in both}
-        self._bridges = frozenset(node.name for node in lab.nodes if node.role == "bridge")
+        self._peers = dict(ends(lab, network(lab)) if lab.evpns else {})
+        self._peers |= {(near.node, near.name): ((far.node, far.name),) for near, far in both}
+        switching = (port.node for port, _ in both if port.evpn)
+        self._bridges = frozenset([*(node.name for node in lab.nodes if node.role == "bridge"), *switching])
         self._outs: dict[str, list[Sighting]] = defaultdict(list)
         self._ins: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
         for one in frames:
@@ -206,14 +210,15 @@ class _Follower:
         best: tuple[Hop, ...] = (Hop(node, "deliver", in_port, labels_in),)
         for left in self._departures(node, used) if self._left > 0 else ():
             self._left -= 1
-            peer, labels = self._peers[node, left.port], left.packet.labels
-            did = "forward" if node in self._bridges else operation(labels_in, labels)
+            every, labels = self._peers[node, left.port], left.packet.labels
+            did = operation(labels_in, labels)
             ttls = tuple(entry.ttl for entry in left.packet.stack)
-            hop = Hop(node, did, in_port, labels_in, left.port, labels, peer[0], label_ttls=ttls, ttl=left.packet.ttl)
-            landed = next((one for one in self._ins[peer] if id(one) not in used), None)
-            further = self.onwards(peer[0], landed, used | {id(left), id(landed)}) if landed else ()
-            if len(further) + 1 > len(best) or best[0].operation == "deliver":
-                best = (hop, *further)
+            hop = Hop(node, did, in_port, labels_in, left.port, labels, label_ttls=ttls, ttl=left.packet.ttl)
+            for peer in every:
+                landed = next((one for one in self._ins[peer] if id(one) not in used), None)
+                further = self.onwards(peer[0], landed, used | {id(left), id(landed)}) if landed else ()
+                if len(further) + 1 > len(best) or best[0].operation == "deliver":
+                    best = (replace(hop, peer=peer[0]), *further)
         return best
 
     def _departures(self, node: str, used: frozenset[int]) -> list[Sighting]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..plan.evpn import HEADERS_BYTES
 from .capture import Seen, Tap, way
 from .patience import patience
 from .predict import Hop, ways
@@ -53,14 +54,22 @@ def path_mtu(world: World, predicted: Sequence[Hop]) -> int:
 
 
 def _fits(world: World, hop: Hop) -> int:
-    far = world.peers[hop.node, hop.out_port]
+    node, port = world.far(hop.node, hop.out_port, hop.peer)
     view = world.views[hop.node]
-    if hop.out_port in view.tunnels:  # whose other end takes whatever arrives
-        return view.mtus[hop.out_port] - _LABEL_BYTES * len(hop.labels_out)
     switched = view.members.get(hop.out_port) in view.bridges
     sends = view.mtus[hop.out_port] + (_SLACK_BYTES if switched else 0)
-    takes = world.views[far.node].mtus[far.name] + _SLACK_BYTES
+    if hop.out_port in view.tunnels:  # whose other end takes whatever arrives
+        carried = _carried(world, hop) if switched else sends
+        return min(sends, carried) - _LABEL_BYTES * len(hop.labels_out)
+    takes = world.views[node].mtus[port] + _SLACK_BYTES
     return min(sends, takes) - _LABEL_BYTES * len(hop.labels_out)
+
+
+def _carried(world: World, hop: Hop) -> int:
+    """What the core leaves of a packet that a PE hands on to another of its EVPN."""
+    there = world.views[hop.peer].tunnels[hop.out_port]
+    ways_there = ways(world, Call(hop.node, there, source=world.views[hop.node].tunnels[hop.out_port]))
+    return min((path_mtu(world, one) for one in ways_there), default=0) - HEADERS_BYTES
 
 
 def probe_mtu(open_tap: Tap, world: World, there: Call, deadline_s: float = 0.5) -> PathMtu | None:

@@ -59,8 +59,8 @@ def losses(world: World, hop: Hop) -> str:
     nothing. In either direction: where answers about who has an address get lost, nothing is sent."""
     if not hop.out_port:
         return ""
-    far = world.peers[hop.node, hop.out_port]
-    both = (hop, Hop(far.node, "forward", out_port=far.name))
+    node, far = world.far(hop.node, hop.out_port, hop.peer)
+    both = (hop, Hop(node, "forward", out_port=far, peer=hop.node))
     through, port = min((_across(world, one, _DEEPEST).through, one.out_port) for one in both)
     return f"{port} loses {(1 - through) * 100:.3g} % of its packets, as the lab has it" if through < 1 else ""
 
@@ -112,8 +112,8 @@ def _along(world: World, way: Sequence[Hop], deepest: int) -> _Way:
 
 def _across(world: World, hop: Hop, deepest: int) -> _Way:
     """One link; of a tunnel what carries it, too."""
-    far = world.peers[hop.node, hop.out_port]
-    given = world.peers[far.node, far.name].impairment
+    far = world.peers.get((hop.node, hop.out_port))
+    given = world.peers[far.node, far.name].impairment if far else Impairment()
     delay_s = ((given.delay_us or 0) + (given.jitter_us or 0)) / 1e6
     delay_s += _LARGEST_BYTES * 8 / (given.rate_kbit * 1000) if given.rate_kbit else 0
     own = _Way(delay_s, 1 - (given.loss_ppm or 0) / 1e6)
@@ -124,10 +124,5 @@ def _across(world: World, hop: Hop, deepest: int) -> _Way:
 def _carriers(world: World, hop: Hop) -> Iterator[Call]:
     """How a tunnel's own packets go: to the other of its two addresses."""
     if hop.out_port in world.views[hop.node].tunnels:
-        link = next(link for link in world.lab.links if any(_is(port.node, port.name, hop) for port in link.ports))
-        here, there = link.over if _is(link.a.node, link.a.name, hop) else link.over[::-1]
-        yield Call(hop.node, there, source=here)
-
-
-def _is(node: str, port: str, hop: Hop) -> bool:
-    return (node, port) == (hop.node, hop.out_port)
+        node, port = world.far(hop.node, hop.out_port, hop.peer)
+        yield Call(hop.node, world.views[node].tunnels[port], source=world.views[hop.node].tunnels[hop.out_port])

@@ -150,13 +150,14 @@ def _across(world: World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tuple
     hops: list[Hop] = []
     straight = hop.out_port in world.views[hop.node].point_to_point
     while True:
-        far = world.peers[hop.node, hop.out_port]
-        hops.append(replace(hop, peer=far.node))
-        view = world.views[far.node]
-        if straight or (wanted, far.name) in view.addresses:
-            return tuple(hops), (far.node, far.name)
-        out = next(port for node, port in world.beyond(view, far.name) if world.towards(node, port, wanted))
-        hop = replace(hop, node=far.node, operation="forward", in_port=far.name, labels_in=hop.labels_out, out_port=out)
+        every = world.fars(hop.node, hop.out_port)
+        far, port = every[0] if len(every) == 1 else next(each for each in every if world.leads(each, wanted))
+        hops.append(replace(hop, peer=far))
+        view = world.views[far]
+        if straight or (wanted, port) in view.addresses:
+            return tuple(hops), (far, port)
+        out = next(out for node, out in world.beyond(view, port) if world.towards(node, out, wanted))
+        hop = replace(hop, node=far, operation="forward", in_port=port, labels_in=hop.labels_out, out_port=out)
 
 
 def _decide(view: View, packet: _Packet) -> Iterator[_Step]:

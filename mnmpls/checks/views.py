@@ -7,6 +7,8 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 
 from ..model import Lab
+from ..plan import evpn
+from ..plan.graph import network
 from ..state import (
     EXPLICIT_NULLS,
     IPV6_CONNECTED_METRIC,
@@ -53,8 +55,9 @@ class View:
         return {one.name for one in self._records if isinstance(one, Bridge)}
 
     @cached_property
-    def tunnels(self) -> set[str]:
-        return {one.name for one in self._records if isinstance(one, Tunnel)}
+    def tunnels(self) -> dict[str, str]:
+        """And the address that each sends from."""
+        return {one.name: one.local for one in self._records if isinstance(one, Tunnel)}
 
     @cached_property
     def point_to_point(self) -> set[str]:
@@ -145,6 +148,7 @@ class World:
         self.lab, self.records, self.vpns = lab, records, Vpns(lab)
         self.views = {name: View(name, found) for name, found in records.items()}
         self.peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
+        self.ends = evpn.ends(lab, network(lab)) if lab.evpns else {}
 
     def source(self, of: Call) -> str:
         """The address that a call comes from, empty if there is none. IPv4 takes that of the port which the packet
@@ -168,17 +172,28 @@ class World:
             return self.peers[node, port].node, self.peers[node, port].name
         todo, seen = [(node, port)], {(node, port)}
         while todo:
-            far = self.peers.get(todo.pop(0))
-            if far is None:
-                continue
-            view = self.views[far.node]
-            if (owner, far.name) in view.addresses:
-                return far.node, far.name
-            for other in self.beyond(view, far.name):
-                if other not in seen:
-                    seen.add(other)
-                    todo.append(other)
+            for far in self.fars(*todo.pop(0)):
+                view = self.views[far[0]]
+                if (owner, far[1]) in view.addresses:
+                    return far
+                fresh = [other for other in self.beyond(view, far[1]) if other not in seen]
+                seen.update(fresh)
+                todo.extend(fresh)
         return None
+
+    def fars(self, node: str, port: str) -> tuple[tuple[str, str], ...]:
+        """The other end of a port's link; of VXLAN's device the devices of all PEs of the EVPN."""
+        far = self.peers.get((node, port))
+        return ((far.node, far.name),) if far else self.ends.get((node, port), ())
+
+    def far(self, node: str, port: str, peer: str) -> tuple[str, str]:
+        """The one of these that is ``peer``'s."""
+        return next(each for each in self.fars(node, port) if each[0] == peer)
+
+    def leads(self, end: tuple[str, str], owner: str) -> bool:
+        """Is the address at the port ``end``, or on the LAN that what comes in there is handed on to?"""
+        view = self.views[end[0]]
+        return (owner, end[1]) in view.addresses or any(self.towards(*on, owner) for on in self.beyond(view, end[1]))
 
     def beyond(self, view: View, in_port: str) -> list[tuple[str, str]]:
         master = view.members.get(in_port)

@@ -83,10 +83,13 @@ class Vpns:
         self.lab = lab
         self.nodes: Mapping[str, Node] = {node.name: node for node in lab.nodes}
         self._links: dict[str, list[tuple[Port, Port]]] = defaultdict(list)
+        self._on_lan: dict[str, list[str]] = defaultdict(list)  # by EVPN
         self._overlays = overlay_ports(lab)
         for link in lab.links:
             for near, far in (link.ports, link.ports[::-1]):
                 self._links[near.node].append((near, far))
+                if far.evpn:
+                    self._on_lan[far.evpn].append(near.node)
         self._vrfs = {(node.name, vrf.name): vrf for node in lab.nodes for vrf in node.vrfs}
         self._vrfs |= {(node.name, ""): _main_table(lab, node) for node in lab.nodes}
         self._addresses: dict[str, tuple[str, ...]] = {}
@@ -115,19 +118,30 @@ class Vpns:
     def end_points(self, site: Site) -> tuple[str, ...]:
         return tuple(name for name in site.nodes if self.nodes[name].role in END_POINTS)
 
-    def _joined(self, start: str) -> set[str]:
+    def _joined(self, start: str, stretched: bool = True) -> set[str]:
+        """The nodes of its site; without ``stretched`` those of its part of it, before any EVPN."""
         seen, todo = {start}, [start]
         while todo:
-            beside = (far for near, far in self._links[todo.pop()] if near not in self._overlays)
-            fresh = {far.node for far in beside if self.is_customer(far.node)} - seen
+            beside = [far for near, far in self._links[todo.pop()] if near not in self._overlays]
+            across = (name for far in beside if far.evpn and stretched for name in self._on_lan[far.evpn])
+            fresh = {far.node for far in beside if self.is_customer(far.node)}.union(across) - seen
             seen |= fresh
             todo.extend(fresh)
         return seen
 
+    def parts(self, site: Site) -> Iterator[Site]:
+        """The pieces that EVPNs join to this site; itself where none does."""
+        seen: set[str] = set()
+        for name in site.nodes:
+            if name not in seen:
+                joined = self._joined(name, stretched=False)
+                seen |= joined
+                yield Site(tuple(each for each in site.nodes if each in joined), site.attached)
+
     def _attachments(self, names: set[str]) -> Iterator[tuple[str, Vrf]]:
         for name in self.nodes:
             for _, far in self._links[name] if name in names else ():
-                if not self.is_customer(far.node):
+                if not (self.is_customer(far.node) or far.evpn):
                     yield far.node, self._vrf(far)
 
     def _vrf(self, port: Port) -> Vrf:
@@ -190,9 +204,12 @@ class Vpns:
         its PE, since that is the address which its customer uses for it, and before tunnels, which its VPN does not
         know."""
         if name not in self._addresses:
-            ports = sorted(self._links[name], key=lambda k: (k[0] in self._overlays, not self.is_customer(k[1].node)))
+            ports = sorted(self._links[name], key=lambda k: (k[0] in self._overlays, not self._is_own(k[1])))
             self._addresses[name] = _plain(self.nodes[name].loopbacks, [near for near, _ in ports])
         return self._addresses[name]
+
+    def _is_own(self, far: Port) -> bool:
+        return self.is_customer(far.node) or far.evpn is not None
 
     def address(self, name: str, version: int = 4) -> str | None:
         """The address by which checks call an end point, or None if it has none of this IP version."""

@@ -14,6 +14,7 @@ from .bindings import bindings
 from .capture import Tap, tap
 from .control import control
 from .drift import drifts
+from .evpn import evpn_findings
 from .findings import Finding, Report
 from .intent import Intent, count, unasked
 from .learned import with_learned
@@ -82,6 +83,7 @@ def check(
         trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))
         report += _each("mtu", "pairs of sites", pairs, mtu, until("mtu"))
+    report += Report(tuple(evpn_findings(lab, namespaces, folders, off)))  # now that all have said something
     return report + _reach(lab, namespaces, until("reach"))
 
 
@@ -110,12 +112,13 @@ def drift_of(
 
 
 def site_pairs(intent: Intent) -> Iterator[Pair]:
-    """For each two sites of which one reaches the other, in each IP version that both speak, one pair of end points,
-    hosts if there are any."""
+    """For each two sites, or pieces of one that an EVPN joins, of which one reaches the other, in each IP version that
+    both speak, one pair of end points, hosts if there are any."""
     vpns = intent.vpns
-    ends = {(site.nodes[0], version): _end(vpns, site, version) for site in vpns.sites for version in (4, 6)}
-    for i, near in enumerate(vpns.sites):
-        for far in vpns.sites[i + 1 :]:
+    parts = [part for site in vpns.sites for part in vpns.parts(site)]
+    ends = {(part.nodes[0], version): _end(vpns, part, version) for part in parts for version in (4, 6)}
+    for i, near in enumerate(parts):
+        for far in parts[i + 1 :]:
             for version in (4, 6):
                 a, b = ends[near.nodes[0], version], ends[far.nodes[0], version]
                 both = ((a, b), (b, a)) if a and b else ()

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..model import NO_LOOPBACK, Lab, Node, Routing, Vrf
+from ..plan.evpn import at, usual_target
 from ..plan.graph import Network, interface, network, via
 from ..plan.instances import main_table
-from ..plan.spoken import Spoken, asns, labelled, spoken
+from ..plan.spoken import Spoken, asns, has_vpns, labelled, spoken
 from ..state import MAIN_TABLE
 
 PLAIN = Routing()
@@ -32,16 +33,31 @@ class Peer:
     client: bool = False
 
 
+EVPN = "l2vpn evpn"
+
+
+@dataclass(frozen=True, slots=True)
+class Vni:
+    """A stretched LAN at one PE."""
+
+    number: int
+    rd: str
+    imports: tuple[str, ...]
+    exports: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Routes of one kind: where else they are taken from, and for those of a VRF that VRF (without a name: for those of
-    the main table that VRFs have). ``networks`` are told, or ``exported``, as the only ones of what is taken."""
+    the main table that VRFs have). ``networks`` are told, or ``exported``, as the only ones of what is taken. ``vnis``
+    are EVPN's."""
 
     name: str
     redistributed: tuple[str, ...] = ()
     vrf: Vrf | None = None
     networks: tuple[str, ...] = ()
     exported: tuple[str, ...] = ()
+    vnis: tuple[Vni, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +112,7 @@ def speakers(lab: Lab) -> dict[str, Speaker]:
     for node in lab.nodes:
         own = pairs.get(node.name, [])
         instances: tuple[Instance, ...] = ()
-        if _is_edge(lab, node) or node.name in lab.vpn.reflectors:
+        if _is_edge(lab, net, node) or node.name in lab.vpn.reflectors:
             vrfs = (_of_vrf(net, node, vrf, own, within) for vrf in node.vrfs)
             instances = (_core(lab, net, node, within), *vrfs)
         elif own:
@@ -113,8 +129,8 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
     top = [other for other in here if other.name in lab.vpn.reflectors]
     reflects = node.name in lab.vpn.reflectors
     by_labels = labelled(lab)
-    pes = [other for other in here if other not in top and _is_edge(lab, other)]
-    told = [f"{name} vpn" for name in _names(node)]
+    pes = [other for other in here if other not in top and _is_edge(lab, net, other)]
+    told = [f"{name} vpn" for name in _names(node)] if has_vpns(lab) else []
     families = list(map(Family, told))
     if by_labels:
         told += (f"{name} labeled-unicast" for name in _names(node))
@@ -124,6 +140,9 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
             families.append(Family(f"{name} labeled-unicast"))
     if node.imports or node.exports:
         families += _of_main(net, node)
+    if lab.evpns:
+        told.append(EVPN)
+        families.append(Family(EVPN, vnis=tuple(_vnis(lab, net, node))))
     peers = (
         Peer(loopback(other, 4), within[node.name], other.name, tuple(told), "lo", routing, reflects and other in pes)
         for other in (top if top and not reflects else top + pes)
@@ -132,9 +151,20 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
     return Instance("", tuple(peers), tuple(families))
 
 
-def _is_edge(lab: Lab, node: Node) -> bool:
+def _is_edge(lab: Lab, net: Network, node: Node) -> bool:
     """Whether it has routes to tell other PEs."""
-    return bool(node.vrfs or node.imports or node.exports) or node in labelled(lab)
+    return bool(node.vrfs or node.imports or node.exports or at(lab, net, node.name)) or node in labelled(lab)
+
+
+def _vnis(lab: Lab, net: Network, node: Node) -> Iterator[Vni]:
+    """Its route distinguishers count behind its address. bgpd takes no line with the target that it has by itself, but
+    forgets that one with any other line (bgpd/bgp_evpn_vty.c, bgp_evpn_vni_rt)."""
+    for number, evpn in enumerate(lab.evpns, 1):
+        usual = usual_target(asns(lab)[node.name], evpn.vni or 0)
+        lists = (sorted(each, key=usual.__eq__) for each in (evpn.imports, evpn.exports))
+        imports, exports = (() if each == [usual] else tuple(each) for each in lists)
+        if node.name in net.stretched.get(evpn.name, ()):
+            yield Vni(evpn.vni or 0, f"{loopback(node, 4)}:{number}", imports, exports)
 
 
 def _of_main(net: Network, node: Node) -> Iterator[Family]:

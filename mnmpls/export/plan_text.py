@@ -69,6 +69,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from unnumbered(lab)
     yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
+    yield from _section("EVPNs", ("EVPN", "VNI", "import", "export", "MTU", "ports"), _evpns(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
     yield from _section("between PE and CE", ("PE", "VRF", "speaks", "with", "of AS", "and"), _spoken(lab))
     yield from _section("segment routing", ("router", "SID", "label", "for IPv6"), _sids(lab))
@@ -143,6 +144,17 @@ def _vrfs(known: Atlas) -> Rows:
         )
         for node in known.lab.nodes
         for vrf in node.vrfs
+    ]
+
+
+def _evpns(known: Atlas) -> Rows:
+    ports = [port for link in known.lab.links for port in link.ports]
+    return [
+        (
+            *(evpn.name, str(evpn.vni), " ".join(evpn.imports), " ".join(evpn.exports), str(evpn.mtu_bytes)),
+            " ".join(f"{port.node}:{port.name}" for port in ports if port.evpn == evpn.name),
+        )
+        for evpn in known.lab.evpns
     ]
 
 

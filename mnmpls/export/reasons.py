@@ -59,8 +59,12 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
     match record:
         case VrfDevice(name, table):
             return _vrf(atlas, node, name, table)
+        case Bridge(name) if name != node:
+            return f"the LAN {name} here: a bridge, whose ports are the customer's and VXLAN to the other PEs"
         case Bridge():
             return "the LAN itself: a bridge, without spanning tree"
+        case Tunnel(_, _, local, ""):
+            return f"VXLAN from {local}: EVPN tells which MAC is behind which PE, nothing is learnt (RFC 8365)"
         case Dummy():
             return "an interface that leads nowhere, for addresses of the node's own"
         case Tunnel(_, _, local, remote):
@@ -70,6 +74,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
         case Guard(direction):
             way = "leaves" if direction == "out" else "comes in"
             return f"what {way} by this tunnel without ESP is dropped, before IKE has agreed on keys too"
+        case Member(_, _, False):
+            return "who is behind other PEs, BGP tells; and what it knows of neighbours, it answers itself (bridge(8))"
         case Member(_, master):
             vrf = any(each.name == master for each in atlas.node(node).vrfs)
             return f"what comes in here is looked up in {master}'s table" if vrf else "the ports of the LAN"
@@ -121,6 +127,8 @@ def _sysctl(atlas: Atlas, node: str, record: Sysctl) -> str:
     parts = sysctl_parts(record.key)
     if parts[-1] == "rp_filter":
         return "no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF"
+    if parts[-1] in ("forwarding", "disable_ipv6") and "conf" in parts:
+        return "the PE hands on what is on that LAN, and takes part in nothing there"
     if parts[-1].endswith("_redirects"):
         return "packets stay on their planned way, though another router of the LAN is nearer"
     if parts[:3] == ("net", "mpls", "conf"):

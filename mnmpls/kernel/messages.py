@@ -28,6 +28,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 IFF_UP = 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 18, 28, 29
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_VRF_TABLE, IFLA_BR_STP_STATE = 1, 2, 1, 1, 5
+IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_LEARNING, IFLA_BRPORT_NEIGH_SUPPRESS = 4, 5, 8, 32
 RTEXT_FILTER_SKIP_STATS = 8
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS, IFA_PROTO = 1, 2, 8, 11
 IFA_F_NODAD = 2
@@ -57,7 +58,8 @@ Index = Callable[[str], int]
 
 
 class Interface(NamedTuple):
-    """What a link dump tells of one interface; ``data`` is its kind's own attributes."""
+    """What a link dump tells of one interface; ``data`` is its kind's own attributes, ``port`` those that it has as its
+    master's."""
 
     number: int
     name: str
@@ -66,6 +68,7 @@ class Interface(NamedTuple):
     master: int
     kind: str
     data: Mapping[int, bytes]
+    port: Mapping[int, bytes] = {}
 
 
 # Links.
@@ -102,6 +105,13 @@ def link_set(index: int, *, up: bool | None = None, mtu_bytes: int = 0, master: 
 def link_kind_set(index: int, kind: str, data: bytes, up: bool) -> Message:
     """An existing device's own settings, and its state."""
     return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + _link_info(kind, data))
+
+
+def bridge_port_set(index: int, learns: bool, suppresses: bool) -> Message:
+    """Of a port that is a bridge's already."""
+    data = attribute(IFLA_BRPORT_LEARNING, bytes([learns])) + attribute(IFLA_BRPORT_NEIGH_SUPPRESS, bytes([suppresses]))
+    info = nest(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), nest(IFLA_INFO_SLAVE_DATA, data))
+    return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + info)
 
 
 def link_delete(index: int) -> Message:
@@ -147,7 +157,14 @@ def interface(body: bytes) -> Interface:
         master=_number(found.get(IFLA_MASTER, b"")),
         kind=_string(info.get(IFLA_INFO_KIND, b"")),
         data=attributes(info.get(IFLA_INFO_DATA, b"")),
+        port=attributes(info.get(IFLA_INFO_SLAVE_DATA, b"")),
     )
+
+
+def bridge_port(device: Interface) -> tuple[bool, bool]:
+    """Whether a bridge learns by it, and whether it suppresses questions for neighbours."""
+    learning, suppress = (device.port.get(at) for at in (IFLA_BRPORT_LEARNING, IFLA_BRPORT_NEIGH_SUPPRESS))
+    return learning != b"\0", suppress == b"\1"
 
 
 def vrf_table(device: Interface) -> int:

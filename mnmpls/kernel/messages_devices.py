@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Dummy, Member, Port, Qdisc, Record, Tunnel, VrfDevice
-from .messages import Interface, spanning_tree, spelled, vrf_table
+from .messages import Interface, bridge_port, spanning_tree, spelled, vrf_table
 from .netlink import NLM_F_CREATE, NLM_F_REPLACE, Message, attribute, attributes, text
 
 _GRE_KEY = struct.pack(">H", 0x2000)
@@ -45,7 +45,7 @@ class _Numbers:
 _GRE = _Numbers(local=6, remote=7, ttl=8, pmtudisc=10, key=True)
 _IP6GRE = _Numbers(local=6, remote=7, ttl=8, encap_limit=11, flags=13, key=True)
 _GRE_IFLAGS, _GRE_OFLAGS, _GRE_IKEY, _GRE_OKEY = 2, 3, 4, 5
-_VXLAN_ID, _VXLAN_PORT_AT, _VXLAN_DF = 1, 15, 29
+_VXLAN_ID, _VXLAN_LEARNING, _VXLAN_PORT_AT, _VXLAN_DF = 1, 7, 15, 29
 _KINDS = {
     "gre": _GRE,
     "gretap": _GRE,
@@ -143,7 +143,7 @@ def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:
                 yield device
             yield Port(each.name, each.up, each.mtu_bytes)
             if each.master in names:
-                yield Member(each.name, names[each.master])
+                yield Member(each.name, names[each.master], *bridge_port(each))
 
 
 def _numbers(kind: str, six: bool) -> _Numbers:
@@ -157,7 +157,8 @@ def tunnel_data(record: Tunnel | Dummy) -> bytes:
     six = ":" in record.local
     at, family = _numbers(record.kind, six), socket.AF_INET6 if six else socket.AF_INET
     data = attribute(at.local, socket.inet_pton(family, record.local))
-    data += attribute(at.remote, socket.inet_pton(family, record.remote)) + attribute(at.ttl, bytes([record.ttl]))
+    data += attribute(at.remote, socket.inet_pton(family, record.remote)) if record.remote else b""
+    data += attribute(at.ttl, bytes([record.ttl]))
     if at.key:
         flags, key = (_NO_FLAGS, 0) if record.key is None else (_GRE_KEY, record.key)
         data += attribute(_GRE_IFLAGS, flags) + attribute(_GRE_OFLAGS, flags)
@@ -165,6 +166,7 @@ def tunnel_data(record: Tunnel | Dummy) -> bytes:
     if record.kind == "vxlan":
         data += attribute(_VXLAN_ID, struct.pack("=I", record.key or 0)) + attribute(_VXLAN_PORT_AT, _VXLAN_PORT)
         data += b"" if six else attribute(_VXLAN_DF, _ON)  # no fragments (RFC 7348 4.3)
+        data += b"" if record.remote else attribute(_VXLAN_LEARNING, _ANY)
     if at.pmtudisc:
         data += attribute(at.pmtudisc, _ON)
     if at.protocol:
@@ -183,7 +185,8 @@ def tunnel_data(record: Tunnel | Dummy) -> bytes:
 
 
 def tunnel(device: Interface) -> Tunnel | None:
-    """The record that a device is, if its kind is one of ours and it is a tunnel between two addresses."""
+    """The record that a device is, if its kind is one of ours and it is a tunnel between two addresses, or VXLAN from
+    one."""
     if device.kind not in _KINDS:
         return None
     at = _numbers(device.kind, _VXLAN6.local in device.data)
@@ -192,13 +195,14 @@ def tunnel(device: Interface) -> Tunnel | None:
         data[at.encap_limit] = b"\0"  # of no account, and iproute2 leaves something there
     if at.encap and not any(data.get(at.encap, b"")):
         data[at.encap + 1] = bytes(2)  # the same
-    if not (any(data.get(at.local, b"")) and any(data.get(at.remote, b""))):
+    remote = data.get(at.remote, b"")
+    if not any(data.get(at.local, b"")) or not (any(remote) or device.kind == "vxlan"):
         return None
     found = Tunnel(
         device.name,
         device.kind,
         spelled(data[at.local]),
-        spelled(data[at.remote]),
+        spelled(remote) if any(remote) else "",
         _key(device.kind, data),
         data[at.ttl][0],
         _limit(at, data),

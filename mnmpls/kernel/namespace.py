@@ -243,8 +243,10 @@ class Namespace:
                 return self._device_messages(record, "bridge", messages.bridge_data())
             case Tunnel() | Dummy():
                 return self._tunnel_messages(record)
-            case Member(port, master):
-                return [messages.link_set(index(port), master=index(master))]
+            case Member(port, master, learns, suppresses):
+                of_bridge = index(master) and self._seen[master].kind == "bridge"
+                own = [messages.bridge_port_set(index(port), learns, suppresses)] if of_bridge else []
+                return [messages.link_set(index(port), master=index(master)), *own]
             case Port(name, up, mtu_bytes):
                 return [messages.link_set(index(name), up=up, mtu_bytes=mtu_bytes)]
             case Qdisc(port):

@@ -88,13 +88,13 @@ def lab_name(topo: Any) -> str:
     return getattr(topo, "lab_name", "") or (type(topo).__name__.lower() if topo else "mininet")
 
 
-MADE_BY = ("igp", "labels", "vpn")
-"""Parameters of routers that say the same of the whole lab."""
+OF_LAB = ("igp", "labels", "vpn", "evpns")
+"""Parameters of routers that say something of the whole lab."""
 AT_NODES = (
     *("loopback", "vrfs", "main", "rules", "dummies", "routes", "sysctls", "gateway", "label_range", "node_igp", "asn"),
     *("sid", "daemon", "frr", "bird", "swanctl"),
 )
-AT_PORTS = ("ip", "vrf", "mtu", *IMPAIRMENTS)
+AT_PORTS = ("ip", "vrf", "evpn", "mtu", *IMPAIRMENTS)
 
 _End = tuple[str, str, Mapping[str, Any]]
 _Told = tuple[Mapping[str, Any], _End, _End]
@@ -329,7 +329,7 @@ def _data(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_
         "name": "mininet",
         "platform_labels": max(tables, key=lambda table: table if isinstance(table, int) else _LAST, default=None),
         "ttl": next((params["ttl"] for _, _, params in nodes if params.get("ttl")), None),
-        **{key: next((params[key] for _, _, params in nodes if params.get(key)), None) for key in MADE_BY},
+        **{key: next((params[key] for _, _, params in nodes if params.get(key)), None) for key in OF_LAB},
         "nodes": {name: _node(role, params) for name, role, params in nodes},
         "links": [{**told, **_ends(a, b, vrfs, own)} for told, a, b in links],
         "lsps": [lsp_data(each) if isinstance(each, Lsp) else each for each in lsps],
@@ -408,7 +408,8 @@ def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     node, name, params = end
     first, ip = own.pop(node, None), params.get("ip")
     vrf = params.get("vrf") if in_vrf else None
-    told = {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf, "mtu": params.get("mtu")}
+    told = {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf}
+    told |= {"evpn": params.get("evpn") if in_vrf else None, "mtu": params.get("mtu")}
     impaired = {key: params[key] for key in IMPAIRMENTS if key in params}
     return {**_given(told), **impaired, **_mistyped(params, AT_PORTS)}
 

@@ -17,8 +17,8 @@ from .graph import SETTINGS, configure, forget_plans, namespace_of, plan_around,
 
 
 class LabIntf(Intf):  # type: ignore[misc]
-    """A port of a node. ``ip`` (a CIDR, a list, or ``"none"``), ``vrf`` and ``mtu`` are its part of the lab, and so is
-    what TCLink takes: ``bw`` (Mbit/s), ``delay``, ``jitter``, ``loss`` (per cent) and ``max_queue_size``."""
+    """A port of a node. ``ip`` (a CIDR, a list, or ``"none"``), ``vrf``, ``evpn`` and ``mtu`` are its part of the lab,
+    and so is what TCLink takes: ``bw`` (Mbit/s), ``delay``, ``jitter``, ``loss`` (per cent) and ``max_queue_size``."""
 
     def config(self, **params: Any) -> dict[str, Any]:
         """Nothing yet: the node applies everything at once when it starts."""

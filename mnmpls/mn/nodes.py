@@ -64,6 +64,7 @@ class LabNode(Node):  # type: ignore[misc]
     ``node_igp``  (routers) ``"none"``, or a dict with ``area`` and ``metric``, for this router alone.
     ``sid``       (routers) the number in segment routing's block of labels.
     ``platform_labels``  size of the label table; given to one router, it is all routers'.
+    ``evpns``     LANs that PEs stretch over the core, as in a lab file; given to one router, they are the lab's.
     ``ttl``       ``"uniform"`` or ``"pipe"``; given to one router, it is all routers'.
 
     Mininet's default address out of 10.0.0.0/8 is not used: addresses belong to links, or are planned.

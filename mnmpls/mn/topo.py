@@ -13,7 +13,7 @@ from ..processes import require_exec_allowed
 from ..sources import load
 from ..sources.impairments import impairment_data
 from ..sources.protocols import igp_data, labels_data, vpn_data
-from ..sources.to_data import dummy_data, link_data, rule_data, targets_data
+from ..sources.to_data import dummy_data, evpn_data, link_data, rule_data, targets_data
 from .graph import SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
@@ -36,7 +36,8 @@ class LabTopo(Topo):  # type: ignore[misc]
         self.lab_name = lab.name
         for node in lab.nodes:
             made_by = {"igp": igp_data(lab.igp), "labels": labels_data(lab.labels), "vpn": vpn_data(lab.vpn)}
-            of_lab = {"platform_labels": lab.platform_labels, "ttl": lab.ttl, **made_by}
+            evpns = {evpn.name: evpn_data(evpn) for evpn in lab.evpns}
+            of_lab = {"platform_labels": lab.platform_labels, "ttl": lab.ttl, "evpns": evpns, **made_by}
             extra = of_lab if node.role in ("p", "pe") else {}
             lsps = [lsp for lsp in lab.lsps if lsp.ends[0] == node.name]
             self.addHost(node.name, cls=ROLE_CLASSES[node.role], lsps=lsps, **_node_params(node), **extra)
@@ -71,6 +72,6 @@ def _node_params(node: Node) -> dict[str, Any]:
 
 
 def _port_params(port: Port) -> dict[str, Any]:
-    given = {"ip": list(port.addresses or ()) or "none", "vrf": port.vrf, "mtu": port.mtu_bytes,
+    given = {"ip": list(port.addresses or ()) or "none", "vrf": port.vrf, "evpn": port.evpn, "mtu": port.mtu_bytes,
              **impairment_data(port.impairment)}  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}

@@ -9,6 +9,7 @@ from ..state import Record
 from .addresses import addressed, with_gateways
 from .assembly import assemble
 from .check import problems, problems_of_meaning, problems_of_shape
+from .evpn import stretched
 from .link_locals import with_link_locals
 from .lsps import with_labels
 from .mtus import sized
@@ -28,7 +29,7 @@ def complete(lab: Lab) -> Lab:
     Raises LabError with every problem there is."""
     _refuse(problems_of_shape(lab))
     _refuse(problems_of_meaning(lab))
-    done = underlaid(addressed(identified(with_sids(with_labels(numbered(with_own_words(named(lab))))))))
+    done = underlaid(addressed(stretched(identified(with_sids(with_labels(numbered(with_own_words(named(lab)))))))))
     done = with_link_locals(with_gateways(done))
     whole = sized(done)
     if done != lab or lab.has_tunnels:  # what was planned may not fit what is given

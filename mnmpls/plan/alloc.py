@@ -30,6 +30,9 @@ TABLES = range(10, 2**31, 10)
 
 RESERVED_TABLES = frozenset({0, 253, 254, 255})
 
+VNIS = range(100, 2**24, 100)
+"""Of EVPNs, one each for all of the lab."""
+
 ASN = 65000
 """For route distinguishers and targets ``65000:N``; a private AS number (RFC 6996)."""
 

@@ -13,6 +13,7 @@ from .alloc import FIRST_LABEL, PLATFORM_LABELS
 from .check_addresses import address_faults
 from .check_bird import bird_faults
 from .check_daemons import daemon_faults
+from .check_evpn import evpn_faults
 from .check_igp import igp_faults
 from .check_ipsec import ipsec_faults
 from .check_links import link_faults
@@ -76,6 +77,7 @@ def _faults(lab: Lab) -> Iterator[Fault]:
     yield from daemon_faults(lab, net)
     yield from own_faults(lab)
     yield from bird_faults(lab, net)
+    yield from evpn_faults(lab, net)
     yield from igp_faults(lab, net)
     yield from routing_faults(lab, net)
     yield from segment_faults(lab, net)

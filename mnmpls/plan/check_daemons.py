@@ -10,12 +10,11 @@ from .check_links import link_text
 from .graph import ROUTERS, Network, interfaces
 from .igp import outer_ports, takes_part
 from .spelling import cidr
+from .spoken import has_vpns
 
 Fault = tuple[str, str]
 
 KNOWN = {"igp": (STATIC, "ospf", "isis"), "labels": (STATIC, "ldp", SEGMENTS), "vpn": (STATIC, "bgp")}
-LATER = {"igp": (), "labels": (), "vpn": ("evpn",)}
-"""Known by name only."""
 
 
 def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
@@ -33,8 +32,8 @@ def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
 
 def _unknown(chosen: dict[str, str]) -> Iterator[Fault]:
     for key, value in chosen.items():
-        if value in LATER[key]:
-            yield key, f"{key}: {value} is not there yet: there is {' and '.join(KNOWN[key])}"
+        if (key, value) == ("vpn", "evpn"):
+            yield key, "EVPN is told by BGP: write vpn: bgp, name the LANs in evpns, and evpn at PEs' ends of links"
         elif value not in KNOWN[key]:
             yield key, f"there is no {key}: {value}; {nearest(value, KNOWN[key])}"
 
@@ -44,7 +43,7 @@ def _together(lab: Lab) -> Iterator[Fault]:
     igp, labels, vpn = (made.protocol for made in (lab.igp, lab.labels, lab.vpn))
     if labels != STATIC and igp == STATIC:
         yield "labels", f"{labels} gives labels to what a routing protocol finds, and the lab has none: add igp: ospf"
-    if vpn != STATIC and labels == STATIC:
+    if vpn != STATIC and labels == STATIC and (not lab.evpns or has_vpns(lab)):
         yield "vpn", f"{vpn} finds its labels' way by those of another protocol: add labels: ldp, and igp: ospf"
     if labels != STATIC and vpn == STATIC:
         for node in lab.nodes:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from ..errors import nearest
 from ..model import Dummy, Impairment, Lab, Link, Node, Port
-from .graph import Network
+from .graph import Network, switch_of
 from .spelling import MAC, cidr, name_fault
 
 Fault = tuple[str, str]
@@ -154,8 +154,9 @@ def _cidr_fault(text: str) -> str:
 
 
 def _loops(lab: Lab, net: Network) -> Iterator[Fault]:
-    """Bridges joined in a ring: without spanning tree one broadcast would circle for ever."""
+    """Bridges and EVPNs joined in a ring: without spanning tree one broadcast would circle for ever."""
     leader = {node.name: node.name for node in lab.nodes if node.role == "bridge"}
+    leader |= {f"evpn {name}": f"evpn {name}" for name in net.stretched}
 
     def find(name: str) -> str:
         while leader[name] != name:
@@ -164,9 +165,12 @@ def _loops(lab: Lab, net: Network) -> Iterator[Fault]:
         return name
 
     for i, link in enumerate(lab.links):
-        if link.a.node in leader and link.b.node in leader and link.a.node != link.b.node:
-            a, b = find(link.a.node), find(link.b.node)
+        known = all(port.node in net.nodes for port in link.ports)
+        ends = [switch_of(net.nodes, port) for port in link.ports] if known else []
+        if all(end in leader for end in ends) and len(set(ends)) == 2:
+            a, b = map(find, ends)
             if a == b:
-                text = "these bridges are joined already; a second way would be a loop, and no spanning tree cuts it"
+                what = "this LAN is" if any(port.evpn for port in link.ports) else "these bridges are"
+                text = f"{what} joined already; a second way would be a loop, and no spanning tree cuts it"
                 yield f"links[{i}]", f"{link_text(link)}: {text}: take a link out"
             leader[a] = b

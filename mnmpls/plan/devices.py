@@ -21,6 +21,7 @@ from ..state import (
     Sysctl,
     VrfDevice,
 )
+from . import evpn
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
 from .graph import ROUTERS, Network, interface
 from .ttl import LARGEST, PIPE
@@ -51,10 +52,11 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         yield Port(port.name, True, port.mtu_bytes or MTU_BYTES)
         if port.impairment != Impairment():
             yield _qdisc(port.name, port.impairment)
-        master = node.name if node.role == "bridge" else port.vrf
+        master = node.name if node.role == "bridge" else port.evpn or port.vrf
         if master:
             yield Member(port.name, master)
         yield from (Address(port.name, cidr) for cidr in port.addresses or ())
+    yield from evpn.devices(lab, net, node)
     yield from on_link_routes(lab, net, node)
     for rule in node.rules:
         for version in (4, 6):

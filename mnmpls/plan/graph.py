@@ -69,12 +69,22 @@ class Network:
 
     @cached_property
     def members(self) -> Mapping[tuple[str, str | None], Sequence[Port]]:
-        """Ports by node and VRF, None for those of the main table."""
+        """Ports by node and VRF, None for those of the main table; those in EVPNs are in none."""
         found: dict[tuple[str, str | None], list[Port]] = defaultdict(list)
         for ports in self.ports.values():
             for port in ports:
-                found[port.node, port.vrf].append(port)
+                if port.evpn is None:
+                    found[port.node, port.vrf].append(port)
         return found
+
+    @cached_property
+    def stretched(self) -> Mapping[str, tuple[str, ...]]:
+        """EVPN -> the nodes with ports in it."""
+        found: dict[str, dict[str, None]] = {}
+        for port in (port for ports in self.ports.values() for port in ports):
+            if port.evpn:
+                found.setdefault(port.evpn, {})[port.node] = None
+        return {name: tuple(nodes) for name, nodes in found.items()}
 
     @cached_property
     def among_customers(self) -> frozenset[int]:
@@ -123,7 +133,14 @@ def overlay_ports(lab: Lab) -> frozenset[Port]:
 
 
 def is_router_port(nodes: Mapping[str, Node], port: Port) -> bool:
-    return port.vrf is None and nodes[port.node].role in ROUTERS
+    return port.vrf is None and port.evpn is None and nodes[port.node].role in ROUTERS
+
+
+def switch_of(nodes: Mapping[str, Node], port: Port) -> str:
+    """What hands on whatever comes in at a port: the bridge that it is a port of, or its EVPN; empty for neither."""
+    if port.evpn:
+        return f"evpn {port.evpn}"  # no node has a space in its name
+    return port.node if nodes[port.node].role == "bridge" else ""
 
 
 def network(lab: Lab) -> Network:
@@ -171,22 +188,23 @@ def _beneath(tunnels: Sequence[Link], segments: Sequence[Segment]) -> Iterator[i
 
 
 def _segments(lab: Lab, nodes: Mapping[str, Node]) -> Iterable[Segment]:
-    wire_of = _joined_bridges(lab, nodes)
+    wire_of = joined_switches(lab, nodes)
     members: dict[object, list[Port]] = {}
     for i, link in enumerate(lab.links):
-        bridges = [port.node for port in link.ports if nodes[port.node].role == "bridge"]
-        wire: object = wire_of[bridges[0]] if bridges else i
-        members.setdefault(wire, []).extend(port for port in link.ports if port.node not in bridges)
+        switches = [found for port in link.ports if (found := switch_of(nodes, port))]
+        wire: object = wire_of[switches[0]] if switches else i
+        members.setdefault(wire, []).extend(port for port in link.ports if not switch_of(nodes, port))
     return (Segment(tuple(ports)) for ports in members.values())
 
 
-def _joined_bridges(lab: Lab, nodes: Mapping[str, Node]) -> dict[str, str]:
-    """For every bridge the first bridge of its LAN."""
+def joined_switches(lab: Lab, nodes: Mapping[str, Node]) -> dict[str, str]:
+    """For every bridge and EVPN the first of its LAN."""
     beside: dict[str, list[str]] = {node.name: [] for node in lab.nodes if node.role == "bridge"}
     for link in lab.links:
-        if link.a.node in beside and link.b.node in beside:
-            beside[link.a.node].append(link.b.node)
-            beside[link.b.node].append(link.a.node)
+        a, b = (switch_of(nodes, port) for port in link.ports)
+        for one, other in ((a, b), (b, a)):
+            if one:
+                beside.setdefault(one, []).extend([other] if other else [])
     first: dict[str, str] = {}
     for start in beside:
         for bridge in spread([start], beside):

@@ -86,7 +86,7 @@ def outer_ports(net: Network, node: Node) -> tuple[Port, ...]:
     listened to."""
     if node.igp.protocol == NO_IGP:
         return ()
-    outside = (port for port in net.ports[node.name] if port.vrf is None and not takes_part(net, port))
+    outside = (port for port in net.ports[node.name] if not (port.vrf or port.evpn or takes_part(net, port)))
     return tuple(port for port in outside if _is_outer(net, port))
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from ..errors import LabError, Problem
 from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, STATIC, Lab, Link, Port
 from .check_links import LEAST_MTU_BYTES, link_text
-from .graph import CUSTOMERS, Edge, Network, interface, interfaces, network, search
+from .evpn import HEADERS_BYTES
+from .graph import CUSTOMERS, Edge, Network, interface, interfaces, joined_switches, network, search, switch_of
 from .routes import destination
 from .tunnels import fits_bytes, is_fatal
 
@@ -19,22 +20,70 @@ LABEL_BYTES = 4
 def sized(lab: Lab) -> Lab:
     """``lab`` (its tunnels underlaid) with an MTU on every port. Wires that labels travel by have room for them, so
     that what a customer's own wire takes gets through."""
-    room = LABEL_BYTES * most_labels(lab)
+    room = max(LABEL_BYTES * most_labels(lab), HEADERS_BYTES + _beneath_evpns(lab) if lab.evpns else 0)
     core = _core_ports(lab, network(lab)) if room else frozenset()
 
+    lans = _lan_ports(lab)
+
     def wire(port: Port) -> Port:
-        if port.mtu_bytes is not None:
+        if port.mtu_bytes is not None or (port.node, port.name) in lans:
             return port
         return replace(port, mtu_bytes=DEFAULT_MTU_BYTES + (room if (port.node, port.name) in core else 0))
 
     links = tuple(k.between(wire(k.a), wire(k.b)) if k.is_wire else k for k in lab.links)
-    if lab.has_tunnels:
-        sizes = _Sizes(lab, network(replace(lab, links=links)))
-        links = tuple(link if link.is_wire else sizes.of(link) for link in links)
-        faults = {f"links[{i}]": text for i, link in enumerate(links) if (text := sizes.fault(link))}
-        if faults:
-            raise LabError(Problem(path, text, lab.place(path)) for path, text in faults.items())
-    return replace(lab, links=links)
+    if lab.evpns:
+        lab = _with_sizes(lab, replace(lab, links=_with_tunnels(lab, links)))
+        links = _with_lans(lab, links, lans)
+    return replace(lab, links=_with_tunnels(lab, links) if lab.has_tunnels else links)
+
+
+def _with_tunnels(lab: Lab, links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """``links``, whose wires have MTUs, with those of the tunnels."""
+    sizes = _Sizes(lab, network(replace(lab, links=links)))
+    links = tuple(link if link.is_wire else sizes.of(link) for link in links)
+    faults = {f"links[{i}]": text for i, link in enumerate(links) if (text := sizes.fault(link))}
+    if faults:
+        raise LabError(Problem(path, text, lab.place(path)) for path, text in faults.items())
+    return links
+
+
+def _beneath_evpns(lab: Lab) -> int:
+    """Bytes of the label that leads VXLAN's packets from one PE to the other."""
+    return LABEL_BYTES if lab.lsps or lab.labels.protocol != STATIC else 0
+
+
+def _with_sizes(lab: Lab, sized: Lab) -> Lab:
+    """``lab`` with what is left for each EVPN's packets by the narrowest link of the core, since routing may lead by
+    any."""
+    core = (port for edges in network(sized).core.values() for edge in edges for port in edge)
+    narrowest = min((port.mtu_bytes or DEFAULT_MTU_BYTES for port in core), default=DEFAULT_MTU_BYTES)
+    left = narrowest - _beneath_evpns(lab) - HEADERS_BYTES
+    evpns = (each if each.mtu_bytes is not None else replace(each, mtu_bytes=left) for each in lab.evpns)
+    return replace(lab, evpns=tuple(evpns))
+
+
+def _lan_ports(lab: Lab) -> Mapping[tuple[str, str], str]:
+    """The ports of stretched LANs, and of the bridges there, each with its EVPN."""
+    nodes = {node.name: node for node in lab.nodes}
+    first = joined_switches(lab, nodes) if lab.evpns else {}
+    evpn_of = {first[f"evpn {evpn.name}"]: evpn.name for evpn in lab.evpns if f"evpn {evpn.name}" in first}
+    found: dict[tuple[str, str], str] = {}
+    for link in lab.links if evpn_of else ():
+        lan = next((first[name] for port in link.ports if (name := switch_of(nodes, port))), "")
+        if lan in evpn_of:
+            found |= {(port.node, port.name): evpn_of[lan] for port in link.ports}
+    return found
+
+
+def _with_lans(lab: Lab, links: tuple[Link, ...], lans: Mapping[tuple[str, str], str]) -> tuple[Link, ...]:
+    """A LAN's open ports are no larger than what gets through the core, of which nobody tells hosts on a LAN."""
+    sizes = {evpn.name: min(evpn.mtu_bytes or DEFAULT_MTU_BYTES, DEFAULT_MTU_BYTES) for evpn in lab.evpns}
+
+    def fitting(port: Port) -> Port:
+        evpn = lans.get((port.node, port.name))
+        return replace(port, mtu_bytes=sizes[evpn]) if evpn and port.mtu_bytes is None else port
+
+    return tuple(link.between(fitting(link.a), fitting(link.b)) if link.is_wire else link for link in links)
 
 
 def _core_ports(lab: Lab, net: Network) -> frozenset[tuple[str, str]]:

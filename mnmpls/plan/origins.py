@@ -26,6 +26,7 @@ from ..state import (
     VrfDevice,
     sysctl_parts,
 )
+from .evpn import device
 from .graph import Network, network
 from .lsps import receivers, steps
 from .routes import destination
@@ -53,12 +54,15 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return next((f"links[{i}]" for i, each in enumerate(lab.links) if each.type == "mpls-udp"), f"nodes.{node}")
         case Guard(_, src, dst):
             return next((f"links[{i}].ipsec" for i, each in enumerate(lab.links) if {src, dst} == {*each.over}), "")
-        case Bridge():
-            return f"nodes.{node}"
+        case Bridge(name):
+            return f"evpns.{name}" if any(evpn.name == name for evpn in lab.evpns) else f"nodes.{node}"
+        case Tunnel(port, _, _, ""):
+            return next((f"evpns.{evpn.name}" for evpn in lab.evpns if device(evpn) == port), f"nodes.{node}")
         case Tunnel(port) | Dummy(port) | Qdisc(port):
             return _end(lab, node, port)
-        case Member(port):
-            return _end(lab, node, port, ".vrf")
+        case Member(port, master):
+            key = ".evpn" if any(evpn.name == master for evpn in lab.evpns) else ".vrf"
+            return _end(lab, node, port, key)
         case Port(port):
             return _end(lab, node, port, ".mtu")
         case Address("lo"):

@@ -58,6 +58,12 @@ def labelled(lab: Lab) -> tuple[Node, ...]:
     return tuple(node for node in lab.nodes if node.role == "pe") if lab.vpn.unicast == LABELLED else ()
 
 
+def has_vpns(lab: Lab) -> bool:
+    """Does BGP tell routes with labels, of VRFs or main tables?"""
+    main = any(node.imports or node.exports for node in lab.nodes)
+    return bool(lab.vpn.unicast) or main or any(node.vrfs for node in lab.nodes)
+
+
 def numbered(lab: Lab) -> Lab:
     """``lab`` (named) with an AS number on each CE that speaks BGP: a site's own, from the private ones."""
     if not any(link.routing.protocol == "bgp" for link in lab.links):

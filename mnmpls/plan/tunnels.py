@@ -70,7 +70,7 @@ def _addresses(lab: Lab, net: Network, link: Link) -> tuple[str, ...] | str:
     spoken = " or ".join(f"IPv{version}" for version in versions)
     if link.over:
         return f"{link_text(link)}: link {link.over[0]} has no subnet of {spoken}: give both of its ends an address"
-    both = [_loopback(net.nodes[port.node], versions) for port in link.ports]
+    both = [loopback(net.nodes[port.node], versions) for port in link.ports]
     if all(both):
         return _reached(net, link, tuple(both))
     text = f"{link.a.node} and {link.b.node} share no link outside VRFs with {spoken}, nor has each a loopback of it"
@@ -108,7 +108,8 @@ def _ways(lab: Lab, tunnel: Link) -> Iterator[tuple[Port, Port]]:
                 yield a, b
 
 
-def _loopback(node: Node, versions: Iterable[int]) -> str:
+def loopback(node: Node, versions: Iterable[int]) -> str:
+    """The address of its first loopback of the first of these IP versions that it has one of; empty for none."""
     found = [interface(cidr).ip for cidr in node.loopbacks if cidr != NO_LOOPBACK]
     return next((str(ip) for version in versions for ip in found if ip.version == version), "")
 

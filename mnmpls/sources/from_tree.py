@@ -28,10 +28,10 @@ import yaml
 
 from ..errors import Problem
 from ..model import DUMMY as DUMMY_TYPE
-from ..model import ROLES, Dummy, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import ROLES, Dummy, Evpn, Impairment, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from . import ipsec, protocols
 from .impairments import impairment, merged
-from .keys import DUMMY, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
+from .keys import DUMMY, EVPN, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .own_configs import own_configs
 from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
 
@@ -42,6 +42,7 @@ WHICH_NODE = "which node is this end at? Write NODE, or NODE: ADDRESS, or {node:
 SHORTEST = "shortest"
 """At an LSP's path: all shortest ways from its ingress to its egress, as without a path."""
 
+LIKE_EVPNS = "evpns: {NAME: {vni: 100, rt: 65000:100}, ...}"
 LIKE_DUMMIES = "dummies: {d0: 10.9.0.1/24}"
 
 NO_ADDRESS = "none"
@@ -65,6 +66,7 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
         igp=protocols.igp(notes, top.get("igp")),
         labels=protocols.labels(notes, top.get("labels")),
         vpn=protocols.vpn(notes, top.get("vpn")),
+        evpns=tuple(_evpns(notes, top.get("evpns"))),
         places=notes.places,
         faults=tuple(notes.problems),
     )
@@ -130,14 +132,31 @@ def _vrfs(notes: Notes, where: str, node: yaml.Node | None) -> list[Vrf]:
     return [_vrf(notes, f"{where}.{name}", name, entry) for name, entry in mapping(notes, where, node).items()]
 
 
-def _bare(notes: Notes, where: str, node: yaml.Node) -> str:
+def _bare(notes: Notes, where: str, node: yaml.Node, like: str = "vrfs: {NAME: {table: 10, rt: 65000:1}, ...}") -> str:
+    kind = like.partition("s:")[0].upper()
     if isinstance(node, yaml.MappingNode):
-        notes.fault(where, node, "VRFs with settings are no list: write vrfs: {NAME: {table: 10, rt: 65000:1}, ...}")
+        notes.fault(where, node, f"{kind}s with settings are no list: write {like}")
         return ""
     name = text(notes, where, node)
     if isinstance(node, yaml.ScalarNode) and not name:
-        notes.fault(where, node, "a VRF needs a name")
+        notes.fault(where, node, f"{'an' if kind == 'EVPN' else 'a'} {kind} needs a name")
     return name
+
+
+def _evpns(notes: Notes, node: yaml.Node | None) -> list[Evpn]:
+    if node is None:
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        each = ((path, _bare(notes, path, entry, LIKE_EVPNS)) for path, entry in items(notes, "evpns", node))
+        return [Evpn(name) for _, name in each if name]
+    return [_evpn(notes, f"evpns.{name}", name, entry) for name, entry in mapping(notes, "evpns", node).items()]
+
+
+def _evpn(notes: Notes, where: str, name: str, node: yaml.Node) -> Evpn:
+    has = mapping(notes, where, node, EVPN)
+    imports, exports = _targets(notes, where, has)
+    vni, mtu = (number(notes, f"{where}.{key}", has.get(key)) for key in ("vni", "mtu"))
+    return Evpn(name, vni, imports, exports, mtu)
 
 
 def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
@@ -281,6 +300,7 @@ def _port(notes: Notes, where: str, node: str, has: Entries, mtu: int | None) ->
         mtu if own is None else own,
         text(notes, f"{where}.mac", has.get("mac")) or None,
         impairment(notes, where, has),
+        text(notes, f"{where}.evpn", has.get("evpn")) or None,
     )
 
 

@@ -44,10 +44,17 @@ DUMMIES: Shape = {
     "propertyNames": ANY_NAME,
     "additionalProperties": {"anyOf": [TEXTS, {"$ref": "#/$defs/dummy"}]},
 }
+EVPNS: Shape = {
+    "anyOf": [
+        TEXTS,
+        {"type": "object", "propertyNames": ANY_NAME, "additionalProperties": {"$ref": "#/$defs/evpn"}},
+    ]
+}
 TTL: Shape = {"enum": ["uniform", "pipe"]}
 ASN: Shape = {"type": "integer", "minimum": 1, "maximum": 2**32 - 2}
 TTL_OR_NUMBER: Shape = {"anyOf": [TTL, {"type": "integer", "minimum": 1, "maximum": 255}]}
 SYSCTLS: Shape = {"type": "object", "propertyNames": {"pattern": r"^net\."}, "additionalProperties": TEXT}
+VNI: Shape = {"type": "integer", "minimum": 1, "maximum": 2**24 - 1}
 LABEL_RANGE: Shape = {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"}
 END: Shape = {"$ref": "#/$defs/end"}
 MODE: Shape = {"enum": list(IPSEC_MODES)}
@@ -116,6 +123,9 @@ LAB: Keys = {
     "igp": _key(_maker([STATIC, "ospf", "isis"], "igp"), "who makes the core's routes: planned, OSPF, IS-IS"),
     "labels": _key(_maker([STATIC, "ldp", SEGMENTS], "labels"), "who makes the core's labels: planned, LDP, SR"),
     "vpn": _key(_maker([STATIC, "bgp"], "vpn"), "who makes the routes between VRFs: planned, or BGP"),
+    "evpns": _key(
+        EVPNS, "LANs that PEs stretch over the core (EVPN-VXLAN): names, or name: {vni, rt, import, export, mtu}"
+    ),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
     "ttl": _key(TTL, "how labels count hops: uniform goes on with the packet's TTL, pipe hides the core"),
@@ -160,6 +170,14 @@ VRF: Keys = {
 }
 
 MAIN: Keys = {key: VRF[key] for key in ("rt", "import", "export")}
+
+EVPN: Keys = {
+    "vni": _key(VNI, "VXLAN network identifier; left out: planned"),
+    "rt": _key(TEXTS, "route targets imported and exported; left out: AS number and VNI"),
+    "import": _key(TEXTS, "route targets imported only"),
+    "export": _key(TEXTS, "route targets exported only"),
+    "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "in bytes; left out: what the core leaves it"),
+}
 
 ROUTE: Keys = {
     "dst": _key(TEXT, "a prefix, or default"),
@@ -242,6 +260,7 @@ PORT: Keys = {
     "port": _key(ANY_NAME, "interface name, at most 15 bytes; left out: NODE-PEER-eth"),
     "ip": _key(TEXTS, "ADDRESS/LENGTH, a list of them, or none; left out: planned"),
     "vrf": _key(TEXT, "VRF of the node that this port is in"),
+    "evpn": _key(TEXT, "the lab's EVPN that this port of a pe is in"),
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "MTU in bytes; left out: 1500"),
     "mac": _key(TEXT, "MAC address, such as 02:00:00:00:00:01"),
     **IMPAIRED,

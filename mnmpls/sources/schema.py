@@ -6,6 +6,7 @@ from ..model import DUMMY as DUMMY_TYPE
 from ..model import ROLES
 from .keys import (
     DUMMY,
+    EVPN,
     IGP,
     IGP_OF_LINK,
     IGP_OF_NODE,
@@ -47,6 +48,7 @@ def schema() -> dict[str, object]:
             "node": {"anyOf": [{"enum": list(ROLES)}, _mapping(NODE, "role")]},
             "main": _mapping(MAIN),
             "vrf": {"anyOf": [{"type": "null"}, _mapping(VRF)]},
+            "evpn": {"anyOf": [{"type": "null"}, _mapping(EVPN)]},
             "dummy": _mapping(DUMMY, "ip"),
             "rule": _mapping(RULE, "table", "priority"),
             "route": {**_mapping(ROUTE), "anyOf": [{"required": ["dst"]}, {"required": ["label"]}]},

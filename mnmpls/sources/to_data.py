@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import LabError
-from ..model import FRR_DAEMONS, SWANCTL, Dummy, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
+from ..model import FRR_DAEMONS, SWANCTL, Dummy, Evpn, Lab, Link, Lsp, Node, PolicyRule, Port, StaticRoute, Vrf
 from .from_tree import NO_ADDRESS
 from .impairments import impairment_data
 from .ipsec import ipsec_data
@@ -24,6 +24,7 @@ def data(lab: Lab) -> Data:
         "name": lab.name,
         **_given(platform_labels=lab.platform_labels, ttl=lab.ttl or None),
         **_given(igp=igp_data(lab.igp), labels=labels_data(lab.labels), vpn=vpn_data(lab.vpn)),
+        **_given(evpns={evpn.name: evpn_data(evpn) for evpn in lab.evpns}),
         "nodes": {node.name: _node(node) for node in lab.nodes},
         "links": [link_data(link) for link in lab.links],
         **_given(lsps=[lsp_data(lsp) for lsp in lab.lsps]),
@@ -79,8 +80,12 @@ def vrf_data(vrf: Vrf) -> Data:
     return _given(table=vrf.table, rd=vrf.rd, **targets_data(vrf), loopback=list(vrf.loopbacks))
 
 
-def targets_data(has: Vrf | Node) -> Data:
-    """Route targets, of a VRF or of a node's main table."""
+def evpn_data(evpn: Evpn) -> Data:
+    return _given(vni=evpn.vni, **targets_data(evpn), mtu=evpn.mtu_bytes)
+
+
+def targets_data(has: Vrf | Node | Evpn) -> Data:
+    """Route targets, of a VRF, an EVPN or a node's main table."""
     apart: Mapping[str, object] = {"import": list(has.imports), "export": list(has.exports)}
     return _given(**({"rt": list(has.imports)} if has.imports == has.exports else apart))
 
@@ -130,7 +135,7 @@ def _end(port: Port) -> Data:
     addresses = NO_ADDRESS if port.addresses == () else port.addresses and list(port.addresses)
     return {
         "node": port.node,
-        **_given(port=port.name or None, ip=addresses, vrf=port.vrf, mtu=port.mtu_bytes, mac=port.mac),
+        **_given(port=port.name or None, ip=addresses, vrf=port.vrf, evpn=port.evpn, mtu=port.mtu_bytes, mac=port.mac),
         **_given(**impairment_data(port.impairment)),
     }
 

@@ -120,7 +120,14 @@ _DEVICES = (
         "member-of-bridge",
         Member("spare", "br0"),
         "ip link set spare nomaster",
-        ("ip link set spare master red",),
+        ("ip link set spare master red", "ip link set spare type bridge_slave learning off"),
+        (Bridge("br0"),),
+    ),
+    Case(
+        "member-that-is-told",
+        Member("spare", "br0", learns=False, suppresses=True),
+        "ip link set spare nomaster",
+        ("ip link set spare type bridge_slave learning on", "ip link set spare type bridge_slave neigh_suppress off"),
         (Bridge("br0"),),
     ),
     Case("port-up", Port("spare", True, 1400), "", ("ip link set spare down", "ip link set spare mtu 1300")),
@@ -173,6 +180,11 @@ _TUNNELS = (
     _tunnel("vxlan", Tunnel("t1", "vxlan", *_V4, key=5), "vxlan id 5 local 10.0.0.1 remote 10.0.0.2 dstport 8472"),
     _tunnel("vxlan-df", Tunnel("t1", "vxlan", *_V4, key=5), "vxlan id 5 local 10.0.0.1 remote 10.0.0.2 dstport 4789"),
     _tunnel("vxlan6", Tunnel("t1", "vxlan", *_V6, key=2**24 - 1, ttl=9), "vxlan id 6 local fd00::1 dstport 4789"),
+    _tunnel(
+        "vxlan-evpn", Tunnel("t1", "vxlan", _V4[0], "", key=100),
+        "vxlan id 100 local 10.0.0.1 dstport 4789 df set",
+        "vxlan id 100 local 10.0.0.1 remote 10.0.0.2 nolearning dstport 4789 df set",
+    ),
     _tunnel("mpls-ip", Tunnel("t1", "sit", *_V4, ttl=7), "sit mode ip6ip local 10.0.0.1 remote 10.0.0.2 ttl 7"),
     _tunnel("mpls-ip6", Tunnel("t1", "ip6tnl", *_V6), "ip6tnl local fd00::1 remote fd00::2 encaplimit none"),
 )

@@ -1,0 +1,83 @@
+"""EVPNs: what is planned of them, and what check makes of what PEs have been told."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnmpls.checks.evpn import faults
+from mnmpls.daemons import services
+from mnmpls.kernel.forwarding import EVERYBODY
+from mnmpls.plan import complete, records
+from mnmpls.sources import from_data
+from mnmpls.state import Tunnel
+
+PES = {"pe1": "10.0.0.1", "pe2": "10.0.0.2"}
+ALL = frozenset((EVERYBODY,))
+B1, B2 = "02:00:00:00:00:01", "02:00:00:00:00:02"
+SOUND = {
+    "pe1": {"": frozenset((B1,)), "10.0.0.2": ALL | {B2}},
+    "pe2": {"": frozenset((B2,)), "10.0.0.1": ALL | {B1}},
+}
+
+
+def lab(evpns: object, **more: object) -> object:
+    return {
+        "igp": "ospf",
+        "vpn": {"protocol": "bgp", "asn": more.pop("asn", None)},
+        "evpns": evpns,
+        "nodes": {"pe1": "pe", "pe2": "pe", "h1": "host", "h2": "host"},
+        "links": [
+            {"a": "pe1", "b": "pe2", **more},
+            ["h1", {"pe1": {"evpn": "blue"}}],
+            ["h2", {"pe2": {"evpn": "blue"}}],
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("core", "lan"), [({}, 1500), ({"mtu": 1500}, 1450), ({"mtu": 9000}, 1500)], ids=["open", "1500", "9000"]
+)
+def test_a_lan_is_no_larger_than_what_the_core_takes(core: dict[str, int], lan: int) -> None:
+    """VXLAN over IPv4 costs 50 bytes; ports of hosts on the LAN and of the PEs are alike, since nobody tells a host of
+    less."""
+    whole = complete(from_data(lab(["blue"], **core)))
+    assert whole.links[0].a.mtu_bytes == core.get("mtu", 1550)
+    assert {port.mtu_bytes for link in whole.links[1:] for port in link.ports} == {lan}
+
+
+def test_a_stretched_lan_is_one_subnet() -> None:
+    """Its hosts get addresses of one, and its PEs none."""
+    whole = complete(from_data(lab(["blue"])))
+    assert [port.addresses for link in whole.links[1:] for port in link.ports] == [
+        ("192.168.1.1/24",), (), ("192.168.1.2/24",), (),
+    ]  # fmt: skip
+
+
+def test_numbers_are_planned_or_given() -> None:
+    """VNI and targets; bgpd is not told the target that it has by itself."""
+    tunnel = Tunnel("vni100", "vxlan", "10.255.0.1", "", 100)
+    planned = complete(from_data(lab(["blue"], asn=4200000000)))
+    assert (planned.evpns[0].vni, planned.evpns[0].imports) == (100, ("59904:100",))
+    assert tunnel in records(planned)["pe1"]
+    assert "route-target" not in _bgpd(planned)
+    given = complete(from_data(lab({"blue": {"vni": 7, "rt": ["65000:7", "65000:8"]}})))
+    lines = [line.strip() for line in _bgpd(given).splitlines() if "route-target" in line]
+    assert lines == [f"route-target {way} 65000:{n}" for way in ("import", "export") for n in (8, 7)]
+
+
+def _bgpd(whole: object) -> str:
+    return next(one.config for one in services(whole)["pe1"] if one.name == "bgpd")  # type: ignore[arg-type]
+
+
+def test_what_pes_were_told() -> None:
+    """Of each other, in daemon and kernel; of each address behind the other; and of nobody else."""
+    both = frozenset(("10.0.0.2",))
+    assert list(faults("pe1", PES, SOUND, both)) == []
+    assert list(faults("pe1", PES, SOUND, None)) == ["its daemon does not know the LAN"]
+    assert list(faults("pe1", PES, SOUND, frozenset())) == ["nobody has told it that pe2 is on the LAN"]
+    lost = {**SOUND, "pe1": {"": frozenset((B1,)), "10.0.0.2": frozenset((B2,))}}
+    assert list(faults("pe1", PES, lost, both)) == ["the daemon sends to pe2 what is for all, and the kernel does not"]
+    unknown = {**SOUND, "pe1": {"10.0.0.2": ALL}}
+    assert list(faults("pe1", PES, unknown, both)) == [f"{B2} behind pe2, which its kernel does not know"]
+    stranger = {**SOUND, "pe1": {**SOUND["pe1"], "10.0.0.9": ALL}}
+    assert list(faults("pe1", PES, stranger, both)) == ["it sends to 10.0.0.9, which is no PE of this LAN"]
