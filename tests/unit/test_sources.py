@@ -18,6 +18,7 @@ from mnmpls.plan import complete, l3vpn, records
 from mnmpls.sources import data, from_data, load, schema
 from mnmpls.sources.keys import (
     DUMMY,
+    EVPN,
     IGP,
     IGP_OF_LINK,
     IGP_OF_NODE,
@@ -106,7 +107,7 @@ def test_problems_of_data_have_paths_without_lines() -> None:
     [
         ({"nodes": {"p": {"role": {"p"}}}}, "nodes.p.role: a lab is made of texts, numbers, lists and mappings, not"),
         ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "a lab may have 20 levels; this one has more"),
-        ([1], "expected a mapping with name, platform_labels, igp, labels, vpn, nodes, links, ttl, lsps, not a list"),
+        ([1], "expected a mapping with name, platform_labels, igp, labels, vpn, evpns, nodes, links, ttl, lsps, not a list"),
         ({"platform_labels": 10**5000}, "platform_labels: no number of a lab has 16610 bits"),
         (None, "nodes: a lab needs nodes"),
         ({("a", "b"): 1, None: 2, "nodes": {}}, "expected a name before the colon, not a list"),
@@ -145,6 +146,7 @@ ROUTE_ = {"dst": "10.9.0.0/16", "label": 17, "via": "10.1.0.2", "port": "up", "l
           "table": 100}  # fmt: skip
 VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "export": ["65000:3"],
         "loopback": "10.0.0.2/32"}  # fmt: skip
+EVPN_ = {"vni": 100, "rt": "65000:100", "import": "65000:1", "export": "65000:2", "mtu": 1400}
 MAIN_ = {"rt": "65000:4", "import": ["65000:5"], "export": "65000:6"}
 RULE_ = {"from": "10.1.0.0/16", "iif": "up", "fwmark": 7, "table": 100, "priority": 1001}
 DUMMY_ = {"ip": ["10.9.0.1/24"], "vrf": "red", "mtu": 1400}
@@ -162,8 +164,8 @@ NODE_ = {"role": "pe", "loopback": "10.0.0.1/32", "vrfs": {"red": VRF_}, "main":
          "swanctl": "secrets {\n}\n", "label_range": "100-199", "igp": IGP_OF_NODE_, "sid": 5,
          "asn": 65001}  # fmt: skip
 IMPAIRED_ = {"bw": 0.5, "delay": "10ms", "jitter": "1.5ms", "loss": "0.1", "max_queue_size": 100}
-END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "mtu": 1500, "mac": "02:00:00:00:00:01",
-        **IMPAIRED_}  # fmt: skip
+END_ = {"node": "pe", "port": "up", "ip": ["10.1.0.1/30"], "vrf": "red", "evpn": "blue", "mtu": 1500,
+        "mac": "02:00:00:00:00:01", **IMPAIRED_}  # fmt: skip
 IPSEC_ = {"mode": "udp", "cipher": "aes-gcm", "secret": ["one", "two"], "rekey": 60}
 LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over": ["10.0.0.1", "10.0.0.2"],
          "key": 1, "vni": 2, "ttl": 3, "encaplimit": "none", "versions": [4, 6], "unnumbered": True,
@@ -172,6 +174,7 @@ LINK_ = {"a": END_, "b": "p", "type": "veth", "mtu": 1500, "name": "tail", "over
 LSP_ = {"path": ["p", "pe"], "labels": [16], "vrf": "red", "ingress": "p", "egress": "pe", "fec": ["10.9.0.0/16"],
         "pop": "php", "ttl": "pipe"}  # fmt: skip
 FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, "vpn": VPN_, "ttl": "pipe",
+        "evpns": {"blue": EVPN_},
         "nodes": {"pe": NODE_, "p": "p"}, "links": [LINK_],
         "lsps": [LSP_]}  # fmt: skip
 
@@ -180,9 +183,9 @@ FULL = {"name": "full", "platform_labels": 100, "igp": IGP_, "labels": LABELS_, 
     ("known", "entry"),
     [(LAB, FULL), (NODE, NODE_), (VRF, VRF_), (MAIN, MAIN_), (ROUTE, ROUTE_), (RULE, RULE_), (LINK, LINK_),
      (("node", *PORT), END_), (LSP, LSP_), (DUMMY, DUMMY_), (IPSEC, IPSEC_), (IGP, IGP_), (IGP_OF_NODE, IGP_OF_NODE_),
-     (IGP_OF_LINK, IGP_OF_LINK_), (LABEL_MAKER, LABELS_), (VPN_MAKER, VPN_), (ROUTING, ROUTING_)],
+     (IGP_OF_LINK, IGP_OF_LINK_), (LABEL_MAKER, LABELS_), (VPN_MAKER, VPN_), (ROUTING, ROUTING_), (EVPN, EVPN_)],
     ids=["lab", "node", "vrf", "main", "route", "rule", "link", "end", "lsp", "dummy", "ipsec",
-         "igp", "igp of a node", "igp of a link", "labels", "vpn", "routing"],
+         "igp", "igp of a node", "igp of a link", "labels", "vpn", "routing", "evpn"],
 )
 def test_schema_and_reader_know_the_same_keys(known: Collection[str], entry: dict[str, object]) -> None:
     """A lab with every key there is passes both; with one more key in any of its mappings it passes neither."""
