@@ -406,10 +406,10 @@ def _ends(a: _End, b: _End, vrfs: Mapping[str, tuple[Any, ...]], own: dict[str, 
 def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     """``own`` holds addresses given to whole nodes, as Mininet has it: each goes to the node's first port."""
     node, name, params = end
-    first, ip = own.pop(node, None), params.get("ip")
-    vrf = params.get("vrf") if in_vrf else None
-    told = {"node": node, "port": name, "ip": first if ip is None else ip, "vrf": vrf}
-    told |= {"evpn": params.get("evpn") if in_vrf else None, "mtu": params.get("mtu")}
+    first = own.pop(node, None)
+    ip = first if params.get("ip") is None else params["ip"]
+    vrf, evpn = (params.get(key) if in_vrf else None for key in ("vrf", "evpn"))
+    told = {"node": node, "port": name, "ip": ip, "vrf": vrf, "evpn": evpn, "mtu": params.get("mtu")}
     impaired = {key: params[key] for key in IMPAIRMENTS if key in params}
     return {**_given(told), **impaired, **_mistyped(params, AT_PORTS)}
 

@@ -7,6 +7,7 @@ import pytest
 from mnmpls.checks.evpn import faults
 from mnmpls.daemons import services
 from mnmpls.kernel.forwarding import EVERYBODY
+from mnmpls.model import Lab
 from mnmpls.plan import complete, records
 from mnmpls.sources import from_data
 from mnmpls.state import Tunnel
@@ -20,7 +21,7 @@ SOUND = {
 }
 
 
-def lab(evpns: object, **more: object) -> object:
+def lab(evpns: object, **more: object) -> dict[str, object]:
     return {
         "igp": "ospf",
         "vpn": {"protocol": "bgp", "asn": more.pop("asn", None)},
@@ -65,8 +66,8 @@ def test_numbers_are_planned_or_given() -> None:
     assert lines == [f"route-target {way} 65000:{n}" for way in ("import", "export") for n in (8, 7)]
 
 
-def _bgpd(whole: object) -> str:
-    return next(one.config for one in services(whole)["pe1"] if one.name == "bgpd")  # type: ignore[arg-type]
+def _bgpd(whole: Lab) -> str:
+    return next(one.config for one in services(whole)["pe1"] if one.name == "bgpd")
 
 
 def test_what_pes_were_told() -> None:

@@ -107,7 +107,7 @@ def test_problems_of_data_have_paths_without_lines() -> None:
     [
         ({"nodes": {"p": {"role": {"p"}}}}, "nodes.p.role: a lab is made of texts, numbers, lists and mappings, not"),
         ({"name": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "a lab may have 20 levels; this one has more"),
-        ([1], "expected a mapping with name, platform_labels, igp, labels, vpn, evpns, nodes, links, ttl, lsps, not a list"),
+        ([1], f"expected a mapping with {', '.join(LAB)}, not a list"),
         ({"platform_labels": 10**5000}, "platform_labels: no number of a lab has 16610 bits"),
         (None, "nodes: a lab needs nodes"),
         ({("a", "b"): 1, None: 2, "nodes": {}}, "expected a name before the colon, not a list"),
