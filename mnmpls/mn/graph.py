@@ -410,8 +410,7 @@ def _port(end: _End, own: dict[str, Any], in_vrf: bool) -> Mapping[str, Any]:
     ip = first if params.get("ip") is None else params["ip"]
     vrf, evpn = (params.get(key) if in_vrf else None for key in ("vrf", "evpn"))
     told = {"node": node, "port": name, "ip": ip, "vrf": vrf, "evpn": evpn, "mtu": params.get("mtu")}
-    impaired = {key: params[key] for key in IMPAIRMENTS if key in params}
-    return {**_given(told), **impaired, **_mistyped(params, AT_PORTS)}
+    return {**_given(told), **{key: params[key] for key in IMPAIRMENTS if key in params}, **_mistyped(params, AT_PORTS)}
 
 
 def _many(given: Any) -> tuple[Any, ...]:

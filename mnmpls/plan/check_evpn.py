@@ -37,6 +37,9 @@ def evpn_faults(lab: Lab, net: Network) -> Iterator[Fault]:
                 )
     for node in lab.nodes:
         yield from _of_node(lab, net, node)
+        tells = at(lab, net, node.name) or (lab.evpns and node.name in lab.vpn.reflectors)
+        if node.daemon == "bird" and tells:
+            yield f"nodes.{node.name}.daemon", f"BIRD 2.0 has no EVPN: {node.name} needs daemon: frr"
 
 
 def _of_evpn(lab: Lab, net: Network, evpn: Evpn) -> Iterator[Fault]:
@@ -97,5 +100,3 @@ def _of_node(lab: Lab, net: Network, node: Node) -> Iterator[Fault]:
             if name in taken:
                 text = f"{node.name} would have a device {name} for it, and has its {taken[name]}"
                 yield f"evpns.{evpn.name}", f"{text}: rename one of the two"
-        if node.daemon == "bird":
-            yield f"nodes.{node.name}.daemon", f"BIRD 2.0 has no EVPN: {node.name} needs daemon: frr"
