@@ -8,6 +8,7 @@ from mnmpls.model import (
     POPS,
     ROLES,
     Dummy,
+    Evpn,
     Igp,
     Impairment,
     Lab,
@@ -75,8 +76,10 @@ NODE = st.builds(
 ADDRESSES = st.none() | WORDS.filter(lambda words: words != ("none",))
 IMPAIRMENT = st.builds(Impairment, *[st.none() | st.integers(0, 10**9)] * 5)
 PORT = st.builds(
-    Port, NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD), IMPAIRMENT
+    Port,
+    *(NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD), IMPAIRMENT, _optional(NAME)),
 )
+EVPN = st.builds(Evpn, NAME, st.none() | NUMBER, WORDS, WORDS, st.none() | NUMBER)
 LINK = st.builds(
     Link,
     *(PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS),
@@ -97,4 +100,5 @@ LABS = st.builds(
     st.builds(Igp, WORD, *SETTINGS),
     st.builds(Labels, WORD),
     st.builds(Vpn, WORD),
+    st.lists(EVPN, max_size=2, unique_by=lambda evpn: evpn.name).map(tuple),
 )
