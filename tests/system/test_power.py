@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -37,10 +38,18 @@ def test_off_and_on(lab: str) -> None:
     assert gone(lab)
 
 
-def test_in_a_guest() -> None:
+L3VPN = """
+nodes: {p: p, pe1: {role: pe, vrfs: [red]}, pe2: {role: pe, vrfs: [red]}, h1: host, h2: host}
+links: [[pe1, p], [p, pe2], [h1, {pe1: {vrf: red}}], [h2, {pe2: {vrf: red}}]]
+"""
+
+
+def test_in_a_guest(tmp_path: Path) -> None:
     """``list`` outside knows what is off inside; a drill runs inside, and undoes all when its command is killed."""
     one = f"{guest.NAME}-power"
-    guest.good("up", guest.L3VPN, "--name", one)
+    small = tmp_path / "small.yml"
+    small.write_text(L3VPN)
+    guest.good("up", small, "--name", one)
     try:
         assert guest.good("stop", one, "p") == f"{one}: p is off\n"
         assert running()[one]["off"] == ["p"]

@@ -329,10 +329,15 @@ def test_modules():
 
 
 def test_a_failure_in_the_guest_is_the_hosts_own(suite: Path) -> None:
-    """Each test keeps its name; a failed one its assertion's text and output; one closing line counts all."""
+    """Each test keeps its name; a failed one its assertion's text and output; one closing line counts all. A test
+    whose name differs in the guest has not run there: that is a failure and says why."""
     (suite / "test_it.py").write_text(KERNEL + '''
 def test_right():
     assert os.environ["MNMPLS_GUEST"] == "uml"
+
+@pytest.mark.parametrize("where", [os.environ.get("MNMPLS_GUEST", "here")])
+def test_named_by_its_place(where):
+    pass
 
 @pytest.mark.parametrize("label", [16, 17])
 def test_wrong(label):
@@ -346,34 +351,15 @@ def test_wrong(label):
     assert "test_it.py::test_wrong[17] FAILED" in output
     assert "AssertionError: not the label of RFC 3032" in output
     assert "label is 17" in output
-    assert "3 of these ran in a guest (uml, Linux " in output
-    assert "1 failed, 2 passed" in output.splitlines()[-1]
-
-
-def test_a_panic_fails_every_test_it_took_away(suite: Path) -> None:
-    """The test that ran and those after it fail, each with the guest's last words; the one before it has passed."""
-    (suite / "test_it.py").write_text(KERNEL + '''
-def test_before():
-    pass
-
-def test_panic():
-    with open("/proc/sysrq-trigger", "w") as trigger:
-        trigger.write("c")
-
-def test_after():
-    pass
-''')
-    status, output = run(suite, env=GUEST)
-    assert status == pytest.ExitCode.TESTS_FAILED, output
-    assert "2 failed, 1 passed" in output.splitlines()[-1]
-    assert "while this test ran; its last output:" in output
-    assert "before this test ran; its last output:" in output
-    assert "panic" in output
+    assert "test_named_by_its_place[here] FAILED" in output and "which it did not find" in output
+    assert "4 of these ran in a guest (uml, Linux " in output
+    assert "2 failed, 2 passed" in output.splitlines()[-1]
 
 
 def test_two_guests_share_the_files(suite: Path) -> None:
-    """Each takes the next file; the tests of this machine's own run meanwhile; all are told in their order; a guest
-    that ends early takes only the files along that it had taken."""
+    """Each takes the next file; the tests of this machine's own run meanwhile; all are told in their order. When one
+    panics, the test that ran and those after it in the files that it had taken fail, each with the guest's last words.
+    """
     (suite / "conftest.py").write_text('''
 import time
 
@@ -434,6 +420,8 @@ def test_left():
         ["test_4.py::test_left", "PASSED"],
     ], output
     assert "6 of these ran in 2 guests (uml, Linux " in output and "Kernel panic" in output, output
+    assert "while this test ran; its last output:" in output
+    assert "before this test ran; its last output:" in output
 
 
 def test_ctrl_c_ends_the_guest(suite: Path, tmp_path: Path) -> None:
@@ -455,19 +443,6 @@ def test_long():
     assert children, output
     assert [child for child in children if Path(f"/proc/{child}").exists()] == []
     assert [path for path in tmp_path.iterdir() if path != suite] == []
-
-
-def test_a_test_that_the_guest_does_not_have_fails(suite: Path) -> None:
-    """A test whose name differs in the guest has not run there: that is a failure and says why."""
-    (suite / "test_it.py").write_text(KERNEL + '''
-@pytest.mark.parametrize("where", [os.environ.get("MNMPLS_GUEST", "here")])
-def test_named_by_its_place(where):
-    pass
-''')
-    status, output = run(suite, env=GUEST)
-    assert status == pytest.ExitCode.TESTS_FAILED, output
-    assert "test_named_by_its_place[here] FAILED" in output
-    assert "which it did not find" in output
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", pytest.ExitCode.OK), ("true", pytest.ExitCode.TESTS_FAILED)])
