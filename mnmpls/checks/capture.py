@@ -6,7 +6,6 @@ import os
 import selectors
 import socket
 import struct
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..model import Lab
 from ..plan.evpn import ends
 from ..plan.graph import network
+from .clock import Clock
 from .packets import RUN_BYTES, Packet, decode, echo_request, kind_of, number
 from .predict import MAX_HOPS, Hop, operation
 from .vpn import Call
@@ -37,6 +37,7 @@ _NEVER_FRAGMENT = {
 (include/uapi/linux/in.h, in6.h)."""
 
 _BUFFER_BYTES = 1 << 20
+_TURN_S = 0.05
 _SETTLE_S = 0.005
 """After the answer is back, nothing of the probe is under way any more but what is in our own sockets."""
 
@@ -101,13 +102,13 @@ class Tap:
             return Seen(found, self._got(sender, "reply"), taken)
 
     def _follow(self, src: str, arrival: str, deadline_s: float) -> Iterator[Sighting]:
-        end = time.monotonic() + deadline_s
-        while (left_s := end - time.monotonic()) > 0:
-            for one in self._read(left_s):
+        clock, end_s = Clock(), deadline_s
+        while (left_s := end_s - clock.turn(_TURN_S)) > 0:
+            for one in self._read(min(left_s, _TURN_S)):
                 yield one
                 back = one.packet.kind != "request" and one.node == src
                 if not one.out and (back or one.node == arrival):
-                    end = min(end, time.monotonic() + _SETTLE_S)
+                    end_s = min(end_s, clock.turn(_TURN_S) + _SETTLE_S)
 
     def _raw(self, node: str, version: int) -> socket.socket:
         kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}

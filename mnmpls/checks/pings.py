@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
+from .clock import Clock
 from .packets import RUN_BYTES, echo_request, kind_of, number
 from .patience import NONE, Patience
 
@@ -33,6 +34,7 @@ RESEND_EVERY_S = 0.4
 GRACE_S = 0.3
 """How long a packet that must not arrive is waited for once all expected answers are in."""
 
+_TURN_S = 0.02
 _BATCH = 24
 """Requests sent between two readings, so that no socket's or neighbour entry's queue overflows."""
 
@@ -91,21 +93,21 @@ def ask(
 
 
 def _wait(run: _Run, wanted: Mapping[Pair, Wish], deadline_s: float, patience: Patience) -> None:
-    start = time.monotonic()
-    last_answer, resends = start, _resends(patience)
+    clock = Clock()
+    last_answer_s, resends = 0.0, _resends(patience)
     deadline_s += resends[-1] - RESEND_AFTER_S[-1] + patience.rtt_s
     grace_s = GRACE_S if not all(wish.answer for wish in wanted.values()) else 0.0
     while True:
-        now = time.monotonic()
+        now_s = clock.turn(_TURN_S)
         open_pairs = run.waiting(wanted)
-        quiet = now - last_answer >= grace_s and (not grace_s or now - start >= grace_s + patience.rtt_s)
-        if now - start >= deadline_s or (not open_pairs and quiet):
+        quiet = now_s - last_answer_s >= grace_s and (not grace_s or now_s >= grace_s + patience.rtt_s)
+        if now_s >= deadline_s or (not open_pairs and quiet):
             return
-        if resends and now - start >= resends[0]:
+        if resends and now_s >= resends[0]:
             resends.pop(0)
             run.send(open_pairs)
-        if run.read(0.02):
-            last_answer = time.monotonic()
+        if run.read(_TURN_S):
+            last_answer_s = clock.turn(_TURN_S)
 
 
 def _resends(patience: Patience) -> list[float]:
