@@ -28,6 +28,8 @@ from .naming import again_inside, in_guest
 def _lab(given: str) -> tuple[Lab, Mapping[str, frozenset[Record]]]:
     """Of a lab file, or as it runs under that name. Raises LabError, NotRunning, UsageError."""
     if Path(given).suffix in SOURCES or os.path.exists(given) or given not in registry.names():
+        if Path(given).suffix not in SOURCES and not os.path.exists(given):
+            raise UsageError(f"there is neither a lab file nor a running lab {given!r}; `mnmpls list` shows what runs")
         lab = complete(load(given))
         return lab, records(lab)
     with join(given) as joined:
@@ -50,9 +52,9 @@ def verb_plan(options: Namespace) -> int:
     if options.configs:
         _write_configs(lab, options.nodes, Path(options.configs))
     elif options.ip:
-        print(ip_commands(lab, planned), end="")
+        print(ip_commands(lab, planned, options.nodes), end="")
     elif options.json:
-        print(json.dumps(plan_data(lab, planned)))
+        print(json.dumps(plan_data(lab, planned, options.nodes)))
     else:
         print(plan_text(lab, planned, options.nodes))
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 
 from ..apply import difference
@@ -30,11 +31,20 @@ from .reasons import ROLES, reason
 Records = Mapping[str, frozenset[Record]]
 
 
-def ip_commands(lab: Lab, records: Records) -> str:
-    """A script for bash that brings a completed ``lab`` up without mnmpls, each command with its reason."""
+def ip_commands(lab: Lab, records: Records, nodes: Collection[str] = ()) -> str:
+    """A script for bash that brings a completed ``lab`` up without mnmpls, each command with its reason. Of ``nodes``,
+    if any are named, only what is theirs: their wires, and what is set in them."""
     known = atlas(lab, records)
-    nodes = (_node(known, node.name, records[node.name]) for node in lab.nodes)
-    parts = (_head(lab, records), _nodes(lab, records), _wires(lab), *nodes, _own_lines(lab), _TAIL)
+    if nodes:
+        wires = [link for link in lab.links if any(port.node in nodes for port in link.ports)]
+        own = replace(lab, nodes=tuple(each for each in lab.nodes if each.name in nodes), links=tuple(wires))
+        parts = [_wires(own), *(_node(known, each.name, records[each.name]) for each in own.nodes), _own_lines(own)]
+        return _text(parts)
+    every = (_node(known, node.name, records[node.name]) for node in lab.nodes)
+    return _text([_head(lab, records), _nodes(lab, records), _wires(lab), *every, _own_lines(lab), _TAIL])
+
+
+def _text(parts: Iterable[Iterable[str]]) -> str:
     texts = ("".join(f"{line}\n" for line in part) for part in parts)
     return "\n".join(text for text in texts if text)
 

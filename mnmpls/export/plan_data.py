@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +12,13 @@ from ..sources.to_data import data, public
 from ..state import Record
 
 
-def plan_data(lab: Lab, records: Mapping[str, frozenset[Record]]) -> dict[str, Any]:
-    """``lab`` as sources.from_data reads it, without its secrets, and each node's records in the order in which they
-    are written: which record it is, then its fields."""
-    ordered = {node.name: difference(records[node.name], ()).write for node in lab.nodes}
-    plain = {node: [_plain(each) for each in found] for node, found in ordered.items()}
+def plan_data(
+    lab: Lab, records: Mapping[str, frozenset[Record]], nodes: Collection[str] = ()
+) -> dict[str, Any]:
+    """``lab`` as sources.from_data reads it, without its secrets, and each node's (or each of ``nodes``') records in
+    the order in which they are written: which record it is, then its fields."""
+    names = [node.name for node in lab.nodes if not nodes or node.name in nodes]
+    plain = {name: [_plain(each) for each in difference(records[name], ()).write] for name in names}
     return {"lab": data(public(lab)), "records": plain}
 
 

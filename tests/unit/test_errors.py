@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from mnmpls.cli import main
 from mnmpls.errors import LabError
 from mnmpls.model import Lab, Link, Node, Port, Vrf
 from mnmpls.plan import complete, l3vpn, records
@@ -219,3 +220,9 @@ def test_unknown_ending_and_missing_file(tmp_path: Path) -> None:
         load("lab.doc")
     with pytest.raises(LabError, match="cannot read the lab file: No such file"):
         load(str(tmp_path / "none.yml"))
+
+
+def test_what_is_no_file_may_be_meant_as_a_running_lab(capsys: pytest.CaptureFixture[str]) -> None:
+    """A word that is neither is told as neither."""
+    assert main(["plan", "no-such-lab"]) == 2
+    assert "neither a lab file nor a running lab 'no-such-lab'" in capsys.readouterr().err

@@ -44,6 +44,18 @@ def test_the_commands_of_the_source() -> None:
     held("l3vpn-ip.sh", ip_commands(lab, records(lab)))
 
 
+def test_commands_of_some_nodes_are_theirs_only() -> None:
+    """Their wires and what is set in them, in the order and the words of the whole script; as data, their records."""
+    lab = source()
+    lines, whole = (ip_commands(lab, records(lab), nodes).splitlines() for nodes in (["pe1"], []))
+    rest = iter(whole)
+    assert all(line in rest for line in lines)
+    typed = [line for line in lines if line and not line.startswith("#")]
+    assert all("netns pe1" in line or "-n pe1 " in line or "exec pe1 " in line for line in typed)
+    assert {line for line in whole if "-n pe1 " in line or "netns pe1 type" in line} <= set(typed)
+    assert list(plan_data(lab, records(lab), ["p", "pe1"])["records"]) == ["p", "pe1"]
+
+
 def test_the_plan_of_the_source_as_tables() -> None:
     """Links, VRFs, paths and labels of the whole lab, then each node's interfaces, routes, labels and settings."""
     lab = source()
