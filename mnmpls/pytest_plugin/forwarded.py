@@ -96,8 +96,9 @@ class Guests:
             self.all.append(Guest(self.config, self.folder / str(number)))
 
     def __str__(self) -> str:
-        kernels = " and ".join(dict.fromkeys(guest.kernel for guest in self.all if guest.kernel))
-        return ("a guest" if len(self.all) == 1 else f"{len(self.all)} guests") + (f" ({kernels})" if kernels else "")
+        kernels = [guest.kernel for guest in self.all if guest.kernel]
+        known = f" ({' and '.join(dict.fromkeys(kernels))})" if kernels else ""
+        return (f"{len(kernels)} guests" if len(kernels) > 1 else "a guest") + known
 
     def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
         """The reports of one test, as they come in; one that failed, with the reason, if its guest is gone."""
@@ -114,10 +115,11 @@ class Guests:
             time.sleep(LOOK_S)
 
     def end(self, last: pytest.Item) -> Iterator[pytest.TestReport]:
-        """An error at the last test for each guest whose pytest ended otherwise than well, if no other test told so."""
+        """An error at the last test for each guest whose pytest ended otherwise than well, if no other test told so;
+        none for one that has done nothing, for lack of memory say, as long as others did all."""
         while self._alive(self.all):
             time.sleep(LOOK_S)
-        for guest in [each for each in self._ill() if each not in self.blamed]:
+        for guest in [each for each in self._ill() if each in self.taken.values() and each not in self.blamed]:
             yield self._lost(last, guest, "after its last test", when="teardown")
 
     def _ill(self) -> list[Guest]:
