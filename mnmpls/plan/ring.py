@@ -5,39 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import LabError, Problem, nearest
-from ..model import IPSEC_MODES, Igp, Ipsec, Lab, Labels, Link, Node, Port, Vpn, Vrf
+from ..model import IPSEC_MODES, Evpn, Igp, Ipsec, Lab, Labels, Link, Node, Port, Vpn, Vrf
 
-NO_IPSEC = "none"
+NO_IPSEC = NO_LAN = "none"
 VARIANTS = {
     "tunnel": ("ip6gre", "vxlan", "gretap"),
     "addressing": ("numbered", "unnumbered"),
     "ipsec": (NO_IPSEC, *IPSEC_MODES),
 }
 """Parameter -> what it may be; the first is what it is when nothing is said."""
+SERVICES = {"lan": (NO_LAN, "evpn")}
+"""Likewise, what the core carries beside the clients' VPN."""
 
 _PES = {"pe101": 2, "pe201": 1, "pe202": 3, "pe102": 4}
 """In the ring's order, with the last number of each one's loopback addresses."""
 _CLIENTS = {"client1": "pe101", "client2": "pe201"}
+_LAN, _OFFICES = "office", {"office1": "pe101", "office2": "pe201"}
 
 
 def ring(**chosen: object) -> Lab:
-    """The ring over an underlay with IPv6 only, two clients in a VRF, both IP versions. Raises LabError for a variant
-    that is not there."""
+    """The ring over an underlay with IPv6 only, two clients in a VRF, both IP versions, and with ``lan="evpn"`` a
+    LAN of two hosts beside them. Raises LabError for a variant that is not there."""
     found = list(_problems(chosen))
     if found:
         raise LabError(found)
-    said = {**{name: known[0] for name, known in VARIANTS.items()}, **chosen}
+    said = {**{name: known[0] for name, known in (VARIANTS | SERVICES).items()}, **chosen}
+    has_lan = said.pop("lan") != NO_LAN
     names, numbers = list(_PES), range(len(_PES))
     underlay = [Link(Port(pe, "eth1", (f"2001:db8::{pe[2:]}/64",)), Port("internet")) for pe in names]
     tunnels = [_tunnel(i + 1, names[i], names[i - len(names) + 1], **said) for i in numbers]  # type: ignore[arg-type]
     sites = [Link(Port(client), Port(pe, vrf="red"), versions=(4, 6)) for client, pe in _CLIENTS.items()]
+    offices = _OFFICES if has_lan else {}
+    lan = [Link(Port(office), Port(pe, evpn=_LAN), versions=(4, 6)) for office, pe in offices.items()]
     return Lab(
         "ring",
-        (Node("internet", "bridge"), *map(_pe, names), *(Node(client, "host") for client in _CLIENTS)),
-        (*underlay, *tunnels, *sites),
+        (Node("internet", "bridge"), *map(_pe, names), *(Node(name, "host") for name in (*_CLIENTS, *offices))),
+        (*underlay, *tunnels, *sites, *lan),
         igp=Igp("ospf"),
         labels=Labels("ldp"),
         vpn=Vpn("bgp"),
+        evpns=(Evpn(_LAN),) if has_lan else (),
     )
 
 
@@ -54,8 +61,9 @@ def _tunnel(number: int, a: str, b: str, tunnel: str, addressing: str, ipsec: st
 
 
 def _problems(chosen: dict[str, object]) -> Iterator[Problem]:
+    known = VARIANTS | SERVICES
     for name, value in chosen.items():
-        if name not in VARIANTS:
-            yield Problem(f"ring.{name}", f"the ring has no {name!r}; {nearest(name, VARIANTS)}")
-        elif value not in VARIANTS[name]:
-            yield Problem(f"ring.{name}", f"there is no {name}={value}; {nearest(str(value), VARIANTS[name])}")
+        if name not in known:
+            yield Problem(f"ring.{name}", f"the ring has no {name!r}; {nearest(name, known)}")
+        elif value not in known[name]:
+            yield Problem(f"ring.{name}", f"there is no {name}={value}; {nearest(str(value), known[name])}")

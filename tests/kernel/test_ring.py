@@ -21,8 +21,8 @@ LIMIT_S = 180
 
 @pytest.fixture(scope="module")
 def numbered() -> Iterator[RunningLab]:
-    """topos/ring.yml, converged."""
-    with RunningLab(ring()) as running:
+    """topos/ring.yml with a LAN beside the clients' VPN, converged."""
+    with RunningLab(ring(lan="evpn")) as running:
         assert running.await_reach(LIMIT_S) == ""
         yield running
 
@@ -97,6 +97,20 @@ def test_as_intended(numbered: RunningLab) -> None:
     way = numbered.trace("client1", "client2")
     assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request][1] == ("pe101", "push", 1)
     assert numbered["pe101"].run(["ip", "-6", "route", "get", "2001:db8::202"], check=True).stdout.count("dev eth1")
+
+
+def test_a_lan_beside_the_vpn(numbered: RunningLab) -> None:
+    """Two hosts on one LAN, by VXLAN over the ring's tunnels: as large as these leave it, and in both IP versions."""
+    assert {link.a.mtu_bytes for link in numbered.lab.links[-2:]} == {1456 - 4 - 50}
+    with captured(numbered, "pe101", "eth1") as frames:
+        for cidr in numbered.lab.links[-1].a.addresses or ():
+            address = cidr.partition("/")[0]
+            numbered["office1"].run(["ping", "-c1", "-W5", "-M", "do", address], check=True)
+    seen = [layers(frame) for frame in frames]
+    underlay = ("ethernet", "ipv6 2001:db8::101 > 2001:db8::201", "gre")
+    vxlan = (*underlay, "ipv4 10.10.0.2 > 10.10.0.1", "udp 4789", "vxlan 100", "ethernet")
+    assert (*vxlan, "ipv4 192.168.1.1 > 192.168.1.2", "icmp") in seen
+    assert any(one[: len(vxlan)] == vxlan and one[-1] == "icmpv6" for one in seen)
 
 
 def test_ldp_outlives_a_silent_failure(numbered: RunningLab) -> None:

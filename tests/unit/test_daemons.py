@@ -116,6 +116,8 @@ def test_tunnels_are_the_core() -> None:
     ports = {port.name for port in routers(complete(lab))["pe101"].ports}
     assert ports == {"pe101-pe201-gre", "pe101-pe102-gre"}
     assert all(link.unnumbered for link in ring(addressing="unnumbered").links[4:8])
+    lan = ring(lan="evpn")
+    assert lan.links[:-2] == ring().links and [link.b.evpn for link in lan.links[-2:]] == ["office", "office"]
     with pytest.raises(LabError, match=r"there is no tunnel=vxln; did you mean 'vxlan'\?\n.*no 'via'"):
         ring(tunnel="vxln", via=1)
 
