@@ -280,7 +280,9 @@ class Run:
                 self.status, self.problem = session.status, session.problem
                 if self.status:
                     words = session.last_words.decode(errors="replace").strip()
-                    self.tell_why(f"what held it ended with status {self.status}" + (f":\n{words}" if words else ""))
+                    cause = self.guest.backend.explain(self.guest.console.decode(errors="replace"))
+                    told = (f"what held it ended with status {self.status}", cause, words)
+                    self.tell_why(":\n".join(filter(None, told)))
                 self.send(protocol.END, 0)
                 self.end_at = time.monotonic() + SAVE_S
 

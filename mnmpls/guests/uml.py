@@ -79,6 +79,10 @@ SIGNS = {
         "the guest's memory no longer fits into the host's\n"
         "  what to do: free memory, or set TMPDIR to a folder with room"
     ),
+    "child stopped with signal": (
+        "a process of the guest was stopped or continued from outside (SIGSTOP, SIGCONT), which is its end in UML\n"
+        "  what to do: start it again; a cgroup's freezer lets a guest rest without harm"
+    ),
     "must be not mounted noexec": (
         "the folder for the guest's memory is mounted noexec\n  what to do: set TMPDIR to another folder"
     ),
