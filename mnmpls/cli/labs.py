@@ -47,6 +47,7 @@ def verb_up(options: Namespace) -> int:
         what = holder.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
 
         def say(problem: str) -> None:
+            _end_limit()
             _say_up(lab, problem, options, time.time() - began)
 
         if options.foreground:
@@ -57,9 +58,16 @@ def verb_up(options: Namespace) -> int:
     return 1 if problem else 0
 
 
+def _end_limit() -> None:
+    """The start of a lab has a time limit (cli/__init__.py), the lab has none."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, lambda *_: None)  # not ignored: what is started would ignore it as well
+
+
 def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines: bool, began: float) -> int:
     """The same in a guest: there the lab stays in the foreground, and it is the guest that stays or not."""
     words = ["up", os.path.realpath(options.file), "--name", lab.name, "--foreground", "--wait", f"{options.wait:g}"]
+    words += ["--timeout", f"{options.timeout:g}"]
     switches = {"--json": options.json, "--netns": options.netns, "--allow-exec": exec_lines}
     argv = [sys.executable, "-m", "mnmpls", *words, *(switch for switch, on in switches.items() if on)]
     about = {"name": lab.name, "file": os.path.realpath(options.file), "nodes": len(lab.nodes)}
@@ -67,6 +75,7 @@ def _up_in_guest(choice: guests.Choice, lab: Lab, options: Namespace, exec_lines
         offer = guests.Offer(listener, about)
         env = {guests.WHY: choice.why}
         if options.foreground:
+            _end_limit()  # that of the one inside counts
             return guests.run(choice, argv, env, offer=offer)
         try:
             _, status = guests.start(choice, argv, offer, {**env, _AWAITED: str(began)})

@@ -422,7 +422,9 @@ def test_foreground_ends_with_ctrl_c(file: Path, name: str) -> None:
     """--foreground stays; Ctrl-C ends it with status 130, and the lab with it."""
     up = on_terminal("up", "--foreground", str(file))
     up.expect("5 nodes are up")
-    assert name in running()
+    assert up.pid
+    os.kill(up.pid, signal.SIGALRM)  # by which the time limit of its start would come
+    assert name in running() and "1 received" in good("exec", name, "h1", "--", "ping", "-c1", "127.0.0.1")
     up.sendintr()
     up.expect(pexpect.EOF)
     up.close()

@@ -206,12 +206,24 @@ def test_two_labs_in_two_guests(lab: str) -> None:
     assert gone(second) and "1 received" in good("exec", lab, "c1h1", "--", "ping", "-c1", "88.2.1.3")
 
 
+def test_a_lab_outlives_the_time_limit_of_its_start(lab: str) -> None:
+    """Its clock is off when the lab is up: the signal by which it would ring ends nothing."""
+    kill = "for p in /proc/[0-9]*; do grep -q '[-]-foreground' $p/cmdline && kill -ALRM ${p#/proc/}; done; sleep 0.5"
+    visit = f"from mnmpls import guests; guests.run_in_lab({lab!r}, ['bash', '-c', {kill!r}])"
+    done = subprocess.run([sys.executable, "-c", visit], env=ENVIRONMENT, capture_output=True, timeout=LIMIT_S,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b""), done
+    assert "1 received" in good("exec", lab, "c1h1", "--", "ping", "-c1", "88.2.1.3")
+
+
 def test_foreground_ends_with_ctrl_c() -> None:
     """--foreground stays and is listed, and says what unnumbered links cost; Ctrl-C ends it with status 130, and the
     guest with it."""
     up = on_terminal("up", "--foreground", str(PROJECT / "topos/unnumbered.yml"), "--name", f"{NAME}f")
     up.expect("5 nodes are up")
     up.expect("unnumbered links: pe1 - p, pe1 - p, p - pe2\r\n.*labelled IPv4 stays lost")
+    assert up.pid
+    os.kill(up.pid, signal.SIGALRM)  # by which the time limit of its start would come
     assert f"{NAME}f" in running()
     up.sendintr()
     up.expect(pexpect.EOF)
