@@ -8,7 +8,8 @@ from ..asking import answers, events
 from ..daemons import ZEBRA, services, sessions
 from ..model import Lab
 from ..processes import Folders
-from ..services import missing, refused, why_missing
+from ..services import missing, refused
+from .causes import cause_of
 from .findings import Finding, Report
 
 
@@ -42,7 +43,7 @@ def _sessions(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> 
         if one.node in off or one.peer_node in off:
             continue
         there = one not in lacking
-        why = "" if there else why_missing(lab, one, folders)
+        why = "" if there else cause_of(lab, one, folders)
         seen = f"{one.daemon} has none" + (f": {why}" if why else "")
         kind, well = ("label", "there") if one.daemon == ZEBRA else ("session", "up")
         yield Finding(kind, f"{one.node}: {one.text}", there, well, well if there else seen, "" if there else one.node)

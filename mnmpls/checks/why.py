@@ -13,6 +13,7 @@ from ..processes import Folders
 from ..services import why_missing
 from ..state import MAIN_TABLE
 from ..wording import vrf_names
+from .causes import cause_of
 from .drift import drifts
 from .learned import learned
 from .views import View
@@ -49,6 +50,8 @@ class Reasons:
                 yield f"{node}: {one.text(vrf_names(self._records[node]))}"
         if session.daemon == ZEBRA:  # which no line of a log is about
             return
+        if said := cause_of(self._lab, session, self._folders):
+            yield said
         if session.port:
             before = self._before(session)
             yield from (f"first it needs its {one.text}" for one in before[:1])
@@ -56,7 +59,9 @@ class Reasons:
             yield from self._no_way(session)
         for node in (session.node, session.peer_node):
             daemon = daemon_at(session.daemon, self._running[node])
-            for line in log_lines(self._folders[node].run, daemon)[-1:]:
+            others = {port.name for port in self._lab.ports(node)} - {session.port}
+            lines = log_lines(self._folders[node].run, daemon)
+            for line in [line for line in lines if not any(other in line for other in others)][-1:]:
                 yield f"{daemon} of {node} said last: {line}"
 
     def _before(self, session: Session) -> list[Session]:

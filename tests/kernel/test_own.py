@@ -64,6 +64,25 @@ def test_integrated_configuration_survives_its_daemon(mixed: RunningLab) -> None
     assert mixed.await_reach(LIMIT_S) == ""
 
 
+def test_sessions_that_cannot_be(mixed: RunningLab) -> None:
+    """A router with other timers, one that says no LDP hello, another's AS number: the limit's message and check name
+    each, in the place of what it leads to."""
+    typed = (
+        ("p", "interface p-eth0", "ip ospf dead-interval 40"),
+        ("p", "mpls ldp", "address-family ipv4", "no interface p-eth0"),
+        ("pe1", "router bgp 65000 vrf red", "neighbor 192.168.9.2 remote-as 65002"),
+    )
+    for node, *lines in typed:
+        text(mixed[node], "vtysh", *(word for line in ("configure", *lines) for word in ("-c", line)))
+    causes = (
+        "OSPF adjacency with p on pe1-p-eth: ospfd of pe1 says that the other end's dead interval is 40 s",
+        "LDP session with p: ldpd of pe1 hears no LDP hello of p",
+        "BGP session with ce in red: bgpd of pe1 expects AS 65002 at 192.168.9.2, and ce says another",
+    )
+    assert soon(lambda: all(cause in mixed.await_reach(1) for cause in causes)), mixed.await_reach(1)
+    assert "says that the other end's dead interval is 40 s" in mixed.check().text()
+
+
 def test_own_configuration_starts_no_program() -> None:
     """Commands that are no configuration can stand in an integrated file; those that start programs start none."""
     config = "hostname r1\nexit\nping 127.0.0.1\nconfigure terminal\nhostname r2\n"
