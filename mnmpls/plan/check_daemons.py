@@ -131,6 +131,7 @@ def _port_fault(net: Network, port: Port, dual: bool) -> str:
 
 
 def _needs_v6(node: Node) -> str:
+    # "IPv6 does not support RTA_VIA attribute" (net/ipv6/route.c, rtm_to_fib6_config), up to Linux 6.18 at least.
     reason = "since Linux takes no IPv6 route by way of an IPv4 address"
     return f"IPv6 of customers needs an IPv6 loopback on each p and pe, {reason}: give {node.name} and the others one"
 

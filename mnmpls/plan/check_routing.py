@@ -16,7 +16,9 @@ Fault = tuple[str, str]
 
 NO_LABELS_ABROAD = "labels over the border (option B) need FRR 9.1 or newer, and Debian 12 has 8.4"
 """Before it a border router tells VPN routes on without a label of its own (FRR 9.1: mpls bgp
-l3vpn-multi-domain-switching)."""
+l3vpn-multi-domain-switching). For option C it would label PEs' loopbacks for the other AS: FRR 8.4 has such labels in
+the kernel for BGP's routes alone, not for OSPF's (zebra/zebra_rib.c:645, zebra_rib_labeled_unicast), and of these only
+for next hops that are neighbours: "we deliberately skip recursive nexthops" (zebra/zebra_mpls.c:192, lsp_install)."""
 
 LARGEST_ASN = 2**32 - 2
 """65535 and the last are reserved (RFC 7300), 0 is nobody's (RFC 7607)."""
