@@ -37,8 +37,17 @@ OURS = ("proto", str(RTPROT_MNMPLS))
 TTL_MODES = {"uniform": "enabled", "pipe": "disabled"}
 
 
+def commands(record: Record) -> list[list[str]]:
+    """What is typed in a namespace to make ``record`` true there: one command, or two for a port that is to be
+    a bridge's with settings of its own: it can have these from then on only (rtnetlink.c, __rtnl_newlink: m_ops)."""
+    told = command(record)
+    if isinstance(record, Member) and (own := told[7:]):
+        return [told[:7], [*told[:5], *own]]
+    return [told]
+
+
 def command(record: Record) -> list[str]:
-    """The arguments, program first, of the one command that makes ``record`` true in the namespace it runs in."""
+    """All of `commands` as if it were one: the arguments, program first."""
     match record:
         case Sysctl(key, value):
             return ["sysctl", "-qw", f"{_setting(key)}={value}"]

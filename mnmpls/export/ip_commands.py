@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from ..apply import difference
-from ..commands import command
+from ..commands import commands
 from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
 from ..state import (
     RTPROT_MNMPLS,
@@ -124,7 +124,7 @@ def _node(known: Atlas, node: str, found: Iterable[Record]) -> Iterator[str]:
     ordered = difference(found, ()).write
     for why, group in groupby(ordered, key=lambda record: reason(known, node, record)):
         yield f"# {why}"
-        yield from (shlex.join(inside(node, command(record))) for record in group)
+        yield from (shlex.join(inside(node, each)) for record in group for each in commands(record))
 
 
 def _own_lines(lab: Lab) -> Iterator[str]:
