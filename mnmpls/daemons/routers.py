@@ -104,8 +104,8 @@ class Router:
 
 
 def routers(lab: Lab) -> dict[str, Router]:
-    """Those of a completed lab that has daemons; none of others."""
-    if not lab.has_daemons:
+    """Those of a completed lab that has daemons for its core; none of others."""
+    if lab.igp.protocol == lab.labels.protocol == STATIC:
         return {}
     net = network(lab)
     ports = igp_ports(lab, net)

@@ -66,6 +66,14 @@ def test_numbers_are_planned_or_given() -> None:
     assert lines == [f"route-target {way} 65000:{n}" for way in ("import", "export") for n in (8, 7)]
 
 
+def test_bgp_alone() -> None:
+    """With planned routes in the core, PEs run BGP and zebra, and nobody else anything."""
+    found = services(complete(from_data({**lab(["blue"]), "igp": "static"})))
+    assert {node: [one.name for one in some] for node, some in found.items()} == {
+        "pe1": ["zebra", "bgpd"], "pe2": ["zebra", "bgpd"],
+    }  # fmt: skip
+
+
 def _bgpd(whole: Lab) -> str:
     return next(one.config for one in services(whole)["pe1"] if one.name == "bgpd")
 
