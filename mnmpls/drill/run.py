@@ -13,7 +13,7 @@ from ..checks.control import control
 from ..checks.intent import Intent, expectations
 from ..checks.vpn import END_POINTS, Vpns
 from ..checks.whole import drift_of
-from ..daemons import Session, sessions
+from ..daemons import CHARON, Session, sessions
 from ..errors import CheckFailed, MnmplsError, UsageError, counted, nearest
 from ..model import Lab
 from ..netns import LabNodes
@@ -256,7 +256,9 @@ class _Watch:
 
 
 def _is_concerned(session: Session, event: Event) -> bool:
-    """Whether the event takes this adjacency away, as seen by a neighbour that lives."""
+    """Whether the event takes this adjacency away, as seen by a neighbour that lives. Keys outlast a link."""
+    if session.daemon == CHARON:
+        return False
     if event.kind == "node":
         return session.peer_node == event.node and bool(session.port)
     return (session.node, session.port) in event.ends

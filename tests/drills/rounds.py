@@ -47,10 +47,11 @@ def read(variant: str, file: Path, loses_addresses: bool) -> Round:
 
 
 def summary(rounds: Sequence[Round]) -> str:
-    """A row for each variant and kind of failure."""
+    """A row for each variant and kind of failure, and which rounds ended before their time."""
     names = list(dict.fromkeys(one.variant for one in rounds))
     rows = [row for name in names for row in _rows(name, [one for one in rounds if one.variant == name])]
-    return table(HEADS, rows)
+    ended = (f"{one.variant} ended before its time: {one.stopped.splitlines()[0]}" for one in rounds if one.stopped)
+    return "\n".join([table(HEADS, rows), *ended])
 
 
 def _rows(name: str, rounds: Sequence[Round]) -> Iterator[tuple[str, ...]]:
@@ -62,9 +63,6 @@ def _rows(name: str, rounds: Sequence[Round]) -> Iterator[tuple[str, ...]]:
             healed = max(event["undone"]["healed_s"] for _, event in found)
             shown = (f"{median(gaps):.0f} ms", f"{max(gaps):.0f} ms") if gaps else ("-", "-")
             yield name, kind, str(len(found)), str(bad), str(holes), *shown, f"{healed:.1f} s"
-    for one in rounds:
-        if one.stopped:
-            yield name, f"ended before its time: {one.stopped.splitlines()[0]}", "", "1", "", "", "", ""
 
 
 def _gaps_ms(event: dict[str, Any]) -> list[float]:

@@ -138,7 +138,7 @@ def test_rounds_of_all_variants(tmp_path: Path) -> None:
     assert [one.ok for one in (well, bad, expected, gone)] == [True, False, True, False]
     assert [" ".join(line.split()) for line in summary([well, bad, expected, gone]).splitlines()[1:]] == [
         "ring-a port 2 0 0 330 ms 450 ms 1.5 s", "ring-b port 1 1 0 - - 1.5 s", "ring-c port 1 0 1 - - 1.5 s",
-        "ring-d ended before its time: it did not come up or did not live 1",
+        "ring-d ended before its time: it did not come up or did not live",
     ]  # fmt: skip
     assert closing([well, expected], 3) == (
         "2 rounds, 3 events: all as they should be, 1 blackhole named where links have no addresses; "
