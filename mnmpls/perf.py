@@ -64,12 +64,14 @@ def _row(one: Speed, plain: Speed) -> tuple[str, ...]:
 
 def measure(lab: LabNodes, src: str, dst: str, seconds: int) -> Iterator[Speed]:
     """First of the running lab, then of plain IP and the other ways, each in a chain of its own of as many routers.
-    Raises UsageError for ends that are no hosts or CEs, CheckFailed where not even the first can be measured."""
+    Raises UsageError for ends that are no two hosts or CEs, CheckFailed where not even the first can be measured."""
     roles = {node.name: node.role for node in lab.lab.nodes}
     for name in (src, dst):
         if roles.get(name) not in END_POINTS:
             known = [each for each, role in roles.items() if role in END_POINTS]
             raise UsageError(f"perf: {name!r} is no host or CE of this lab; {nearest(name, known)}")
+    if src == dst:
+        raise UsageError(f"perf: {src} is at both ends; give two hosts or CEs")
     if not find("iperf3"):
         raise CheckFailed("perf: there is no program 'iperf3' on PATH; what to do: apt-get install iperf3")
     trace = lab.trace(src, dst)

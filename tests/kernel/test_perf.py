@@ -32,6 +32,8 @@ def test_a_way_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
         found = list(perf.measure(lab, "h1", "h2", 1))
         with pytest.raises(UsageError, match="'p' is no host or CE of this lab"):
             next(perf.measure(lab, "h1", "p", 1))
+        with pytest.raises(UsageError, match="h1 is at both ends"):
+            next(perf.measure(lab, "h1", "h1", 1))
     assert [one.way for one in found] == ["h1 -> h2 in fast", *chosen]
     assert all(one.mbit_s > 0 and one.rtt_ms > 0 for one in found if not one.why)
     assert {one.way for one in found if one.why} <= {"MPLS over mpls-udp"}
