@@ -1,4 +1,5 @@
-"""Rules of every test run: a test that did not run proves nothing, and CI says so with a failure.
+"""Rules of every test run: a test that did not run proves nothing, and CI says so with a failure, unless it wanted what
+the project cannot bring along (absent.py).
 
 Tests marked ``kernel`` run where labs can (mnmpls.pytest_plugin). They come last, so that all others, which wait for
 other things, run while guests run these.
@@ -8,10 +9,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from _pytest.terminal import TerminalReporter
+
+from tests.absent import WORD
 
 pytest_plugins = ("mnmpls.pytest_plugin",)
 
@@ -20,13 +24,18 @@ IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """In CI, turns a skip (an expected failure too) into a failure that keeps its reason."""
-    if not (IN_CI and report.skipped):
+    if not (IN_CI and report.skipped) or (reason := _reason(report)).startswith(WORD):
         return
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     report.outcome = "failed"
     report.longrepr = f"did not run, which CI counts as a failure: {reason}"
     if hasattr(report, "wasxfail"):
         del report.wasxfail
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Of a skip, without pytest's word for it."""
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return str(told).removeprefix("Skipped: ")
 
 
 def pytest_configure() -> None:
@@ -57,6 +66,10 @@ def pytest_collectreport(report: pytest.CollectReport) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    unproven = len(terminalreporter.stats.get("skipped", [])) + len(terminalreporter.stats.get("xfailed", []))
+    skipped = terminalreporter.stats.get("skipped", [])
+    unproven = len(skipped) + len(terminalreporter.stats.get("xfailed", []))
     if unproven:
         terminalreporter.write_line(f"not proven: {unproven} of the tests did not run here", yellow=True)
+    absent = Counter(reason for each in skipped if (reason := _reason(each)).startswith(WORD))
+    for reason, count in absent.items():
+        terminalreporter.write_line(f"  {count} because of what is {reason}", yellow=True)

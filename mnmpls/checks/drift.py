@@ -127,10 +127,11 @@ def _went_with(cause: Drift, other: Drift) -> bool:
     """Is the other missing because the cause's device is not there to carry it?"""
     if other.found or not other.wanted or not isinstance(cause.wanted, (*_DEVICES, *_MADE)):
         return False
-    return _needs(other.wanted, cause.wanted)
+    return needs(other.wanted, cause.wanted)
 
 
-def _needs(record: Record, device: Port | VrfDevice | Bridge | Tunnel | Dummy) -> bool:
+def needs(record: Record, device: Port | VrfDevice | Bridge | Tunnel | Dummy) -> bool:
+    """Whether the record cannot be where the device is not."""
     match record:
         case Member(port, master):
             return device.name in (port, master)

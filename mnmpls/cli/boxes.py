@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -78,7 +79,8 @@ def said(name: str, node: str) -> str:
 
 def down(name: str) -> None:
     with connected() as client:
-        deploy.remove(client, name)
+        if stays := deploy.destroy(client, name):
+            print(f"mnmpls: {stays}", file=sys.stderr, flush=True)
 
 
 def stop(name: str, node: str) -> None:

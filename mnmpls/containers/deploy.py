@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import shutil
+import subprocess
 import tarfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +62,20 @@ def remove(client: Any, lab: str) -> None:
     _at_once(lambda one: client.api.remove_container(one.name, force=True, v=True), each)
 
 
+def destroy(client: Any, lab: str) -> str:
+    """The same, and what Containerlab has made beside where it has deployed the lab: by its own program. Gives what
+    stays without that, if anything does. Raises CheckFailed with the program's words."""
+    is_theirs = any(one.is_containerlabs for one in found(client, lab))
+    program = shutil.which("containerlab")
+    if is_theirs and program:
+        done = subprocess.run([program, "destroy", "--name", lab], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CheckFailed(f"`containerlab destroy --name {lab}` failed:\n{(done.stderr or done.stdout).strip()}")
+    remove(client, lab)
+    stays = "its management network and its entries in /etc/hosts and /etc/ssh/ssh_config.d"
+    return f"Containerlab deployed {lab}, and is not here: {stays} stay" if is_theirs and not program else ""
+
+
 def stop(client: Any, lab: str, node: str) -> None:
     """Its links end with it. Harmless for one that is stopped. Raises NotRunning, NoSuchNode."""
     one = box(lab, boxes_of(client, lab), node)
@@ -96,6 +113,15 @@ def connect(client: Any, lab: Lab) -> None:
             wires([_wire(spaces, *ends) for ends in new])
         for end in (end for ends in new for end in ends):
             spaces[end.node].set_up(end.name, True)
+            with suppress(KernelRefused):  # an old kernel: Containerlab does without there, too
+                spaces[end.node].add_name(end.name, _mark(end))
+
+
+def _mark(end: Port) -> str:
+    """The name by which Containerlab knows its own interfaces (links/link.go, ownershipAltName): in a lab that it has
+    deployed, it goes on only with such."""
+    found = hashlib.sha1(b"\0".join((end.node.encode(), end.name.encode())), usedforsecurity=False)
+    return f"clab-o-{found.digest()[:8].hex()}"
 
 
 def _wire(spaces: Mapping[str, Namespace], a: Port, b: Port) -> Wire:

@@ -22,7 +22,8 @@ LAB_FILES = ("lab.clab.yml", "lab.yml")
 FAILED_FILE = "/run/mnmpls.failed"
 """There when a node has not been set up and will not be."""
 NAME = "CLAB_LABEL_CLAB_NODE_NAME"
-"""Containerlab gives each container its labels as environment."""
+LINKS = "CLAB_INTFS"
+"""Containerlab gives each container its labels as environment, and the number of its links."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +60,7 @@ def _serve() -> int:
             own_kernel.hold(lab, name, guest, say)
             say("the guest kernel has ended; restart this container")
         else:
-            Keeper(lab, name, say).keep()
+            Keeper(lab, name, say, links=_links()).keep()
     except LabError as error:
         for problem in error.problems:
             say(str(problem))
@@ -69,6 +70,13 @@ def _serve() -> int:
     except OSError as error:
         say(f"{error.filename or 'the container'}: {error.strerror}")
     return 1
+
+
+def _links() -> int | None:
+    """How many the runtime makes for this container, by Containerlab's word; fewer than the lab has with
+    ``containerlab deploy --node-filter``, and too few when some were added later."""
+    told = os.environ.get(LINKS, "")
+    return int(told) if told.isdecimal() else None
 
 
 def say(text: str) -> None:

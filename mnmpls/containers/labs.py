@@ -36,8 +36,9 @@ from .own_kernel import INSIDE
 from .space import NodeNamespace, wires_of
 
 RUNTIME = "docker"
-LAB, NODE, FILE = "containerlab", "clab-node-name", "clab-topo-file"
-"""Labels of each container: its lab's name, its node's, and where the topology's text came from."""
+LAB, NODE, FILE, NODE_FOLDER = "containerlab", "clab-node-name", "clab-topo-file", "clab-node-lab-dir"
+"""Labels of each container: its lab's name, its node's, where the topology's text came from, and the folder that
+Containerlab alone keeps for it."""
 _PYTHON, _PACKAGE = ("/usr/bin/python3",), "/usr/lib/python3/dist-packages/mnmpls"
 """In the image."""
 _CLONE_NEWUTS = 0x04000000
@@ -56,6 +57,8 @@ class Found:
     health: str = ""
     """What docker says of it; empty where nobody has told docker how to find out."""
     started: float = 0.0
+    is_containerlabs: bool = False
+    """Made by Containerlab itself."""
 
     def has(self, inside: str) -> bool:
         """Whether there is a file at ``inside`` that was written since it was started."""
@@ -84,7 +87,8 @@ def _found(told: Mapping[str, Any]) -> Found:
     )
     health = state.get("Health", {}).get("Status", "")
     pid, name = state["Pid"] if state["Running"] else 0, told["Name"].lstrip("/")
-    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, labels.get(FILE, ""), health, started)
+    file, own = labels.get(FILE, ""), NODE_FOLDER in labels
+    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, file, health, started, own)
 
 
 def labs() -> tuple[About, ...]:

@@ -5,10 +5,11 @@ links at both ends, and Containerlab puts them back without telling anybody."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..apply import apply
+from ..checks.drift import needs
 from ..export.containerlab import READY_FILE
 from ..kernel.events import LinkEvents
 from ..model import Lab
@@ -16,7 +17,7 @@ from ..plan import records
 from ..plan.origins import located
 from ..processes import Processes
 from ..services import Services
-from ..state import Record, Sysctl
+from ..state import Port, Record, Sysctl
 from ..wording import words
 from .space import NodeNamespace, wires_of
 
@@ -27,15 +28,18 @@ _TOLD_AGAIN_S = 30.0
 
 class Keeper:
     """The node ``name`` of the completed ``lab``, in this process's network namespace. ``say`` hears what happens;
-    ``ready`` is a file that is there while the node is set up. With ``up``, a port is not there before it is up."""
+    ``ready`` is a file that is there while the node is set up. With ``up``, a port is not there before it is up. Of
+    its ports the runtime makes ``links`` only, where it was asked for some of the lab's nodes."""
 
     def __init__(
-        self, lab: Lab, name: str, say: Callable[[str], None], ready: str = READY_FILE, up: bool = False
-    ) -> None:
+        self, lab: Lab, name: str, say: Callable[[str], None], ready: str = READY_FILE, up: bool = False,
+        links: int | None = None,
+    ) -> None:  # fmt: skip
         """Raises LabError, KernelRefused."""
         self.lab, self.name, self.say, self.ready, self.up = lab, name, say, Path(ready), up
         self.wanted = records(lab)[name]
         self.ports = wires_of(lab, name)
+        self.enough = len(self.ports) if links is None else min(links, len(self.ports))
         self.namespace = NodeNamespace.of("/proc/self/ns/net", self.ports, self.wanted)
         self.services = Services(Processes(), say, own_folders=False)
         self._unsettable: tuple[Sysctl, ...] = ()
@@ -48,10 +52,13 @@ class Keeper:
         done: Mapping[str, int] = {}
         while True:
             here = self._await_ports(events, done)
-            self._set_up()
+            absent = [port for port in self.ports if port not in here]
+            wanted = self._without(absent)
+            self._set_up(wanted)
             self.ready.touch()
             again = ", again" if done else ""
-            self.say(f"ready{again}: {len(self.wanted)} records are in the kernel")
+            without = f"; without {', '.join(absent)}, which nobody has made" if absent else ""
+            self.say(f"ready{again}: {len(wanted)} records are in the kernel{without}")
             done = here
             while self._numbers() == done:
                 events.wait()
@@ -63,7 +70,7 @@ class Keeper:
 
     def _await_ports(self, events: LinkEvents, done: Mapping[str, int]) -> Mapping[str, int]:
         told: list[str] = []
-        while len(here := self._numbers()) < len(self.ports):
+        while len(here := self._numbers()) < self.enough:
             if done:
                 self.ready.unlink(missing_ok=True)
             if (absent := [port for port in self.ports if port not in here]) != told:
@@ -75,21 +82,24 @@ class Keeper:
             pass
         return self._numbers()
 
-    def _set_up(self) -> None:
-        wanted = self._settable()
+    def _without(self, absent: Sequence[str]) -> frozenset[Record]:
+        gone = [Port(name) for name in absent]
+        return frozenset(record for record in self.wanted if not any(needs(record, port) for port in gone))
+
+    def _set_up(self, wanted: frozenset[Record]) -> None:
         with located(self.lab):
-            apply(wanted, self.namespace, self.name)
+            apply(self._settable(wanted), self.namespace, self.name)
         others = {node.name for node in self.lab.nodes if node.name != self.name}
         self.services.fit(self.lab, {self.name: self.namespace}, others)
 
-    def _settable(self) -> frozenset[Record]:
+    def _settable(self, wanted: frozenset[Record]) -> frozenset[Record]:
         """Without ``privileged: true`` /proc/sys is read-only, and what is not there already stays as it is: said once
         for each, for something will not work."""
         if not os.statvfs("/proc/sys").f_flag & os.ST_RDONLY:
-            return self.wanted
-        settings = frozenset(record for record in self.wanted if isinstance(record, Sysctl))
+            return wanted
+        settings = frozenset(record for record in wanted if isinstance(record, Sysctl))
         lacking = tuple(sorted(settings - self.namespace.observe([record.key for record in settings])))
         for record in lacking if lacking != self._unsettable else ():
             self.say(f"cannot set {words(record)}: /proc/sys is read-only here; give the node privileged: true")
         self._unsettable = lacking
-        return self.wanted - settings
+        return wanted - settings

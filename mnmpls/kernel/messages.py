@@ -22,11 +22,12 @@ RTPROTS_DAEMONS = (11, 12, 186, 187, 188, 193, 196)
 (zebra/rt_netlink.h)."""
 
 AF_MPLS = 28
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINKPROP = 16, 17, 18, 108
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 IFF_UP = 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 18, 28, 29
+IFLA_PROP_LIST, IFLA_ALT_IFNAME = 52, 53
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_VRF_TABLE, IFLA_BR_STP_STATE = 1, 2, 1, 1, 5
 IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_LEARNING, IFLA_BRPORT_NEIGH_SUPPRESS = 4, 5, 8, 32
 RTEXT_FILTER_SKIP_STATS = 8
@@ -116,6 +117,12 @@ def bridge_port_set(index: int, learns: bool, suppresses: bool) -> Message:
 
 def link_delete(index: int) -> Message:
     return Message(RTM_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0))
+
+
+def link_name_new(index: int, name: str) -> Message:
+    """One more name (ip(8): altname)."""
+    body = _IFINFO.pack(0, 0, index, 0, 0) + nest(IFLA_PROP_LIST, text(IFLA_ALT_IFNAME, name))
+    return Message(RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 def link_dump() -> Message:

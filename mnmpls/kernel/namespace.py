@@ -152,6 +152,11 @@ class Namespace:
         self._fresh = None
         self._carry_out([f"port {port}"], lambda _: [messages.link_set(self._index(port), up=up)])
 
+    def add_name(self, port: str, name: str) -> None:
+        """One more name for it. Raises KernelRefused, before Linux 5.5 always."""
+        self._fresh = None
+        self._carry_out([f"name {name} of port {port}"], lambda _: [messages.link_name_new(self._index(port), name)])
+
     def delete_port(self, port: str) -> None:
         """The port and its other end go. Raises KernelRefused for one that is not there."""
         self._fresh = None

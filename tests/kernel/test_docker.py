@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from mnmpls.containers import labs
 from mnmpls.export.containerlab import planned
 from mnmpls.netns import RunningLab
 from mnmpls.state import Sysctl
-from tests.boxes import daemon, docker, good, make_image, mnmpls
+from tests.boxes import docker, good, mnmpls
 
 pytestmark = [
     pytest.mark.kernel,
@@ -26,26 +23,6 @@ name: five
 nodes: {p: p, c1: ce, c2: ce, pe1: {role: pe, vrfs: [red]}, pe2: {role: pe, vrfs: [red]}}
 links: [[pe1, p], [p, pe2], [c1, {pe1: {vrf: red}}], [c2, {pe2: {vrf: red}}]]
 """
-
-
-@pytest.fixture(scope="module")
-def dockerd() -> Iterator[str]:
-    """In memory: the guest's own root is an overlay, upon which docker cannot lay its own."""
-    with tempfile.TemporaryDirectory(prefix="mnmpls-docker-") as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup"], check=True)
-        for line in Path("/proc/cgroups").read_text().splitlines()[1:]:
-            name, *_, enabled = line.split()
-            if enabled == "1":
-                place = Path("/sys/fs/cgroup", name)
-                place.mkdir()
-                subprocess.run(["mount", "-t", "cgroup", "-o", name, "cgroup", str(place)], check=True)
-        try:
-            with daemon(Path(folder)) as address:
-                make_image(frr=True)
-                yield address
-        finally:
-            subprocess.run(["umount", "-R", "/sys/fs/cgroup", folder], check=True)
 
 
 def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: Path) -> None:

@@ -449,6 +449,7 @@ def test_long():
 def test_a_skip_is_a_failure_in_ci(ci: str, status: pytest.ExitCode, suite: Path) -> None:
     """What did not run is not proven: the summary says so here, and CI fails."""
     (suite / "test_skip.py").write_text("import pytest\ndef test_skip():\n    pytest.skip('no such thing')\n")
+    (suite / "test_other.py").write_text("from tests import absent\ndef test_other():\n    absent._skip('a thing')\n")
     (suite / "test_whole.py").write_text("import pytest\npytest.skip('whole file', allow_module_level=True)\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rs",
@@ -456,6 +457,7 @@ def test_a_skip_is_a_failure_in_ci(ci: str, status: pytest.ExitCode, suite: Path
         env={**os.environ, "PYTHONPATH": str(PROJECT), "CI": ci}, text=True, capture_output=True, check=False,
     )
     assert done.returncode == status, done.stdout + done.stderr
-    assert ("not proven: 2 of the tests" if not ci else "which CI counts as a failure") in done.stdout
+    assert "  1 because of what is not here: a thing\n" in done.stdout
+    assert ("not proven: 3 of the tests" if not ci else "which CI counts as a failure") in done.stdout
     assert "no such thing" in done.stdout
     assert "whole file" in done.stdout

@@ -19,20 +19,12 @@ from mnmpls.export.containerlab import containerlab, planned
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
 from mnmpls.sources import from_data, load
+from tests import absent
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPOS = sorted((ROOT / "topos").glob("*.yml"))
-SHARED = ROOT.parent / "shared"
 DROPPED = {"groups", "stages", "privileged", "cap-add", "restart-policy", "hostname", "tmpfs", "devices", "mtu", "vars"}
 """By clabernetes' parser, without a word."""
-
-
-def shared(name: str) -> Any:
-    """A schema of somebody else's, which does not come with the project."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{name} is not in {SHARED}")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def without_unicode_classes(schema: Any) -> Any:
@@ -78,7 +70,7 @@ def test_no_generated_topology_is_left_over() -> None:
 @pytest.mark.parametrize("path", TOPOS, ids=lambda path: path.stem)
 def test_containerlab_takes_what_is_written(path: Path) -> None:
     """By Containerlab's own JSON schema, which knows no key but its own; for one host and for two."""
-    validator = jsonschema.Draft7Validator(without_unicode_classes(shared("clab.schema.json")))
+    validator = jsonschema.Draft7Validator(without_unicode_classes(yaml.safe_load(absent.schema("clab.schema.json"))))
     lab = load(str(path))
     names = [node.name for node in lab.nodes]
     hosts = [Host("left", "192.0.2.1", tuple(names[::2])), Host("right", "2001:db8::2", tuple(names[1::2]))]
@@ -102,7 +94,7 @@ def crd(name: str) -> Any:
             found["required"] = [key for key in found.get("required", ()) if "default" not in properties[key]]
         return found
 
-    (version,) = shared(name)["spec"]["versions"]
+    (version,) = yaml.safe_load(absent.schema(name))["spec"]["versions"]
     schema = strict(version["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = {"type": "object"}
     return jsonschema.Draft7Validator(schema)
