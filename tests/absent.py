@@ -1,5 +1,5 @@
-"""What the project cannot bring along for its tests: where it is not there, a run says that they prove nothing, which is
-no failure, in CI neither."""
+"""What the project cannot bring along for its tests: where it is not there, a run says that they prove nothing, which
+is no failure, in CI neither."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from ..plan import complete
 from ..processes import run_lines
 from ..sources import from_clab, load
 from ..sources.from_yaml import composed, text_of
+from ..sources.variables import expanded
 
 _READY_S = 180.0
 """So long the containers may take until each has set itself up, on a kernel of its own perhaps, whatever --wait says of
@@ -60,7 +61,11 @@ def _wanted(lab: Lab, file: str) -> tuple[Sequence[topology.Box], Mapping[str, s
     """The containers, and what they are to be given as files: a lab file of ours as the topology that it is
     exported as."""
     if _is_topology(file):
-        return topology.read(text_of(file), lab, file), {}
+        text = text_of(file)
+        boxes = topology.read(text, lab, file)
+        for problem in topology.unmet(text, lab, file):
+            print(f"mnmpls: {problem}", file=sys.stderr, flush=True)
+        return boxes, {}
     tree = containerlab.topology(lab, containerlab.IMAGE)
     del tree["topology"]["defaults"]["binds"]
     text = containerlab.spelled(tree)
@@ -68,7 +73,9 @@ def _wanted(lab: Lab, file: str) -> tuple[Sequence[topology.Box], Mapping[str, s
 
 
 def _is_topology(file: str) -> bool:
-    return file.endswith((".yml", ".yaml")) and from_clab.is_clab(composed(file, text_of(file)))
+    if not file.endswith((".yml", ".yaml")):
+        return False
+    return from_clab.is_clab(composed(file, expanded(file, text_of(file), os.environ)))
 
 
 def said(name: str, node: str) -> str:

@@ -16,6 +16,8 @@ from ..errors import CheckFailed, LabError, MnmplsError, nearest
 from ..model import Lab
 from ..plan import complete
 from ..sources import load
+from ..sources.from_yaml import text_of
+from ..sources.variables import names
 
 FOLDER = Path("/etc/mnmpls")
 LAB_FILES = ("lab.clab.yml", "lab.yml")
@@ -86,12 +88,15 @@ def say(text: str) -> None:
 
 def given(folder: Path = FOLDER) -> tuple[Lab, str]:
     """The container's lab, completed, and the name of its node. Raises LabError, CheckFailed."""
-    lab = complete(load(str(lab_file(folder))))
+    file = str(lab_file(folder))
+    if unset := [each for each in dict.fromkeys(names(text_of(file))) if each not in os.environ]:
+        say(f"not in this container's environment, though its lab asks for it: {', '.join(unset)}; give it by env:")
+    lab = complete(load(file))
     name = os.environ.get(NAME) or socket.gethostname()
-    names = [node.name for node in lab.nodes]
-    if name not in names:
+    known = [node.name for node in lab.nodes]
+    if name not in known:
         source = NAME if os.environ.get(NAME) else "the container's hostname"
-        raise CheckFailed(f"{source} is {name!r}, and lab {lab.name} has no such node; {nearest(name, names)}")
+        raise CheckFailed(f"{source} is {name!r}, and lab {lab.name} has no such node; {nearest(name, known)}")
     return lab, name
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..checks import Finding
 from ..errors import CheckFailed, MnmplsError, nearest
+from ..export.containerlab import IMAGE
 from ..homes import RUN
 from ..kernel import Namespace
 from ..live.finding import About
@@ -39,6 +40,8 @@ RUNTIME = "docker"
 LAB, NODE, FILE, NODE_FOLDER = "containerlab", "clab-node-name", "clab-topo-file", "clab-node-lab-dir"
 """Labels of each container: its lab's name, its node's, where the topology's text came from, and the folder that
 Containerlab alone keeps for it."""
+_TITLE = "org.opencontainers.image.title"
+"""That of the image, which the container inherits."""
 _PYTHON, _PACKAGE = ("/usr/bin/python3",), "/usr/lib/python3/dist-packages/mnmpls"
 """In the image."""
 _CLONE_NEWUTS = 0x04000000
@@ -59,6 +62,8 @@ class Found:
     started: float = 0.0
     is_containerlabs: bool = False
     """Made by Containerlab itself."""
+    is_ours: bool = True
+    """Of our image, which sets its node up. What others are, whoever wrote the topology sees to."""
 
     def has(self, inside: str) -> bool:
         """Whether there is a file at ``inside`` that was written since it was started."""
@@ -87,8 +92,8 @@ def _found(told: Mapping[str, Any]) -> Found:
     )
     health = state.get("Health", {}).get("Status", "")
     pid, name = state["Pid"] if state["Running"] else 0, told["Name"].lstrip("/")
-    file, own = labels.get(FILE, ""), NODE_FOLDER in labels
-    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, file, health, started, own)
+    file, whose = labels.get(FILE, ""), (NODE_FOLDER in labels, labels.get(_TITLE) == IMAGE)
+    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, file, health, started, *whose)
 
 
 def labs() -> tuple[About, ...]:
@@ -122,17 +127,20 @@ def lab_of(boxes: Mapping[str, Found]) -> Lab:
     """As its nodes have been given it, or else as the file says from which it was deployed. Raises LabError,
     CheckFailed."""
     name = next(iter(boxes.values())).lab
-    return replace(complete(load(_file_of(name, boxes.values()))), name=name)
+    with _entering(name):
+        file, variables = _file_of(name, boxes.values())
+    return replace(complete(load(file, variables)), name=name)
 
 
-def _file_of(name: str, boxes: Iterable[Found]) -> str:
+def _file_of(name: str, boxes: Iterable[Found]) -> tuple[str, Mapping[str, str]]:
+    """With the environment that it is read in."""
     for one in boxes:
         with suppress(CheckFailed):  # it has none
             if one.pid:
-                return str(lab_file(Path(one.path(str(FOLDER)))))
+                return str(lab_file(Path(one.path(str(FOLDER))))), _variables(one.pid)
     for one in boxes:
         if os.path.exists(one.file):
-            return one.file
+            return one.file, os.environ
     raise CheckFailed(f"lab {name!r}: no running container has its topology in {FOLDER}, and its file is gone")
 
 
@@ -193,8 +201,7 @@ class ContainerNode(RunningNode):
     def popen(self, argv: Sequence[str], *, vrf: str = "", **how: Any) -> subprocess.Popen[Any]:
         before: Callable[[], None] | None = how.pop("preexec_fn", None)
 
-        environment = Path(f"/proc/{self._pid}/environ").read_text(encoding="utf-8", errors="replace")
-        how.setdefault("env", {**_variables(environment), "TERM": os.environ.get("TERM", "dumb")})
+        how.setdefault("env", {**_variables(self._pid), "TERM": os.environ.get("TERM", "dumb")})
 
         def enter() -> None:
             ctypes.CDLL(None).setns(self._hostname, _CLONE_NEWUTS)
@@ -219,7 +226,9 @@ class ContainerNode(RunningNode):
         self._hostname = -1
 
 
-def _variables(environ: str) -> dict[str, str]:
+def _variables(pid: int) -> dict[str, str]:
+    """Of a process's environment."""
+    environ = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8", errors="replace")
     return dict(line.split("=", 1) for line in environ.split("\0") if "=" in line)
 
 
@@ -230,6 +239,7 @@ class ContainerNodes(LabNodes):
         """Raises LabError, MnmplsError."""
         off = [name for name, one in boxes.items() if not one.pid]
         super().__init__(lab, Processes(), {}, {}, off)
+        self._others = {name for name, one in boxes.items() if one.pid and not one.is_ours}
         with _entering(lab.name):
             for name in self.records:
                 self._nodes[name] = self._node(name, boxes.get(name))
@@ -238,6 +248,8 @@ class ContainerNodes(LabNodes):
     def drift_at(self, node: str) -> Iterable[Finding]:
         """Asked inside of a container that has brought its own kernel: from outside nothing of it is to be seen."""
         one = self._nodes[node]
+        if node in self._others:
+            return ()
         if not isinstance(one, ContainerNode) or not one.has_own_kernel:
             return super().drift_at(node)
         done = one.run([*_PYTHON, "-m", "mnmpls.containers.drifted"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import LabError, Problem, nearest
 from ..model import Lab
+from ..sources.variables import expanded, names
 from .space import wires_of
 
 POLICIES = ("IfNotPresent", "Never", "Always")
@@ -20,8 +21,14 @@ _MAPS = ("env", "labels", "sysctls")
 _LISTS = ("binds", "cap-add", "devices")
 _PLAIN = ("image", "image-pull-policy", "entrypoint", "cmd", "user", "privileged", "restart-policy", "cpu", "memory",
           "cpu-set", "shm-size", "network-mode", "healthcheck")  # fmt: skip
-_ELSEWHERE = ("kind", "group", "type", "config", "exec", "stages", "position", "mgmt-ipv4", "mgmt-ipv6")
-"""Read by others, or without a meaning here: there is no management network."""
+_UNMET = {
+    "mgmt-ipv4": "there is no management network here",
+    "mgmt-ipv6": "there is no management network here",
+    "startup-delay": "nodes are started at once here",
+}
+"""Only told of: the lab is the same without."""
+_ELSEWHERE = ("kind", "group", "type", "config", "exec", "stages", "position", *_UNMET)
+"""Read by others, or not at all."""
 _NANOSECOND = 10**9
 
 
@@ -40,15 +47,36 @@ class Box:
 def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
     """The containers of the topology in ``text``, which came from ``file`` and has been read as the completed ``lab``,
     with the name that it runs under. Raises LabError for what is not made here."""
-    tree = yaml.safe_load(text)
+    tree = yaml.safe_load(expanded(file, text, os.environ))
     topology = tree["topology"]
     problems: list[Problem] = []
     _require_makeable(lab, topology.get("links") or (), problems)
     prefix = tree.get("prefix", "clab")
-    boxes = tuple(_Reader(lab, node.name, topology, prefix, file, problems).box() for node in lab.nodes)
+    # The nodes read the same file, and are to find the same in it.
+    variables = {name: os.environ[name] for name in names(text) if name in os.environ}
+    readers = [_Reader(lab, node.name, topology, prefix, file, problems) for node in lab.nodes]
+    boxes = tuple(reader.box(variables) for reader in readers)
     if problems:
         raise LabError(problems)
     return boxes
+
+
+def unmet(text: str, lab: Lab, file: str) -> Iterator[Problem]:
+    """What the topology asks for that is not done here, though the lab is made."""
+    tree = yaml.safe_load(expanded(file, text, os.environ))
+    topology = tree["topology"]
+    if "mgmt" in tree:
+        yield Problem("mgmt", "there is no management network here", lab.place("mgmt"))
+    kinds = (("topology.kinds", "kinds"), ("topology.groups", "groups"), ("nodes", "nodes"))
+    levels = [("topology.defaults", topology.get("defaults"))]
+    levels += [(f"{path}.{name}", each) for path, key in kinds for name, each in (topology.get(key) or {}).items()]
+    for where, level in levels:
+        for key in (level or {}).keys() & _UNMET.keys():
+            yield Problem(f"{where}.{key}", _UNMET[key], lab.place(f"{where}.{key}"))
+        for stage, told in ((level or {}).get("stages") or {}).items():
+            if "wait-for" in (told or {}):
+                path = f"{where}.stages.{stage}.wait-for"
+                yield Problem(path, "each node waits for its own links here, and for no other node", lab.place(path))
 
 
 def _require_makeable(lab: Lab, links: Iterable[Mapping[str, Any]], problems: list[Problem]) -> None:
@@ -60,7 +88,7 @@ def _require_makeable(lab: Lab, links: Iterable[Mapping[str, Any]], problems: li
         if kind not in ("veth", "dummy") or outside:
             what = f"links to {outside[0]}" if outside else f"links of type {kind}"
             text = f"{what} are made by `containerlab deploy` only; leave this one out, or deploy the lab with that"
-            problems.append(Problem(f"topology.links[{i}]", text, lab.place("links")))
+            problems.append(Problem(f"topology.links[{i}]", text, lab.place(f"topology.links[{i}]")))
 
 
 def _node(end: Any) -> str:
@@ -81,9 +109,11 @@ class _Reader:
         of_group = (topology.get("groups") or {}).get(self.group) or {}
         self.kind = str(own.get("kind") or of_group.get("kind") or defaults.get("kind") or "")
         of_kind = (topology.get("kinds") or {}).get(self.kind) or {}
+        above = (f"topology.kinds.{self.kind}", f"topology.groups.{self.group}")
+        self.paths = ("topology.defaults", *above, f"nodes.{node}")
         self.given = self._merged((defaults, of_kind, of_group, own))
 
-    def _merged(self, levels: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    def _merged(self, levels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Weakest first: maps are merged, lists joined, of the rest the strongest counts."""
         found: dict[str, Any] = {}
         for level in levels:
@@ -105,14 +135,16 @@ class _Reader:
         return shape()
 
     def _fault(self, key: str, text: str) -> None:
-        problem = Problem(f"nodes.{self.node}.{key}", text, self.place)
+        said = (self.lab.places[f"{path}.{key}"] for path in reversed(self.paths) if f"{path}.{key}" in self.lab.places)
+        problem = Problem(f"nodes.{self.node}.{key}", text, next(said, self.place))
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def box(self) -> Box:
-        """The container."""
+    def box(self, variables: Mapping[str, str]) -> Box:
+        """The container, with the environment's ``variables`` that the topology asks for."""
         if self.kind != "linux":
-            self._fault("kind", f"kind {self.kind!r} is containerlab's to make; here it can be linux")
+            bridge = ", and a bridge is a node of group bridge" if "bridge" in self.kind else ""
+            self._fault("kind", f"kind {self.kind!r} is containerlab's to make; here it can be linux{bridge}")
         pull = str(self.given.get("image-pull-policy", POLICIES[0]))
         if pull.lower() not in map(str.lower, POLICIES):
             self._fault("image-pull-policy", f"there is no policy {pull!r}; {nearest(pull, POLICIES)}")
@@ -123,7 +155,7 @@ class _Reader:
         own = {str(key): str(value) for key, value in self.given.get("env", {}).items()}
         settings = {
             "name": self.long, "hostname": self.node, "labels": labels,
-            "environment": {"CLAB_INTFS": str(len(wires_of(self.lab, self.node))), **of_labels, **own},
+            "environment": {**variables, "CLAB_INTFS": str(len(wires_of(self.lab, self.node))), **of_labels, **own},
             "tty": True, "stdin_open": True, "detach": True,
             **self._rights(), **self._limits(), **self._command(),
             "volumes": list(self._binds()),

@@ -71,7 +71,7 @@ def topology(lab: Lab, image: str) -> Tree:
 
 def spelled(tree: Mapping[str, Any]) -> str:
     """As text, in the shortest form that is easily read."""
-    return "".join(f"{line}\n" for line in _lines(tree, "", _OPEN))
+    return "".join(f"{line}\n" for line in _lines(tree, "", _OPEN)).replace("$", "$$")  # which is no variable's, then
 
 
 _OPEN = 2

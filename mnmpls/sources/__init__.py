@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from .to_data import data, public
 __all__ = ["SOURCES", "data", "from_data", "load", "public", "schema"]
 
 
-def _read_dot(path: str) -> Lab:
+def _read_dot(path: str, variables: Mapping[str, str]) -> Lab:
     lab: Lab = import_module(".from_dot", __name__).read(path)  # takes in a parser that other files do not need
     return lab
 
 
-SOURCES: dict[str, Callable[[str], Lab]] = {
+SOURCES: dict[str, Callable[[str, Mapping[str, str]], Lab]] = {
     ".yml": from_yaml.read,
     ".yaml": from_yaml.read,
     ".dot": _read_dot,
@@ -29,10 +30,11 @@ SOURCES: dict[str, Callable[[str], Lab]] = {
 }
 
 
-def load(path: str) -> Lab:
-    """The lab in the file ``path``, open where the file leaves it open. Raises LabError."""
+def load(path: str, variables: Mapping[str, str] = os.environ) -> Lab:
+    """The lab in the file ``path``, open where the file leaves it open; ``variables`` are for Containerlab's. Raises
+    LabError."""
     ending = Path(path).suffix
     if ending not in SOURCES:
         known = ", ".join(sorted(SOURCES))
         raise LabError([Problem("", f"a lab file ends in one of {known}, this one in {ending or 'nothing'}", path)])
-    return SOURCES[ending](path)
+    return SOURCES[ending](path, variables)

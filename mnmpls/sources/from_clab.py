@@ -31,6 +31,10 @@ _BRIDGES = frozenset(("bridge", "ovs-bridge"))
 OUTSIDE = frozenset(("host", "mgmt-net", "macvlan", "vxlan", "vxlan-stitch"))
 """What stands for a node at a link's end, or as its type, and is none of the lab's."""
 _MANAGEMENT = "eth0"
+_TOP = ("name", "prefix", "mgmt", "settings", "debug", "topology")
+_TOPOLOGY = ("defaults", "kinds", "groups", "nodes", "links")
+_IMAGE = "mnmpls"
+"""What an image of ours is called, whatever registry and tag it has."""
 _OF_LAB = tuple(key for key in LAB if key not in ("name", "nodes"))
 _OF_LINK = tuple(key for key in LINK if key not in ("a", "b"))
 
@@ -42,13 +46,15 @@ def is_clab(root: yaml.Node) -> bool:
 
 def read(notes: Notes, root: yaml.Node) -> Lab:
     """The lab at ``root``, with its faults."""
-    top = mapping(notes, "", root)
-    topology = _mapping(notes, "topology", top.get("topology"))
+    top = mapping(notes, "", root, _TOP)
+    topology = mapping(notes, "topology", top["topology"], _TOPOLOGY) if "topology" in top else {}
     given = _nodes(notes, topology)
     nodes = {name: _node(notes, name, node, _Levels.of(notes, topology, name, node)) for name, node in given.items()}
     vrf_of = {name: _taken_from_vrfs(notes, name, node) for name, node in nodes.items()}
     links = list(_links(notes, topology, nodes, vrf_of))
     _unused(notes, vrf_of)
+    # Those that lead out of the lab are none of its links, which are counted anew.
+    notes.places = {path: place for path, place in notes.places.items() if not path.startswith("links[")}
     lab = _lab(notes, topology)
     tunnels = [entry for _, entry in items(notes, "links", lab.pop("links", None))]
     found: Entries = {key: top[key] for key in ("name",) if key in top}
@@ -87,6 +93,13 @@ class _Levels(NamedTuple):
         for where, entries in self.found:
             found |= _mapping(notes, f"{where}.{key}", entries.get(key))
         return found
+
+    @property
+    def is_foreign(self) -> bool:
+        """Not of our image: it is run, and whoever wrote the topology sets it up."""
+        image = next((said for _, entries in reversed(self.found) if (said := _said(entries, "image"))), _IMAGE)
+        name = image.rpartition("/")[2].partition(":")[0]
+        return self.kind not in ("", "linux", *_BRIDGES) or not name.startswith(_IMAGE)
 
     def variables(self, notes: Notes) -> Entries:
         """Our words of ``config.vars``: those within ``mnmpls`` are all ours, others may be anybody's."""
@@ -127,6 +140,8 @@ def _node(notes: Notes, name: str, node: yaml.Node, levels: _Levels) -> Entries:
     found = levels.variables(notes)
     if "role" not in found:
         role = _role(notes, levels, found)
+        if not role and levels.is_foreign:
+            role = "host"
         if not role:
             remedy = f"call its group {', '.join(ROLES[:-1])} or {ROLES[-1]}, or label it mnmpls.role"
             notes.fault(f"nodes.{name}", node, f"{name} has no role: {remedy}")
@@ -214,6 +229,7 @@ def _unused(notes: Notes, vrf_of: _VrfsOf) -> None:
 def _links(notes: Notes, topology: Entries, nodes: Mapping[str, Entries], vrf_of: _VrfsOf) -> Iterator[yaml.Node]:
     """Of dummies, which are no links of ours, it puts an interface into ``nodes``."""
     for where, node in items(notes, "links", topology.get("links")):
+        notes.at(f"topology.{where}", node)
         has = mapping(notes, where, node)
         kind = text(notes, f"{where}.type", has.get("type"), "veth")
         if kind == "dummy":

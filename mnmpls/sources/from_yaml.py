@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 
 import yaml
 
@@ -11,6 +12,7 @@ from ..errors import LabError, Problem
 from ..model import Lab
 from . import from_clab, from_tree
 from .reading import DEEPEST, PLAIN, TOO_DEEP, Notes
+from .variables import expanded
 
 LARGEST_FILE_BYTES = 8 * 2**20
 MOST_ENTRIES = 1_000_000
@@ -18,10 +20,10 @@ MOST_ENTRIES = 1_000_000
 TOO_LONG = f"a lab file may have {MOST_ENTRIES} entries, with all aliases written out; this one has more"
 
 
-def read(path: str) -> Lab:
+def read(path: str, variables: Mapping[str, str]) -> Lab:
     """The lab in a YAML file, a lab file's or Containerlab's, with its faults. Raises LabError for a file that is no
     sane YAML at all."""
-    root = composed(path, text_of(path))
+    root = composed(path, expanded(path, text_of(path), variables))
     read_tree = from_clab.read if from_clab.is_clab(root) else from_tree.read
     return read_tree(Notes(path), root)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench import guest, planning
+from tests.bench import containers, guest, planning
 from tests.bench.one import Measured, measure
 from tests.bench.table import Table
 from tests.bench.variants import VARIANTS
@@ -103,6 +103,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], list[Table]]] = {
     "chain": chains,
     "plan": lambda _: planning.tables(),
     "guest": lambda _: guest.tables(),
+    "containers": lambda options: containers.tables(options.repeat),
 }
 
 if __name__ == "__main__":

@@ -129,18 +129,45 @@ def test_lab_that_somebody_else_deployed(dockerd: str, tmp_path: Path) -> None:
     assert left() == []
 
 
+_OTHER = """h2:
+      image: other:1
+      entrypoint: sleep 1000
+      labels: {{org.opencontainers.image.title: other}}
+      healthcheck: {{test: [NONE]}}
+      exec: [ip address add 192.168.2.1/24 dev eth1, ip route add default via 192.168.2.254]
+      startup-delay: 1
+"""
+
+
+def test_nodes_of_other_images(dockerd: str, tmp_path: Path) -> None:
+    """They are run and not set up; who reaches whom is asked all the same. A variable of the environment is the same to
+    all who read the topology, and what is not done is told."""
+    docker("tag", "mnmpls", "other:1")
+    before, after = PLAIN.split("h2: {{", 1)
+    text = before.replace("192.168.1.254}}", "$GATE}}", 1) + _OTHER + after.split("\n", 1)[1]
+    words = ("up", written(tmp_path, text=text), "--runtime", "docker", "--allow-exec")
+    done = mnmpls(*words, env={"GATE": "192.168.1.254"})
+    try:
+        assert done.returncode == 0, done.stderr
+        assert "plain.clab.yml:22: nodes.h2.startup-delay: nodes are started at once here" in done.stderr
+        assert "8 of 8 findings as intended (drift 2 of 2, reach 6 of 6)" in good("check", "plain")
+    finally:
+        good("down", "plain")
+    assert left() == []
+
+
 _NO_PORT = "group: pe, config: {{vars: {{vrfs: {{red: {{interfaces: [eth7]}}}}}}}}, env"
 _LINK = "{{endpoints: [h1:eth1, r:eth1]"
 WRONG = {
     "unknown node": ("h2:eth1", "h9:eth1", ":19: links[1].b: link r - h9: there is no node 'h9'"),
     "management's port": ("h2:eth1", "h2:eth0", ":19", "eth0 is Containerlab's own"),
     "VRF on a missing port": ("group: ce, env", _NO_PORT, ":15", "'eth7'"),
-    "image": ("image: mnmpls", "image: mnmpls:none", ":14", "there is no image mnmpls:none: `make image` makes it"),
-    "another's image": ("image: mnmpls", "image: x:n\n    image-pull-policy: Never", ":15", "there is no image x:n"),
+    "image": ("image: mnmpls", "image: mnmpls:none", ":6", "there is no image mnmpls:none: `make image` makes it"),
+    "another's image": ("image: mnmpls", "image: x:n\n    image-pull-policy: Never", ":6", "there is no image x:n"),
     "containerlab's": ("group: ce, env", "group: ce, ports: [80:80], env", ":15", "only containerlab knows `ports`"),
-    "link to the host": (_LINK, f"{_LINK.replace('h1:eth1, r:eth1', 'r:eth3, host:r3')}}}}}\n    - {_LINK}", "links[0]",
-                         "links to host are made by"),
-    "bind": ("/etc/mnmpls/lab.clab.yml:ro", '/etc/mnmpls/lab.clab.yml:ro", "none:/none', ":14", "none to bind"),
+    "link to the host": (_LINK, f"{_LINK.replace('h1:eth1, r:eth1', 'r:eth3, host:r3')}}}}}\n    - {_LINK}", ":18",
+                         "links[0]: links to host are made by"),
+    "bind": ("/etc/mnmpls/lab.clab.yml:ro", '/etc/mnmpls/lab.clab.yml:ro", "none:/none', ":9", "none to bind"),
     "docker's no": ("net.ipv4.ip_forward: 1,", "net.ipv4.no_such: 1,", ":15", "no_such"),
     "no lab inside": ("/etc/mnmpls/lab.clab.yml", "/etc/mnmpls/lab.other", "cannot be set up", "no lab in"),
 }  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mnmpls.containers.topology import Box, read
+from mnmpls.containers.topology import Box, read, unmet
 from mnmpls.errors import LabError
 from mnmpls.plan import complete
 from mnmpls.sources import load
@@ -60,7 +60,10 @@ def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
     ("was", "now", "told"),
     [
         ("cpu: 0.5", "cpu: 0.5, network: x", "nodes.n1.network: only containerlab knows `network`"),
-        ("group: host, ", "group: host, kind: srl, ", "nodes.n2.kind: kind 'srl' is containerlab's to make"),
+        ("group: host, ", "group: host, kind: srl, ", ":12: nodes.n2.kind: kind 'srl' is containerlab's to make"),
+        ("group: host, ", "kind: bridge, ", "here it can be linux, and a bridge is a node of group bridge"),
+        ("cmd: ", "ports: [1:1], cmd: ", ":6: nodes.n2.ports: only containerlab knows `ports`: leave it out, or"),
+        ("  links:\n", "  links:\n    - endpoints: [n1:e, 'host:h']\n", ":14: topology.links[0]: links to host"),
         ("image: one, ", "image: one, image-pull-policy: Nver, ", "there is no policy 'Nver'; did you mean 'Never'?"),
         ("binds: [", "binds: [nowhere, ", "'nowhere' is no bind: write SOURCE:PATH"),
         ("env: {A: defaults, B: defaults, C: defaults}", "env: [a]", "nodes.n1.env: write it as a mapping"),
@@ -72,3 +75,28 @@ def test_what_is_not_made_is_refused_with_its_place(tmp_path: Path, was: str, no
     with pytest.raises(LabError) as error:
         boxes(tmp_path, TEXT.replace(was, now, 1))
     assert told in str(error.value) and "small.clab.yml:" in str(error.value)
+
+
+def test_what_is_not_done_is_told_with_its_place(tmp_path: Path) -> None:
+    """A lab that is the same without is made, and a person hears of what is not."""
+    text = TEXT.replace("topology:", "mgmt: {network: mine}\ntopology:", 1)
+    text = text.replace("group: host, ", "group: host, startup-delay: 9, mgmt-ipv4: 172.20.20.9, ")
+    text = text.replace("cmd: ", "stages: {create: {wait-for: [{node: n2, stage: healthy}]}}, cmd: ")
+    boxes(tmp_path, text)
+    file = str(tmp_path / "small.clab.yml")
+    told = {str(each).removeprefix(f"{file}:") for each in unmet(text, load(file), file)}
+    assert told == {
+        "3: mgmt: there is no management network here",
+        "7: topology.kinds.linux.stages.create.wait-for: each node waits for its own links here, and for no other node",
+        "13: nodes.n2.startup-delay: nodes are started at once here",
+        "13: nodes.n2.mgmt-ipv4: there is no management network here",
+    }
+
+
+def test_nodes_are_given_the_variables_of_their_topology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They read the same file, and are to find the same in it."""
+    monkeypatch.setenv("MINE", "five")
+    monkeypatch.delenv("NONE", raising=False)
+    one = boxes(tmp_path, TEXT.replace("image: four", "image: ${MINE}:${NONE:=6}"))["n1"]
+    assert one.image == "five:6"
+    assert one.settings["environment"]["MINE"] == "five" and "NONE" not in one.settings["environment"]

@@ -19,6 +19,7 @@ from mnmpls.export.containerlab import containerlab, planned
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
 from mnmpls.sources import from_data, load
+from mnmpls.sources.variables import expanded
 from tests import absent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,6 +185,51 @@ def test_topology_that_a_person_wrote(tmp_path: Path) -> None:
     assert ("p1", "eth7") not in ports and ("p1", "eth8") not in ports
     assert [(dummy.name, dummy.addresses) for dummy in lab.node("ce2").dummies] == [("dum0", ("10.77.0.1/24",))]
     assert records(complete(lab)).keys() == {node.name for node in lab.nodes}
+
+
+VARIABLES = {"A": "one", "EMPTY": "", "N1": "x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        ("$A ${A} ${N1}", "one one x"),
+        ("$B ${B} ${EMPTY}", "$B $B $EMPTY"),
+        ("${B:=two} ${B:-two} ${EMPTY:=two} ${A:=two}", "two two two one"),
+        ("${B=two} ${EMPTY-two} ${A=two}", "two $EMPTY one"),
+        ("${A:+set} ${B:+set}. ${EMPTY+set}", "set . set"),
+        ("${B:=$A} ${B:=$C} ${B:=10.0.0.1/24, x}", "one $C 10.0.0.1/24, x"),
+        ("$$A $1 ${1} 100$ $", "$A $1 ${1} 100$ $"),
+    ],
+)
+def test_variables_of_the_environment(given: str, becomes: str) -> None:
+    """As Containerlab puts them in (hellt/envsubst, without digits and without replacing what is not set), in its
+    topologies only."""
+    assert expanded("x", f"topology:\n  {given}\n", VARIABLES) == f"topology:\n  {becomes}\n"
+    assert expanded("x", f"nodes:\n  {given}\n", VARIABLES) == f"nodes:\n  {given}\n"
+
+
+def test_variable_that_does_not_end(tmp_path: Path) -> None:
+    """It has its line."""
+    with pytest.raises(LabError, match=r"x.clab.yml:4: \${A has no closing brace"):
+        read(tmp_path, "name: x\ntopology:\n  defaults:\n    image: ${A\n  nodes: {}\n")
+
+
+def test_dollar_signs_survive(tmp_path: Path) -> None:
+    """What is exported has no variables, whatever is set where it is deployed."""
+    lab = from_data({"name": "x", "nodes": {"a": {"role": "host", "exec": ["sh -c 'echo $HOME $$'"]}}})
+    text = containerlab(lab)
+    assert "$$HOME $$$$" in text
+    assert read(tmp_path, text).node("a").exec == ("sh -c 'echo $HOME $$'",)
+
+
+def test_nodes_of_other_images_and_kinds(tmp_path: Path) -> None:
+    """They need no role: they are hosts, unless it is said what else."""
+    nodes = {"pe1": {"group": "pe", "image": "registry.example/us/mnmpls:9"}, "a": {"image": "alpine:3"},
+             "b": {"kind": "nokia_srlinux"}, "c": {"image": "frr", "labels": {"mnmpls.role": "ce"}}}  # fmt: skip
+    lab = read(tmp_path, yaml.safe_dump({"name": "x", "topology": {"defaults": {"image": "mnmpls"}, "nodes": nodes}}))
+    assert lab.faults == ()
+    assert {node.name: node.role for node in lab.nodes} == {"pe1": "pe", "a": "host", "b": "host", "c": "ce"}
 
 
 def test_eth0_is_left_to_containerlab(tmp_path: Path) -> None:
