@@ -144,7 +144,8 @@ def _require_images(client: Any, boxes: Sequence[Box]) -> None:
     for image, pull in dict.fromkeys((one.image, one.pull.lower()) for one in boxes):
         first = next(one for one in boxes if one.image == image)
         if why := _lacking(client, image, pull):
-            problems.append(Problem(f"nodes.{first.node}.image", f"there is no image {image}: {why}", first.place))
+            told = f"there is no image {image}: {why}"
+            problems.append(Problem(f"nodes.{first.node}.image", told, first.image_place))
     if problems:
         raise LabError(problems)
 

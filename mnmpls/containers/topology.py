@@ -42,6 +42,7 @@ class Box:
     pull: str
     settings: Mapping[str, Any]
     place: str = ""
+    image_place: str = ""
 
 
 def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
@@ -134,9 +135,13 @@ class _Reader:
         self._fault(key, f"write it as a {'list' if shape is list else 'mapping'}")
         return shape()
 
+    def _place(self, key: str) -> str:
+        """Where it is given, or else the node is."""
+        said = (f"{path}.{key}" for path in reversed(self.paths))
+        return next((self.lab.places[path] for path in said if path in self.lab.places), self.place)
+
     def _fault(self, key: str, text: str) -> None:
-        said = (self.lab.places[f"{path}.{key}"] for path in reversed(self.paths) if f"{path}.{key}" in self.lab.places)
-        problem = Problem(f"nodes.{self.node}.{key}", text, next(said, self.place))
+        problem = Problem(f"nodes.{self.node}.{key}", text, self._place(key))
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -160,7 +165,7 @@ class _Reader:
             **self._rights(), **self._limits(), **self._command(),
             "volumes": list(self._binds()),
         }  # fmt: skip
-        return Box(self.node, self.long, str(self.given.get("image")), pull, settings, self.place)
+        return Box(self.node, self.long, str(self.given.get("image")), pull, settings, self.place, self._place("image"))
 
     def _labels(self) -> dict[str, str]:
         own = {str(key): str(value) for key, value in self.given.get("labels", {}).items()}
