@@ -169,6 +169,8 @@ WRONG = {
                          "links[0]: links to host are made by"),
     "bind": ("/etc/mnmpls/lab.clab.yml:ro", '/etc/mnmpls/lab.clab.yml:ro", "none:/none', ":9", "none to bind"),
     "docker's no": ("net.ipv4.ip_forward: 1,", "net.ipv4.no_such: 1,", ":15", "no_such"),
+    "no rights": ("    cap-add: [NET_ADMIN]\n", "", "cannot be set up", "lab.clab.yml:1",
+                  "it may not set up its network: give it cap-add: [NET_ADMIN]"),
     "no lab inside": ("/etc/mnmpls/lab.clab.yml", "/etc/mnmpls/lab.other", "cannot be set up", "no lab in"),
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mnmpls.containers.image import SOURCE, changes
 from mnmpls.containers.topology import Box, read, unmet
 from mnmpls.errors import LabError
 from mnmpls.plan import complete
@@ -100,3 +101,9 @@ def test_nodes_are_given_the_variables_of_their_topology(tmp_path: Path, monkeyp
     one = boxes(tmp_path, TEXT.replace("image: four", "image: ${MINE}:${NONE:=6}"))["n1"]
     assert one.image == "five:6"
     assert one.settings["environment"]["MINE"] == "five" and "NONE" not in one.settings["environment"]
+
+
+def test_dockerfile_says_the_same_of_a_container() -> None:
+    """What runs in it, its paths, labels and health, whichever way the image is made."""
+    lines = (SOURCE / "docker/Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert set(changes("$VERSION")) <= set(lines)
