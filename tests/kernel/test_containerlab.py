@@ -13,6 +13,7 @@ import pytest
 
 from tests import absent
 from tests.boxes import ROOT, docker, good, inspected, mnmpls
+from tests.unit.test_clab import PUT_IN, VARIABLES
 
 pytestmark = [
     pytest.mark.kernel,
@@ -131,3 +132,14 @@ def test_all_that_is_exported_is_valid(program: str) -> None:
     """By Containerlab's own reader, which refuses what it does not know."""
     for file in sorted((ROOT / "clab").glob("*/*.clab.yml")):
         ran(program, file, "validate")
+
+
+def test_variables_are_put_in_the_same(program: str, tmp_path: Path) -> None:
+    """What our reader makes of them (tests/unit/test_clab.py), Containerlab does."""
+    file, rendered = tmp_path / "x.clab.yml", tmp_path / "rendered"
+    head = "name: x\ntopology: {nodes: {n1: {kind: linux, image: none}}}\n"
+    file.write_text(head + "".join(f"# {given}\n" for given, _ in PUT_IN))
+    words = [program, "deploy", "--dry-run", "--export-rendered", str(rendered), "-t", str(file)]
+    env = {key: value for key, value in os.environ.items() if key not in ("A", "B", "C")}
+    subprocess.run(words, env={**env, **VARIABLES}, capture_output=True, check=False)
+    assert rendered.read_text() == head + "".join(f"# {becomes}\n" for _, becomes in PUT_IN)

@@ -188,20 +188,18 @@ def test_topology_that_a_person_wrote(tmp_path: Path) -> None:
 
 
 VARIABLES = {"A": "one", "EMPTY": "", "N1": "x"}
+PUT_IN = [
+    ("$A ${A} ${N1}", "one one x"),
+    ("$B ${B} ${EMPTY}", "$B $B $EMPTY"),
+    ("${B:=two} ${B:-two} ${EMPTY:=two} ${A:=two}", "two two two one"),
+    ("${B=two} ${EMPTY-two} ${A=two}", "two $EMPTY one"),
+    ("${A:+set} ${B:+set}. ${EMPTY+set}", "set . set"),
+    ("${B:=$A} ${B:=$C} ${B:=10.0.0.1/24, x}", "one $C 10.0.0.1/24, x"),
+    ("$$A $1 ${1} 100$ $", "$A $1 ${1} 100$ $"),
+]
 
 
-@pytest.mark.parametrize(
-    ("given", "becomes"),
-    [
-        ("$A ${A} ${N1}", "one one x"),
-        ("$B ${B} ${EMPTY}", "$B $B $EMPTY"),
-        ("${B:=two} ${B:-two} ${EMPTY:=two} ${A:=two}", "two two two one"),
-        ("${B=two} ${EMPTY-two} ${A=two}", "two $EMPTY one"),
-        ("${A:+set} ${B:+set}. ${EMPTY+set}", "set . set"),
-        ("${B:=$A} ${B:=$C} ${B:=10.0.0.1/24, x}", "one $C 10.0.0.1/24, x"),
-        ("$$A $1 ${1} 100$ $", "$A $1 ${1} 100$ $"),
-    ],
-)
+@pytest.mark.parametrize(("given", "becomes"), PUT_IN)
 def test_variables_of_the_environment(given: str, becomes: str) -> None:
     """As Containerlab puts them in (hellt/envsubst, without digits and without replacing what is not set), in its
     topologies only."""
