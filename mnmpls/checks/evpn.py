@@ -31,6 +31,8 @@ def evpn_findings(
 ) -> Iterator[Finding]:
     """One for each EVPN of each PE; PEs that are ``off``, and those with configurations of the user's own, tell nothing
     that is known here."""
+    if not lab.evpns:
+        return
     net = network(lab)
     for evpn in lab.evpns:
         names = (name for name in net.stretched.get(evpn.name, ()) if name in folders and name not in off)
