@@ -12,6 +12,7 @@ from ..checks.bindings import bindings
 from ..checks.control import control
 from ..checks.intent import Intent, expectations
 from ..checks.vpn import END_POINTS, Vpns
+from ..checks.vpn_routes import told_routes
 from ..checks.whole import drift_of
 from ..daemons import CHARON, Session, sessions
 from ..errors import CheckFailed, MnmplsError, UsageError, counted, nearest
@@ -193,15 +194,16 @@ class Drill:
         return Phase(lasted_s, healed_s, measured)
 
     def _causes(self, stuck: Sequence[Measured], apart: Collection[str] = ()) -> list[str]:
-        """Where a packet ends, labels that LDP does not use, and what else the daemons lack, but for the sessions of
-        two that are kept ``apart``."""
+        """Where a packet ends, labels that LDP does not use, routes of VPNs that are not where they belong, and what
+        else the daemons lack, but for the sessions of two that are kept ``apart``."""
         pair = stuck[0].pair
         way = self.lab.trace(pair.src, pair.address)
         ends = [f"{hop.node}: {hop.reason}" for hop in (*way.request[-1:], *way.reply[-1:]) if hop.operation == "drop"]
         parted = [one for one in sessions(self.lab.lab) if one.node in apart and one.peer_node in apart]
         meant = {f"{one.node}: {one.text}" for one in parted}
         lab, folders, off = self.lab.lab, self._switch.folders, self._switch.off
-        found = *bindings(lab, self.lab.namespaces, folders, off), *control(lab, folders, off).findings
+        told = told_routes(lab, self.lab.namespaces, folders, off)
+        found = *bindings(lab, self.lab.namespaces, folders, off), *told, *control(lab, folders, off).findings
         lacking = [one.text for one in found if not one.ok and one.subject not in meant]
         return [*map(str, way.differences), *dict.fromkeys(ends), *lacking]
 
