@@ -194,7 +194,8 @@ class _Follower:
         self._peers = dict(ends(lab, network(lab)) if lab.evpns else {})
         self._peers |= {(near.node, near.name): ((far.node, far.name),) for near, far in both}
         switching = (port.node for port, _ in both if port.evpn)
-        self._bridges = frozenset([*(node.name for node in lab.nodes if node.role == "bridge"), *switching])
+        self._lans = frozenset(node.name for node in lab.nodes if node.role == "bridge")
+        self._bridges = self._lans.union(switching)
         self._outs: dict[str, list[Sighting]] = defaultdict(list)
         self._ins: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
         for one in frames:
@@ -212,7 +213,7 @@ class _Follower:
         for left in self._departures(node, used) if self._left > 0 else ():
             self._left -= 1
             every, labels = self._peers[node, left.port], left.packet.labels
-            did = operation(labels_in, labels)
+            did = "forward" if node in self._lans else operation(labels_in, labels)
             ttls = tuple(entry.ttl for entry in left.packet.stack)
             hop = Hop(node, did, in_port, labels_in, left.port, labels, label_ttls=ttls, ttl=left.packet.ttl)
             for peer in every:
