@@ -10,7 +10,6 @@ from typing import Any
 from .errors import KernelRefused
 from .kernel import Namespace
 from .kernel.refusals import refusal
-from .kernel.strangers import lost_rules, rules_by_hand
 from .state import (
     Address,
     Bridge,
@@ -114,7 +113,7 @@ def _is_of_port(key: str) -> bool:
 
 def lost(wanted: Iterable[Record], namespace: Namespace) -> tuple[Rule, ...]:
     """What VRFs need that comes with the first of them, and that somebody took away: the kernel's own rules."""
-    return lost_rules(namespace) if any(isinstance(record, VrfDevice) for record in wanted) else ()
+    return namespace.lost_rules() if any(isinstance(record, VrfDevice) for record in wanted) else ()
 
 
 def added(wanted: Iterable[Record], namespace: Namespace) -> tuple[Route | LabelRoute | Rule, ...]:
@@ -122,7 +121,7 @@ def added(wanted: Iterable[Record], namespace: Namespace) -> tuple[Route | Label
     rules. Those of a routing protocol are none."""
     tables = {record.table for record in wanted if isinstance(record, VrfDevice)}
     found = (one for one in namespace.routes_by_hand() if isinstance(one, LabelRoute) or one.table in tables)
-    return tuple(sorted((*found, *rules_by_hand(namespace)), key=str))
+    return tuple(sorted((*found, *namespace.rules_by_hand()), key=str))
 
 
 def remove_added(wanted: Iterable[Record], namespace: Namespace, node: str) -> Difference:

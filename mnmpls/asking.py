@@ -1,15 +1,22 @@
-"""What running daemons answer and what they have logged, by the folder that their sockets and logs are in."""
+"""What running daemons answer and what they have logged, by the folder that their sockets and logs are in: ``run`` is
+that folder for these functions, which are called with the node's Folders."""
 
 from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from . import vici
-from .daemons import BIRD, CHARON
+from .processes import Folders
 
+BIRD, CHARON = "bird", "charon"
+RUN = "/run/frr"
+"""Their folder, in a node."""
 EVENTS = "mnmpls.log"
 """In /run/frr: what was noticed about the node's daemons."""
 _ANSWER_S = 2.0
@@ -21,11 +28,33 @@ _REFUSED = (
 """How a daemon names what it does not take (lib/vty.c, vty_read_file), and vtysh (vtysh.c, vtysh_config_from_file)."""
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _there(asked: Callable[Concatenate[str, _P], _T]) -> Callable[Concatenate[Folders, _P], _T]:
+    """Done by whoever has the folder."""
+
+    @wraps(asked)
+    def ask_there(home: Folders, /, *words: _P.args, **named: _P.kwargs) -> _T:
+        if home.far is None:
+            return asked(home.run, *words, **named)
+        found: _T = home.far(asked.__name__, words)
+        return found
+
+    return ask_there
+
+
+@_there
 def ask(run: str, daemon: str, command: str) -> str | None:
     """What a daemon answers to a ``show`` command, by its vty socket in the folder ``run``; None if it does not. The
     answer ends with three zero bytes and a status (lib/vty.c, vtysh_read). charon has a protocol of its own."""
+    return _ask(run, daemon, command)
+
+
+def _ask(run: str, daemon: str, command: str) -> str | None:
     if daemon.startswith(BIRD):
-        return ask_bird(run, command)
+        return _ask_bird(run, command)
     if daemon == CHARON:
         return vici.ask(f"{run}/{CHARON}.vici", command)
     # Without "enable" bfdd knows no command (bfdd_vty.c).
@@ -34,7 +63,7 @@ def ask(run: str, daemon: str, command: str) -> str | None:
     return said[:-4].decode(errors="replace") if said else None
 
 
-def ask_bird(run: str, command: str) -> str | None:
+def _ask_bird(run: str, command: str) -> str | None:
     """The same of BIRD (birdc(8)): a line for its greeting, and those that answer; the last begins with a code and a
     space."""
     end = re.compile(rb"^\d{4} [^\n]*\n\Z", re.MULTILINE)
@@ -62,16 +91,23 @@ def _dialogue(path: str, asked: Iterable[bytes], end: re.Pattern[bytes]) -> byte
     return said
 
 
+@_there
 def answers(run: str, daemon: str) -> bool:
     """Does it take questions? charon does without having read its file; then it knows nobody."""
     if daemon == CHARON:
-        return ask(run, daemon, "list-conns") not in (None, "[]")
-    return (ask_bird(run, "show status") if daemon == BIRD else ask(run, daemon, "show version")) is not None
+        return _ask(run, daemon, "list-conns") not in (None, "[]")
+    return _ask(run, daemon, "show status" if daemon == BIRD else "show version") is not None
 
 
-def events(run: str) -> list[str]:
+@_there
+def initiate(run: str, connection: str, child: str) -> None:
+    """Has charon begin to agree on keys."""
+    vici.initiate(f"{run}/{CHARON}.vici", connection, child)
+
+
+def events(home: Folders) -> list[str]:
     """One line for each daemon of the node that died."""
-    lines = log_lines(run, EVENTS.removesuffix(".log"))
+    lines = log_lines(home, EVENTS.removesuffix(".log"))
     return [line.rpartition(";")[0] for line in lines if not line.startswith(" ")]
 
 
@@ -82,8 +118,26 @@ def refusals(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
             yield int(found["line"]), f"{found['text'].strip()!r}: {found['why']}"
 
 
+@_there
 def log_lines(run: str, daemon: str) -> list[str]:
     """What the daemon has logged, nothing where there is no log."""
     with suppress(OSError), open(f"{run}/{daemon}.log", encoding="utf-8", errors="replace") as file:
         return file.read().splitlines()
     return []
+
+
+@_there
+def log_since(run: str, daemon: str, at: int) -> tuple[str, int]:
+    """Its log from byte ``at`` on, as whole lines, and where they end."""
+    with suppress(OSError), open(f"{run}/{daemon}.log", "rb") as file:
+        file.seek(at)
+        new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        return whole.decode(errors="replace"), at + len(whole)
+    return "", at
+
+
+@_there
+def logs(run: str) -> list[str]:
+    """The daemons that have one; none where the folder is gone."""
+    return sorted(path.stem for path in Path(run).glob("*.log"))

@@ -14,10 +14,11 @@ import resource
 import subprocess
 from contextlib import suppress
 
-from .daemons import CHARON, Service, strongswan_conf
-from .processes import Processes, forbid_writing, mount_again, mount_memory, unshare_mounts
+from .asking import CHARON, RUN
+from .daemons import INTEGRATED, Service, strongswan_conf
+from .processes import Folders, Processes, forbid_writing, mount_again, mount_memory, unshare_mounts
 
-ETC, RUN, LOGS, SWANCTL = "/etc/frr", "/run/frr", "/var/log/frr", "/etc/swanctl"
+ETC, LOGS, SWANCTL = "/etc/frr", "/var/log/frr", "/etc/swanctl"
 STRONGSWAN = "strongswan.conf"
 """In /etc; what is there in a node is in SWANCTL as well."""
 CREDENTIALS = (
@@ -52,8 +53,13 @@ class Home:
             os.close(fd)
 
     def path(self, kind: str) -> str:
-        """Of ``mounts``, ``etc`` or ``run``, for other processes."""
+        """Of ``mounts`` or ``run``, for other processes."""
         return f"/proc/{os.getpid()}/fd/{getattr(self, kind)}"
+
+    @property
+    def folders(self) -> Folders:
+        """For other processes."""
+        return Folders(self.path("mounts"), self.path("run"))
 
     def furnish(self, service: Service, confidential: str) -> None:
         """Its files; ``confidential`` is charon's that nobody else may read."""
@@ -76,13 +82,16 @@ class Home:
 
 
 def _usual_folders() -> None:
-    """Those that are missing: frr's package leaves /run/frr to the boot (tmpfiles.d), which a container has not."""
+    """All of them, and nothing in the way: frr's package brings a file of its own, and leaves /run/frr to the boot
+    (tmpfiles.d), which a container has not."""
     frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]
     for folder in (ETC, RUN, LOGS, SWANCTL):
         if not os.path.isdir(folder):
             os.makedirs(folder)
             if frr and folder != SWANCTL:
                 os.chown(folder, frr[0].pw_uid, frr[0].pw_gid)
+    with suppress(OSError):  # where it is, no daemon reads another one (lib/vty.c, vty_read_config)
+        os.unlink(f"{ETC}/{INTEGRATED}")
 
 
 def _own_folders() -> None:

@@ -17,7 +17,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -72,10 +72,12 @@ def _mount(what: str, where: str, flags: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Of a node with daemons, as paths for any process: its mount namespace, and its /run/frr."""
+    """Of a node with daemons, as paths for any process: its mount namespace, and its /run/frr. Where these are another
+    kernel's, ``far`` asks there: it takes the name of a function of asking.py, and what that takes."""
 
     mounts: str
     run: str
+    far: Callable[[str, Sequence[Any]], Any] | None = None
 
 
 class Processes:

@@ -15,10 +15,8 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import vici
-from .asking import EVENTS, answers, ask, log_lines, refusals
+from .asking import CHARON, EVENTS, answers, ask, initiate, log_lines, refusals
 from .daemons import (
-    CHARON,
     INTEGRATED,
     QUESTIONS,
     Secret,
@@ -105,7 +103,7 @@ class Services:
                 home = Home(self._processes, netns, self._own_folders)
                 home.write("vtysh.conf", _VTYSH.format(name))
                 self._nodes[name] = _Node(home, netns, wanted[name])
-                self.folders[name] = Folders(home.path("mounts"), home.path("run"))
+                self.folders[name] = home.folders
             self._start(new)
 
     def _start(self, names: Iterable[str]) -> None:
@@ -181,13 +179,13 @@ class Services:
         for peer in (peer for service in node.services for peer in service.peers):
             if peer.begins or peer.node not in new:
                 for child, _, _ in peer.children:
-                    vici.initiate(f"{node.home.path('run')}/{CHARON}.vici", peer.name, child)
+                    initiate(node.home.folders, peer.name, child)
 
     def _await_socket(self, name: str, daemon: str) -> None:
         """Until it takes questions; one that is killed before that is started once more. Raises CheckFailed with its
         last words."""
         node, until = self._nodes[name], time.monotonic() + _START_S
-        while not answers(node.home.path("run"), daemon):
+        while not answers(node.home.folders, daemon):
             one = node.daemons[daemon]
             if (one.process.poll() or 0) < 0 and one.again:
                 self._died(one)
@@ -267,7 +265,7 @@ class Services:
         return "its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else "it has logged nothing"
 
     def _log(self, name: str, daemon: str) -> list[str]:
-        return log_lines(self._nodes[name].home.path("run"), daemon)
+        return log_lines(self._nodes[name].home.folders, daemon)
 
     def of(self, name: str) -> tuple[Service, ...]:
         """The node's services; none for a node without any."""
@@ -343,7 +341,7 @@ def why_missing(lab: Lab, one: Session, folders: Mapping[str, Folders]) -> str:
     """What the logs of both ends say about a session that is missing, and where the lab asks for it; empty if they say
     nothing."""
     both = [each for each in sessions(lab) if each.where == one.where] if one.where else []
-    logs = ((each, log_lines(folders[each.node].run, each.daemon)) for each in both if each.node in folders)
+    logs = ((each, log_lines(folders[each.node], each.daemon)) for each in both if each.node in folders)
     said = next(filter(None, (cause(each, lines) for each, lines in logs)), "")
     return f"{said}, {lab.told(one.where)}" if said else ""
 
@@ -356,7 +354,7 @@ def missing(lab: Lab, folders: Mapping[str, Folders]) -> tuple[Session, ...]:
         key = one.node, one.daemon
         if key not in asked:
             home = folders.get(one.node)
-            answer = ask(home.run, one.daemon, QUESTIONS[one.daemon]) if home else None
+            answer = ask(home, one.daemon, QUESTIONS[one.daemon]) if home else None
             asked[key] = established(one.daemon, answer or "")
         if one.key not in asked[key]:
             lacking.append(one)
@@ -373,7 +371,7 @@ def agree_again(lab: Lab, folders: Mapping[str, Folders], lacking: Iterable[Sess
             for protocol in peer.links:
                 if (node, f"{peer.name}/{protocol}") in wanted:
                     for child, _, _ in CHILDREN[protocol]:
-                        vici.initiate(f"{folders[node].run}/{CHARON}.vici", peer.name, child)
+                        initiate(folders[node], peer.name, child)
 
 
 def refused(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[tuple[Service, str, tuple[Problem, ...]]]:
@@ -386,7 +384,7 @@ def refused(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[tuple[Service,
         for readers in files.values():
             first = readers[0]
             who = [READER] if first.is_integrated else [one.name for one in readers]
-            heard = [dict(refusals(log_lines(folders[node].run, one))) for one in who]
+            heard = [dict(refusals(log_lines(folders[node], one))) for one in who]
             lines = sorted(set.intersection(*(set(each) for each in heard)))
             text = f"{who[0]} does not take line {{}} of {first.path or 'its text'}: {{}}"
             place = lab.place(first.where)

@@ -44,7 +44,7 @@ def bindings(
     beside = {name: [node for port in one.ports for node in port.nodes if node in known] for name, one in known.items()}
     for name, router in known.items():
         if name in folders:
-            tables = _tables(folders[name].run, namespaces[name])
+            tables = _tables(folders[name], namespaces[name])
             ends = [known[other] for other in spread([name], beside) if other != name]
             wrong = [fault for end in ends for fault in _towards(router, end, known, tables)]
             seen = f"those of {len(ends)} routers are in use" if not wrong else _told(wrong)
@@ -57,9 +57,9 @@ def _told(wrong: list[str]) -> str:
     return "; ".join(wrong[:_SHOWN]) + more
 
 
-def _tables(run: str, namespace: Namespace) -> _Tables:
+def _tables(home: Folders, namespace: Namespace) -> _Tables:
     try:
-        said = json.loads(ask(run, "ldpd", "show mpls ldp binding json") or "{}").get("bindings", ())
+        said = json.loads(ask(home, "ldpd", "show mpls ldp binding json") or "{}").get("bindings", ())
     except ValueError:
         said = ()
     learned = namespace.learned()

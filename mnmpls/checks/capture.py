@@ -109,6 +109,9 @@ class Tap:
                 back = one.packet.kind != "request" and one.node == src
                 if not one.out and (back or one.node == arrival):
                     end_s = min(end_s, clock.turn(_TURN_S) + _SETTLE_S)
+        for namespace in self._namespaces.values():
+            namespace.settle()
+        yield from self._read(0)
 
     def _raw(self, node: str, version: int) -> socket.socket:
         kinds = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}

@@ -43,12 +43,12 @@ def _said(lab: Lab, one: Session, folders: Mapping[str, Folders]) -> Iterator[st
     near, far = one.node, one.peer_node
     for node, other, port in ((near, far, one.port), (far, near, _other_port(lab, one))):
         if node in folders and node in running:
-            run, daemon = folders[node].run, daemon_at(one.daemon, running[node])
-            if port and (found := meaning(log_lines(run, daemon), port)):
+            home, daemon = folders[node], daemon_at(one.daemon, running[node])
+            if port and (found := meaning(log_lines(home, daemon), port)):
                 yield f"{daemon} of {node} says that {found}"
             if find := _ASKED.get(daemon):
                 question, reads = find
-                if found := reads(_answer(run, daemon, question), other, set(_addresses(lab, other))):
+                if found := reads(_answer(home, daemon, question), other, set(_addresses(lab, other))):
                     yield f"{daemon} of {node} {found}"
 
 
@@ -74,9 +74,9 @@ def _addresses(lab: Lab, name: str) -> Iterator[str]:
     yield from (str(interface(cidr).ip) for cidr in lab.node(name).loopbacks if "/" in cidr)
 
 
-def _answer(run: str, daemon: str, question: str) -> Any:
+def _answer(home: Folders, daemon: str, question: str) -> Any:
     try:
-        return json.loads(ask(run, daemon, question) or "{}")
+        return json.loads(ask(home, daemon, question) or "{}")
     except ValueError:
         return {}
 

@@ -16,7 +16,7 @@ from .findings import Finding, Report
 def control(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Report:
     """A finding for each daemon, each configuration of the user's own and each session, but those of and with nodes
     that are ``off``; that a daemon died and was started again is a note."""
-    notes = tuple(f"daemon: {line}" for home in folders.values() for line in events(home.run))
+    notes = tuple(f"daemon: {line}" for home in folders.values() for line in events(home))
     found = (*_running(lab, folders, off), *_configs(lab, folders), *_sessions(lab, folders, off))
     return Report(found, notes)
 
@@ -32,7 +32,7 @@ def _configs(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
 def _running(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Iterator[Finding]:
     wanted = ((node, service) for node, some in services(lab).items() if node not in off for service in some)
     for node, service in wanted:
-        runs = node in folders and answers(folders[node].run, service.name)
+        runs = node in folders and answers(folders[node], service.name)
         seen = "running" if runs else "does not answer"
         yield Finding("daemon", f"{node} {service.name}", runs, "running", seen, "" if runs else node)
 

@@ -88,6 +88,9 @@ def ask(
         run = _Run(sockets, list(wanted))
         run.send(list(wanted), until)
         _wait(run, wanted, deadline_s, patience)
+        for namespace, _ in ends.values():
+            namespace.settle()
+        run.read(0)
         found = zip(run.pairs, run.sightings, strict=True)
         return {pair: one for pair, one in found if one.sent_s}
 

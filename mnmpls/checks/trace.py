@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from ..kernel.strangers import filters, queues
 from ..model import Lab
 from ..state import Bridge, Dummy, Guard, Member, Qdisc, Record, Rule, Sysctl, Tunnel
 from ..wording import label_words, vrf_names
@@ -327,10 +326,10 @@ class _Compared:
         first = sorted((one for one in found if one.is_cause or _may_drop(one)), key=lambda one: not one.is_cause)
         if first:
             return first[0].text(vrf_names(records))
-        others = [f"qdisc {kind} at {port}" for port, kind in queues(self._namespaces[node])]
+        others = [f"qdisc {kind} at {port}" for port, kind in self._namespaces[node].queues()]
         if others:
             return f"{', '.join(others)}, which is not the lab's"
-        if tables := filters(self._namespaces[node]):
+        if tables := self._namespaces[node].filters():
             return f"it has a packet filter that is not the lab's: {', '.join(tables)}"
         return "it is as its records say; something outside them drops it: look at tc, nft and bridge there"
 

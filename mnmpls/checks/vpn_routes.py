@@ -42,15 +42,15 @@ def told_routes(
             continue
         by_vpn = {prefix: what for prefix, what in known.items() if not what.by_igp}
         told = {prefix for prefix, what in by_vpn.items() if what.source and what.source[0] not in own}
-        run = folders[node].run
-        states = _in_zebra(run, vrf, TELLERS[:1] if is_core else TELLERS)
+        home = folders[node]
+        states = _in_zebra(home, vrf, TELLERS[:1] if is_core else TELLERS)
         kernel = _in_kernel(lab, node, vrf, namespaces[node])
         daemon = kernel if lab.node(node).daemon == "bird" else {*states}
         kernel = kernel & (told | daemon) if is_core else kernel
         wrong = list(faults(told, *((daemon & told, kernel & told) if own else (daemon, kernel))))
         wrong += stated({prefix: states[prefix] for prefix in states.keys() & told - kernel})
         if not vrf and not is_core:
-            wrong += _returned(run, _own(alive, node, wanted))
+            wrong += _returned(home, _own(alive, node, wanted))
         subject = f"{node}: routes in {vrf}" if vrf else f"{node}: routes told to it"
         seen = "; ".join(wrong) or f"{len(told)} in the daemon and in the kernel"
         yield Finding("route", subject, not wrong, "all that is told and no more", seen, node if wrong else "")
@@ -88,11 +88,11 @@ def _in_kernel(lab: Lab, node: str, vrf: str, namespace: Namespace) -> set[str]:
     return {one.dst for one in namespace.learned() if isinstance(one, Route) and one.table == table}
 
 
-def _in_zebra(run: str, vrf: str, tellers: Sequence[str]) -> dict[str, str]:
+def _in_zebra(home: Folders, vrf: str, tellers: Sequence[str]) -> dict[str, str]:
     """Those that a protocol told and that won, with the kernel's answer as zebra has it."""
     found: dict[str, str] = {}
     for family, _ in _VERSIONS:
-        routes = _said(run, "zebra", f"show {family} route {f'vrf {vrf} ' if vrf else ''}json")
+        routes = _said(home, "zebra", f"show {family} route {f'vrf {vrf} ' if vrf else ''}json")
         for prefix, ways in routes.items():
             for way in ways:
                 if way.get("selected") and way.get("protocol") in tellers:
@@ -107,10 +107,10 @@ def _own(lab: Lab, node: str, known: Mapping[Table, Mapping[str, Known]]) -> set
     return {prefix for some in tables for prefix, what in some.items() if what.source is None}
 
 
-def _returned(run: str, own: set[str]) -> Iterator[str]:
+def _returned(home: Folders, own: set[str]) -> Iterator[str]:
     """Routes of the site itself that came back to it, by way of the provider: whose own are but one AS away."""
     for _, family in _VERSIONS:
-        routes = _said(run, "bgpd", f"show bgp {family} unicast json").get("routes", {})
+        routes = _said(home, "bgpd", f"show bgp {family} unicast json").get("routes", {})
         back = {prefix for prefix in own & routes.keys() if any(_is_far(path) for path in routes[prefix])}
         if back:
             remedy = "give all links of the site one site_of_origin"
@@ -121,9 +121,9 @@ def _is_far(path: Mapping[str, Any]) -> bool:
     return path.get("pathFrom") == "external" and len(str(path.get("path", "")).split()) > 1
 
 
-def _said(run: str, daemon: str, question: str) -> Mapping[str, Any]:
+def _said(home: Folders, daemon: str, question: str) -> Mapping[str, Any]:
     try:
-        said = json.loads(ask(run, daemon, question) or "{}")
+        said = json.loads(ask(home, daemon, question) or "{}")
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

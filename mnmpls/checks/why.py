@@ -41,7 +41,7 @@ class Reasons:
         for node in (session.node, session.peer_node):
             if node not in self._folders:
                 yield f"no daemon runs at {node}, is it turned off?"
-            elif not answers(self._folders[node].run, daemon := daemon_at(session.daemon, self._running[node])):
+            elif not answers(self._folders[node], daemon := daemon_at(session.daemon, self._running[node])):
                 yield f"{daemon} of {node} does not run"
         if said := why_missing(self._lab, session, self._folders):
             yield said
@@ -60,7 +60,7 @@ class Reasons:
         for node in (session.node, session.peer_node):
             daemon = daemon_at(session.daemon, self._running[node])
             others = {port.name for port in self._lab.ports(node)} - {session.port}
-            lines = log_lines(self._folders[node].run, daemon)
+            lines = log_lines(self._folders[node], daemon)
             for line in [line for line in lines if not any(other in line for other in others)][-1:]:
                 yield f"{daemon} of {node} said last: {line}"
 

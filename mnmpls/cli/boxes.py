@@ -21,7 +21,7 @@ from ..sources import from_clab, load
 from ..sources.from_yaml import composed, text_of
 from ..sources.variables import expanded
 
-_READY_S = 180.0
+_READY_S = 300.0
 """So long the containers may take until each has set itself up, on a kernel of its own perhaps, whatever --wait says of
 the lab."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from contextlib import suppress
-from pathlib import Path
 
+from ..asking import BIRD, answers, log_since, logs
 from ..errors import UsageError, nearest
 from ..node import RunningNode
 from ..processes import Folders
@@ -23,7 +22,7 @@ def verb_vtysh(options: Namespace) -> int:
     if in_guest(name):
         return again_inside(name, options.words)
     with entered(name, options.node) as one:
-        if os.path.exists(f"{_folders(one, 'vtysh').run}/bird.ctl"):
+        if answers(_folders(one, "vtysh"), BIRD):
             return run_attached(one, ["birdc", "-s", "/run/frr/bird.ctl", *options.commands[:1]], "")
         os.environ["VTYSH_HISTFILE"] = os.devnull
         return run_attached(one, ["vtysh", *(word for each in options.commands for word in ("-c", each))], "")
@@ -39,29 +38,25 @@ def verb_logs(options: Namespace) -> int:
             print(container, end="")
             if not one.folders:
                 return 0
-        run = Path(_folders(one, "logs").run)
-        logs = [path.stem for path in sorted(run.glob("*.log"))]
-        if options.daemon and options.daemon not in logs:
-            text = f"logs: {one.name} has no log of {options.daemon!r}; {nearest(options.daemon, logs)}"
+        home = _folders(one, "logs")
+        known = logs(home)
+        if options.daemon and options.daemon not in known:
+            text = f"logs: {one.name} has no log of {options.daemon!r}; {nearest(options.daemon, known)}"
             raise UsageError(text)
-        read: dict[Path, int] = {}
-        _show(run, options.daemon, read)
-        while options.follow and run.exists():  # which it does not when the lab has ended
+        read: dict[str, int] = {}
+        _show(home, options.daemon, read)
+        while options.follow and logs(home):  # there are none when the lab has ended
             time.sleep(_AGAIN_S)
-            _show(run, options.daemon, read)
+            _show(home, options.daemon, read)
     return 0
 
 
-def _show(run: Path, daemon: str | None, read: dict[Path, int]) -> None:
+def _show(home: Folders, daemon: str | None, read: dict[str, int]) -> None:
     """What is new in the logs, of one daemon or of all, as whole lines. ``read`` is how far each was shown already."""
-    for path in sorted(run.glob(f"{daemon or '*'}.log")):
-        with suppress(OSError), open(path, "rb") as log:
-            log.seek(read.get(path, 0))
-            new = log.read()
-            whole = new[: new.rfind(b"\n") + 1]
-            read[path] = read.get(path, 0) + len(whole)
-            for line in whole.decode(errors="replace").splitlines():
-                print(line if daemon else f"{path.stem}: {line}", flush=True)
+    for each in [daemon] if daemon else logs(home):
+        new, read[each] = log_since(home, each, read.get(each, 0))
+        for line in new.splitlines():
+            print(line if daemon else f"{each}: {line}", flush=True)
 
 
 def _folders(one: RunningNode, verb: str) -> Folders:

@@ -4,7 +4,6 @@ that both give them, and joined in by the namespaces of their first processes.""
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import platform
 import subprocess
@@ -15,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..asking import RUN, logs
 from ..checks import Finding
 from ..errors import CheckFailed, MnmplsError, nearest
 from ..export.containerlab import IMAGE
-from ..homes import RUN
 from ..kernel import Namespace
 from ..live.finding import About
 from ..live.joining import Joined
@@ -29,10 +28,12 @@ from ..plan import complete
 from ..processes import Folders, Processes
 from ..registry import NotRunning
 from ..sources import load
+from ..state import Record
 from ..vrf import in_vrf
 from . import has_daemon
 from .daemon import connected
 from .entry import FOLDER, lab_file
+from .far import Far, FarNamespace
 from .own_kernel import INSIDE
 from .space import NodeNamespace, wires_of
 
@@ -165,7 +166,7 @@ def node(lab: str, name: str) -> Iterator[RunningNode]:
     if not one.pid:
         raise CheckFailed(f"{name} of lab {lab!r} is turned off: `mnmpls start {lab} {name}` turns it on")
     with _entering(lab):
-        opened = ContainerNode(one, Namespace(os.open(f"/proc/{one.pid}/ns/net", os.O_RDONLY)))
+        opened = ContainerNode(one)
     yield opened
     opened.close()
 
@@ -188,15 +189,26 @@ def _entering(lab: str) -> Iterator[None]:
 class ContainerNode(RunningNode):
     """A node in a container: commands run in all of its namespaces, with this process's rights."""
 
-    def __init__(self, one: Found, namespace: Namespace) -> None:
-        """Raises OSError."""
+    def __init__(self, one: Found, wires: Iterable[str] = (), wanted: Iterable[Record] = ()) -> None:
+        """Of the node with these ports and records. Raises OSError."""
         self.has_own_kernel = os.path.exists(one.path(str(INSIDE)))
-        has_daemons = any(Path(one.path(RUN)).glob("*.log"))
-        self._mounts = f"/proc/{one.pid}/ns/mnt"
-        folders = {one.node: Folders(self._mounts, one.path(RUN))} if has_daemons else {}
-        super().__init__(one.node, namespace, Processes.joined(f"/proc/{one.pid}/ns/pid"), folders)
-        self._pid = one.pid
+        kind = FarNamespace if self.has_own_kernel else NodeNamespace
+        namespace = kind.of(f"/proc/{one.pid}/ns/net", wires, wanted)
+        super().__init__(one.node, namespace, Processes.joined(f"/proc/{one.pid}/ns/pid"), {})
+        self._pid, self._mounts = one.pid, f"/proc/{one.pid}/ns/mnt"
         self._hostname = os.open(f"/proc/{one.pid}/ns/uts", os.O_RDONLY)
+        self._home = Folders(self._mounts, one.path(RUN))
+        if isinstance(namespace, FarNamespace):
+            namespace.far = Far(one.node, self._start_near)
+            self._home = Folders(self._mounts, RUN, namespace.far.ask)
+
+    @property
+    def folders(self) -> Folders | None:
+        return self._home if logs(self._home) else None
+
+    def _start_near(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return self.popen([*_PYTHON, "-m", "mnmpls.containers.near"], stdin=pipe, stdout=pipe, stderr=pipe)
 
     def popen(self, argv: Sequence[str], *, vrf: str = "", **how: Any) -> subprocess.Popen[Any]:
         before: Callable[[], None] | None = how.pop("preexec_fn", None)
@@ -209,9 +221,8 @@ class ContainerNode(RunningNode):
                 before()
 
         words = list(argv)
-        if vrf and not self.has_own_kernel:
-            in_vrf(self.name, self.namespace, vrf, argv)  # which knows what VRFs there are
         if vrf:
+            in_vrf(self.name, self.namespace, vrf, argv)  # which knows what VRFs there are
             words = [*_PYTHON, "-IS", f"{_PACKAGE}/vrf_sockets.py", vrf, *words]
         if self.has_own_kernel:
             words = [*_PYTHON, "-m", "mnmpls.containers.visit", *words]
@@ -243,28 +254,20 @@ class ContainerNodes(LabNodes):
         with _entering(lab.name):
             for name in self.records:
                 self._nodes[name] = self._node(name, boxes.get(name))
-        self.folders = {name: each.folders for name, each in self._nodes.items() if each.folders}
+        for each in self.namespaces.values():
+            if isinstance(each, FarNamespace):
+                each.far.begin()
+        self.folders = {name: home for name, each in self._nodes.items() if (home := each.folders)}
 
     def drift_at(self, node: str) -> Iterable[Finding]:
-        """Asked inside of a container that has brought its own kernel: from outside nothing of it is to be seen."""
-        one = self._nodes[node]
-        if node in self._others:
-            return ()
-        if not isinstance(one, ContainerNode) or not one.has_own_kernel:
-            return super().drift_at(node)
-        done = one.run([*_PYTHON, "-m", "mnmpls.containers.drifted"])
-        try:
-            return [Finding("drift", node, ok, expected, seen, node) for ok, expected, seen in json.loads(done.stdout)]
-        except ValueError:
-            why = done.stderr.strip() or f"status {done.returncode}"
-            return [Finding("drift", node, False, "its records", f"its kernel cannot be asked: {why}", node)]
+        """Nothing of nodes of other images, which are not ours to set up."""
+        return () if node in self._others else super().drift_at(node)
 
     def _node(self, name: str, one: Found | None) -> RunningNode:
         if not one or not one.pid:
             self.off.add(name)
             return RunningNode(name, Namespace.create(), self.processes, {})
-        wires = wires_of(self.lab, name)
-        return ContainerNode(one, NodeNamespace.of(f"/proc/{one.pid}/ns/net", wires, self.records[name]))
+        return ContainerNode(one, wires_of(self.lab, name), self.records[name])
 
     def close(self) -> None:
         for each in self._nodes.values():

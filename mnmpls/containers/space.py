@@ -32,7 +32,11 @@ class NodeNamespace(Namespace):
         return found
 
     def observe(self, sysctls: Iterable[str] = ()) -> frozenset[Record]:
-        return frozenset(record for record in super().observe(sysctls) if not self._is_foreign(record))
+        return frozenset(record for record in self.observed(sysctls) if not self._is_foreign(record))
+
+    def observed(self, sysctls: Iterable[str]) -> frozenset[Record]:
+        """With the runtime's own."""
+        return super().observe(sysctls)
 
     def _is_foreign(self, record: Record) -> bool:
         if isinstance(record, VrfDevice | Bridge | Dummy | Tunnel):

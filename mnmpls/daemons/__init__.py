@@ -13,11 +13,11 @@ from .bird_sessions import daemon_at
 from .ipsec import cause, secrets_conf, strongswan_conf
 from .peers import Peer, Secret
 from .segments import sid_labels
-from .service import BIRD, INTEGRATED, Service
-from .sessions import CHARON, QUESTIONS, ZEBRA, Session, established
+from .service import INTEGRATED, Service
+from .sessions import QUESTIONS, ZEBRA, Session, established
 
 __all__ = [
-    "BIRD", "CHARON", "INTEGRATED", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause", "daemon_at",
+    "INTEGRATED", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause", "daemon_at",
     "established", "secrets_conf", "services", "sessions", "sid_labels", "strongswan_conf",
 ]  # fmt: skip
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..asking import BIRD
 from ..state import RTPROT_MNMPLS
 from .bgp import Speaker
 from .ospf_edges import Edge
 from .routers import Router
-from .service import BIRD, BIRD_ARGV, BIRD_USER, Service
+from .service import BIRD_ARGV, BIRD_USER, Service
 from .templating import templates
 
 CHANNELS = {"ipv4 vpn": "vpn4", "ipv6 vpn": "vpn6", "ipv4 labeled-unicast": "ipv4", "ipv6 labeled-unicast": "ipv6"}

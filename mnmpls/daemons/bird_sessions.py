@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from .service import BIRD
+from ..asking import BIRD
 
 BIRDS: Mapping[str, str] = {"ospfd": "bird ospf4", "ospf6d": "bird ospf6", "bgpd": "bird bgp"}
 """What of BIRD does what a daemon of FRR does."""

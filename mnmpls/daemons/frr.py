@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..asking import BIRD
 from ..model import STATIC, Lab
 from ..state import UNREACHABLE_METRIC
 from .bgp import Speaker, speakers
@@ -11,7 +12,7 @@ from .bird import bird
 from .ospf_edges import Edge, edges
 from .own import own_services
 from .routers import Router, routers
-from .service import BIRD, COMMON, FIRST, Service
+from .service import COMMON, FIRST, Service
 from .templating import templates
 
 

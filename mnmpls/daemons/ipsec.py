@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ..asking import CHARON
 from ..model import SWANCTL, Lab, Link, Node
 from .peers import Peer, Secret
 from .service import Service
-from .sessions import CHARON, Session
+from .sessions import Session
 from .templating import templates
 
 ARGV, FILE = ("charon-systemd",), "swanctl.conf"

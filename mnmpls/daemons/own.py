@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..asking import BIRD
 from ..model import FRR, FRR_DAEMONS, Node, OwnConfig
-from .service import BIRD, BIRD_ARGV, BIRD_USER, COMMON, FIRST, INTEGRATED, Service
+from .service import BIRD_ARGV, BIRD_USER, COMMON, FIRST, INTEGRATED, Service
 
 _SPEAKS = {
     "staticd": r"(?:ip|ipv6) m?route\s",

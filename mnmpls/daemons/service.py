@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..asking import BIRD
 from .peers import Peer
 
 FIRST = "zebra"
@@ -15,7 +16,6 @@ COMMON = ("-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "infor
 INTEGRATED = "frr.conf"
 """Where this file is, FRR's daemons read no others: vtysh tells each what is its own (lib/vty.c, vty_read_config)."""
 
-BIRD = "bird"
 BIRD_ARGV = (BIRD, "-f", "-c", "/etc/frr/bird.conf", "-s", "/run/frr/bird.ctl")
 BIRD_USER = ("-u", "bird", "-g", "bird")
 """It needs no more than the rights on the network that it keeps."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..asking import BIRD, CHARON
 from ..model import Lab
 from . import bird_sessions
 from .bgp import speakers
@@ -14,7 +15,6 @@ from .ospf_edges import edges
 from .own import spoken_by
 from .routers import Router, routers
 from .segments import sid_labels
-from .service import BIRD
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -48,7 +48,6 @@ class Session:
 ZEBRA = "zebra"
 """FRR's daemon that has the labels of all others, and gives them to the kernel."""
 
-CHARON = "charon"
 """strongSwan's daemon, which is not asked by FRR's socket."""
 
 LINK_LOCAL = "fe80::"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ..asking import CHARON
 from ..commands import stack
-from ..daemons import CHARON, services
+from ..daemons import services
 from ..errors import counted
 from ..model import NO_LOOPBACK, SEGMENTS, Lab
 from ..plan.graph import network

@@ -30,6 +30,8 @@ __all__ = [
 
 GUESTS: dict[str, Backend] = {"uml": uml.BACKEND, "qemu": qemu.BACKEND}
 """In the order of mnmpls.kernels.GUESTS."""
+_AMONG_OTHERS = 3
+"""So much longer a guest with ports may take: its neighbours start on the same processors at the same time."""
 
 def setting(name: str, otherwise: int) -> int:
     """A whole number from the environment, such as MNMPLS_MEMORY_MIB or MNMPLS_HANG_S."""
@@ -117,8 +119,10 @@ def run(
     def run_one(name: str) -> int:
         memory_mib = setting("MNMPLS_MEMORY_MIB", GUESTS[name].memory_mib)
         guest = Wish(GUESTS[name], folders, memory_mib, lasting, tuple(ports))
-        hang_s = setting("MNMPLS_HANG_S", int(guest.backend.hang_s))
-        guest = replace(guest, backend=replace(guest.backend, hang_s=hang_s))
+        patience = _AMONG_OTHERS if ports else 1
+        hang_s = setting("MNMPLS_HANG_S", patience * int(guest.backend.hang_s))
+        boot_s = patience * guest.backend.boot_s
+        guest = replace(guest, backend=replace(guest.backend, hang_s=hang_s, boot_s=boot_s))
         return run_in(guest, command(name, argv, {**os.environ, **(env or {})}), offer)
 
     for name, following in zip(choice.guests, choice.guests[1:], strict=False):

@@ -29,7 +29,7 @@ from ..state import (
     UdpPort,
     VrfDevice,
 )
-from . import apart, messages, messages_devices, messages_rules, netspace
+from . import apart, messages, messages_devices, messages_rules, netspace, strangers
 from .messages import Interface
 from .messages_devices import device_records
 from .netlink import Message, Refused, Socket, attributes
@@ -131,6 +131,9 @@ class Namespace:
         with self.entered():
             return socket.socket(family, type, proto)
 
+    def settle(self) -> None:
+        """Afterwards what has come in at its sockets by now can be read: here that is so in any case."""
+
     def ports(self, kind: str = "") -> frozenset[str]:
         """The names of all interfaces, or of those of one kind (as ip(8) names it)."""
         return frozenset(interface.name for interface in self._interfaces() if kind in ("", interface.kind))
@@ -194,6 +197,22 @@ class Namespace:
         made = (one for protocol in messages.RTPROTS_DAEMONS for one in self._routes(names, protocol))
         links = (messages.link_local(body, names) for body in self._netlink.dump(messages.address_dump()))
         return frozenset([*made, *filter(None, links)])
+
+    def rules_by_hand(self) -> frozenset[Rule]:
+        """Policy routing rules that were made by ip(8) or the like without naming a routing protocol."""
+        return strangers.rules_by_hand(self)
+
+    def lost_rules(self) -> tuple[Rule, ...]:
+        """The rules that lead each VRF's packets to its table, as far as they are not there."""
+        return strangers.lost_rules(self)
+
+    def queues(self) -> tuple[tuple[str, str], ...]:
+        """(port, kind) of each qdisc that is neither the kernel's own nor a netem, sorted."""
+        return strangers.queues(self)
+
+    def filters(self) -> tuple[str, ...]:
+        """The tables of packet filters, none of which a lab makes: `nft table inet filter`, `iptables table filter`."""
+        return strangers.filters(self)
 
     def _routes(self, names: dict[int, str], protocol: int) -> Iterator[Route | LabelRoute]:
         for family in (socket.AF_INET, socket.AF_INET6):

@@ -1,4 +1,5 @@
-"""What is in a namespace that no record tells of, and what is missing of the kernel's own: rules, queues, filters."""
+"""What is in a namespace that no record tells of, and what is missing of the kernel's own: rules, queues, filters.
+Only namespace.py uses this."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from socket import NETLINK_ROUTE
+from typing import TYPE_CHECKING
 
 from ..state import L3MDEV, Rule
 from . import messages, messages_devices, messages_rules
-from .namespace import Namespace
 from .netlink import NETLINK_NETFILTER, Message, Refused, Socket, attributes
+
+if TYPE_CHECKING:
+    from .namespace import Namespace
 
 _TABLES = Message(10 << 8 | 1, 0, struct.pack("=BBH", 0, 0, 0))
 """NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE and a struct nfgenmsg for all families (include/uapi/linux/netfilter)."""

@@ -13,6 +13,7 @@ import pytest
 from mnmpls.asking import answers, ask
 from mnmpls.daemons import Service, services
 from mnmpls.plan import complete
+from mnmpls.processes import Folders
 from mnmpls.programs import find
 from mnmpls.sources import load
 from tests.unit.test_daemons import TOPOS
@@ -69,9 +70,10 @@ def test_daemons_take_and_give_back_every_line(tmp_path: Path) -> None:
             [*argv, "--vty_socket", str(folder), "-P", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as daemon:
             until = time.monotonic() + _START_S
-            while not answers(str(folder), one.name) and time.monotonic() < until:
+            while not answers(Folders("", str(folder)), one.name) and time.monotonic() < until:
                 time.sleep(0.02)
-            running = {line.strip() for line in (ask(str(folder), one.name, "show running-config") or "").splitlines()}
+            told = ask(Folders("", str(folder)), one.name, "show running-config") or ""
+            running = {line.strip() for line in told.splitlines()}
             daemon.kill()
         if missing := [line for line in lines(one.config) if line not in running]:
             lost.append((one.name, missing))

@@ -27,15 +27,15 @@ BELOW = {
     "wording": VOCABULARY | {"commands"},
     "kernel": VOCABULARY | {"wording"},
     "apply": VOCABULARY | {"kernel"},
-    "export": VOCABULARY | {"daemons", "commands", "wording", "sources", "plan", "apply"},
+    "export": VOCABULARY | {"asking", "daemons", "commands", "wording", "sources", "plan", "apply"},
     "checks": VOCABULARY
     | {"asking", "daemons", "services", "processes", "wording", "plan", "kernel", "apply", "export"},
     "guests": VOCABULARY | {"kernels", "processes", "kernel", "apply", "registry"},
     "processes": {"errors"},
-    "daemons": VOCABULARY | {"plan"},
+    "daemons": VOCABULARY | {"plan", "asking"},
     "vici": set[str](),
-    "asking": {"daemons", "vici"},
-    "homes": {"daemons", "processes"},
+    "asking": {"processes", "vici"},
+    "homes": {"asking", "daemons", "processes"},
     "services": VOCABULARY | {"asking", "daemons", "homes", "kernel", "processes", "programs", "vici"},
     "programs": VOCABULARY,
     "phases": set[str](),
@@ -46,7 +46,7 @@ BELOW = {
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
     "containers": VOCABULARY
     | {"daemons", "sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
-    | {"registry", "netns", "node", "vrf", "homes", "checks"},
+    | {"asking", "registry", "netns", "node", "vrf"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
@@ -58,7 +58,7 @@ BELOW = {
     "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
     "cli": VOCABULARY
     | BELOW_RUNTIMES
-    | {"daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill", "perf"}
+    | {"asking", "daemons", "kernels", "registry", "node", "netns", "live", "export", "doctor", "drill", "perf"}
     | {"containers"},
     "pytest_plugin": VOCABULARY | BELOW_RUNTIMES | {"netns", "live"},
     "__main__": {"cli"},
