@@ -3,8 +3,11 @@ that folder for these functions, which are called with the node's Folders."""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import wraps
@@ -103,6 +106,16 @@ def answers(run: str, daemon: str) -> bool:
 def initiate(run: str, connection: str, child: str) -> None:
     """Has charon begin to agree on keys."""
     vici.initiate(f"{run}/{CHARON}.vici", connection, child)
+
+
+@_there
+def kill(run: str, daemon: str) -> None:
+    """Has it end as by a crash: the process that listens where it is asked (SO_PEERCRED, unix(7)). Raises OSError."""
+    socket_of = {BIRD: f"{BIRD}.ctl", CHARON: f"{CHARON}.vici"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.connect(f"{run}/{socket_of.get(daemon, f'{daemon}.vty')}")
+        pid, *_ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    os.kill(pid, signal.SIGKILL)
 
 
 def events(home: Folders) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from .. import registry
@@ -16,7 +16,7 @@ from ..export import containerlab
 from ..live import holder
 from ..model import Lab
 from ..plan import complete
-from ..processes import run_lines
+from ..processes import Folders, run_lines
 from ..sources import from_clab, load
 from ..sources.from_yaml import composed, text_of
 from ..sources.variables import expanded
@@ -88,6 +88,17 @@ def down(name: str) -> None:
     with connected() as client:
         if stays := deploy.destroy(client, name):
             print(f"mnmpls: {stays}", file=sys.stderr, flush=True)
+
+
+def power(name: str, part: labs.ContainerNodes) -> Callable[[str, bool], Folders | None]:
+    """For a drill: turns nodes of the joined lab off and on."""
+
+    def turn(node: str, on: bool) -> Folders | None:
+        (start if on else stop)(name, node)
+        with connected() as client:
+            return part.renew(node, labs.boxes_of(client, name))
+
+    return turn
 
 
 def stop(name: str, node: str) -> None:

@@ -6,24 +6,21 @@ import json
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from .. import drill, perf
 from ..errors import MnmplsError, UsageError, counted
-from ..live.joining import join
 from ..netns import LabNodes
-from .naming import DOCKER, about, again_inside, in_guest, joined, name_of
+from .naming import DOCKER, about, again_inside, boxes, in_guest, joined, name_of
 
 
 def verb_drill(options: Namespace) -> int:
     name = name_of(options.lab)
     if in_guest(name):
         return again_inside(name, options.words)
-    if about(name).runtime == DOCKER:
-        raise UsageError(f"drill: the nodes of lab {name!r} are containers; start it without --runtime")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # what was made is undone, as after Ctrl-C
-    with join(name) as lab:
+    with joined(name) as lab:
         if len(lab.parts) != 1:
             raise UsageError(f"lab {name!r} falls apart into {len(lab.parts)} labs that are not connected")
         report = _report(_outcomes(lab.parts[0], name, options))
@@ -50,6 +47,15 @@ def verb_perf(options: Namespace) -> int:
     return 0
 
 
+def _power_of_boxes(lab: LabNodes, name: str, off: Container[str], pairs: Iterable[drill.Pair]) -> drill.Power:
+    """Containers end when they are turned off, and the streams' sockets with them. Raises UsageError."""
+    for node in {pair.src for pair in pairs}:
+        if node in off:
+            text = f"drill: {node} is a container, and turned off it ends the streams from it"
+            raise UsageError(f"{text}: name others with --between, or leave it out of --node")
+    return boxes().power(name, lab)  # type: ignore[no-any-return]
+
+
 def _report(outcomes: Iterator[drill.Outcome]) -> drill.Report:
     """Of all of them, or of those before the lab broke. Raises MnmplsError where there are none."""
     found: list[drill.Outcome] = []
@@ -70,7 +76,10 @@ def _outcomes(lab: LabNodes, name: str, options: Namespace) -> Iterator[drill.Ou
         what = "nothing that could fail" if pairs else "no two end points that are to reach each other"
         raise UsageError(f"drill: lab {name!r} has {what}")
     within = {kind: ms for kinds, ms in options.within for kind in kinds}
-    one = drill.Drill(lab, name, pairs, drill.Options(options.interval / 1000, options.hold, options.limit, within))
+    power = drill.owners(name)
+    if about(name).runtime == DOCKER:
+        power = _power_of_boxes(lab, name, {event.node for event in events if event.kind == "node"}, pairs)
+    one = drill.Drill(lab, power, pairs, drill.Options(options.interval / 1000, options.hold, options.limit, within))
     quiet = options.json or options.junit
     out = sys.stderr if quiet else sys.stdout
     total = len(events) * options.repeat

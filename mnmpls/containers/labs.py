@@ -263,6 +263,14 @@ class ContainerNodes(LabNodes):
         """Nothing of nodes of other images, which are not ours to set up."""
         return () if node in self._others else super().drift_at(node)
 
+    def renew(self, name: str, boxes: Mapping[str, Found]) -> Folders | None:
+        """The node as it is now, after it was turned off or on; gives the folders of its daemons."""
+        former = self._nodes[name]
+        (former if isinstance(former, ContainerNode) else former.namespace).close()
+        self.off.discard(name)
+        self._nodes[name] = self._node(name, boxes.get(name))
+        return self._nodes[name].folders
+
     def _node(self, name: str, one: Found | None) -> RunningNode:
         if not one or not one.pid:
             self.off.add(name)

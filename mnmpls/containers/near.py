@@ -28,7 +28,7 @@ KERNEL = frozenset({
     "set_up", "delete_port", "write", "remove",
 })  # fmt: skip
 """Of Namespace."""
-DAEMONS = frozenset({"ask", "answers", "initiate", "log_lines", "log_since", "logs"})
+DAEMONS = frozenset({"ask", "answers", "initiate", "log_lines", "log_since", "logs", "kill"})
 """Of asking.py."""
 _CHUNK, _EXTRA = 1 << 17, 128
 _AT_ONCE = 64

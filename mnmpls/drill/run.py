@@ -22,7 +22,7 @@ from ..services import missing
 from .events import Detours, Event
 from .report import Measured, Outcome, Phase
 from .streams import IN_FLIGHT_S, Flow, Pair, Streams
-from .switch import Guardian, Switch
+from .switch import Guardian, Power, Switch
 from .ways import stacks
 
 _STEADY_S = 1.0
@@ -72,12 +72,12 @@ def _hosts(vpns: Vpns, names: Sequence[str]) -> list[str]:
 
 
 class Drill:
-    """On a running lab, which its owner has under ``name``."""
+    """On a running lab, whose nodes ``power`` turns off and on."""
 
-    def __init__(self, lab: LabNodes, name: str, between: Sequence[Pair], options: Options) -> None:
+    def __init__(self, lab: LabNodes, power: Power, between: Sequence[Pair], options: Options) -> None:
         self.lab, self.options, self.pairs = lab, options, between
         self.interval_s = options.interval_s or max(0.01, len(between) / _MOST_PER_S)
-        self._switch, self._detours = Switch(lab, name), Detours(lab.lab)
+        self._switch, self._detours = Switch(lab, power), Detours(lab.lab)
 
     def run(self, events: Sequence[Event], repeats: int = 1) -> Generator[Outcome, None, None]:
         """One outcome after the other. Whoever stops listening has everything undone. Raises CheckFailed for a lab that

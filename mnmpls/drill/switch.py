@@ -9,9 +9,9 @@ from contextlib import suppress
 
 from .. import registry
 from ..apply import apply
+from ..asking import kill
 from ..errors import CheckFailed, MnmplsError
 from ..netns import LabNodes
-from ..node import RunningNode
 from ..processes import Folders
 from ..state import Qdisc
 from .events import Event
@@ -20,12 +20,26 @@ _EVERYTHING_PPM = 1_000_000
 _OWNER_S = 60.0
 
 
-class Switch:
-    """The lab called ``name``, whose owner turns nodes off and on. ``folders`` are those of the nodes that have daemons
-    now."""
+Power = Callable[[str, bool], Folders | None]
+"""Turns a node on or off, and gives the folders that its daemons have then. Raises MnmplsError."""
 
-    def __init__(self, lab: LabNodes, name: str) -> None:
-        self._lab, self._name = lab, name
+
+def owners(name: str) -> Power:
+    """Of the lab called ``name``, whose owner does that."""
+
+    def turn(node: str, on: bool) -> Folders | None:
+        registry.ask(name, {"start" if on else "stop": node}, _OWNER_S)
+        found = registry.ask(name, {"node": node}, _OWNER_S)["folders"] if on else None
+        return Folders(**found) if found else None
+
+    return turn
+
+
+class Switch:
+    """``folders`` are those of the nodes that have daemons now."""
+
+    def __init__(self, lab: LabNodes, power: Power) -> None:
+        self._lab, self._power = lab, power
         self.folders = dict(lab.folders)
         self.off: set[str] = set(lab.off)
 
@@ -38,7 +52,7 @@ class Switch:
                 for node, port in event.ends:
                     self._lab[node].namespace.write(Qdisc(port, loss_ppm=_EVERYTHING_PPM))
             case "node":
-                registry.ask(self._name, {"stop": event.node}, _OWNER_S)
+                self._power(event.node, False)
                 self.folders.pop(event.node, None)
                 self.off.add(event.node)
             case _:
@@ -49,18 +63,15 @@ class Switch:
         for node, _ in event.ends:
             apply(self._lab.records[node], self._lab[node].namespace, node)
         if not event.ends:
-            registry.ask(self._name, {"start": event.node}, _OWNER_S)
-            found = registry.ask(self._name, {"node": event.node}, _OWNER_S)["folders"]
-            self.folders |= {event.node: Folders(**found)} if found else {}
+            found = self._power(event.node, True)
+            self.folders |= {event.node: found} if found else {}
             self.off.discard(event.node)
 
     def _kill(self, event: Event) -> None:
-        """By its own file, whose number counts in the lab's PID namespace."""
-        lab = self._lab
-        node = RunningNode(event.node, lab[event.node].namespace, lab.processes, self.folders)
-        done = node.run(["sh", "-c", f"kill -9 $(cat /run/frr/{event.daemon}.pid)"])
-        if done.returncode:
-            raise CheckFailed(f"{event.node}: {event.daemon} could not be killed: {done.stderr.strip()}")
+        try:
+            kill(self.folders[event.node], event.daemon)
+        except OSError as error:
+            raise CheckFailed(f"{event.node}: {event.daemon} could not be killed: {error.strerror}") from error
 
 
 class Guardian:

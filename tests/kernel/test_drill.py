@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from mnmpls.drill import Drill, Options, Outcome, events, pairs
+from mnmpls.drill import Drill, Options, Outcome, events, owners, pairs
 from mnmpls.errors import CheckFailed
 from mnmpls.live.owned import offer
 from mnmpls.netns import RunningLab
@@ -44,7 +44,7 @@ def static() -> Iterator[RunningLab]:
 
 
 def drill(lab: RunningLab, options: Options, *kinds: str, nodes: tuple[str, ...] = ()) -> list[Outcome]:
-    one = Drill(lab, lab.lab.name, pairs(lab.lab), options)
+    one = Drill(lab, owners(lab.lab.name), pairs(lab.lab), options)
     return list(one.run(events(lab.lab, kinds, nodes, ["ospfd"] if kinds == ("daemon",) else [])))
 
 
@@ -99,7 +99,8 @@ def test_what_stays_lost(lab: RunningLab) -> None:
     """Where the other way swallows packets, though all sessions are there: it is told, and at which node."""
     keys = [f"net.mpls.conf.p-pe{n}-eth.input" for n in (1, 2)]
     lab["p"].namespace.write(*(Sysctl(key, "0") for key in keys))
-    outcomes = Drill(lab, "triangle", pairs(lab.lab), Options(limit_s=8)).run(events(lab.lab, ["port"], ["pe1", "pe2"]))
+    one = Drill(lab, owners("triangle"), pairs(lab.lab), Options(limit_s=8))
+    outcomes = one.run(events(lab.lab, ["port"], ["pe1", "pe2"]))
     with closing(outcomes):
         stuck = next(outcomes)
     lab["p"].namespace.write(*(Sysctl(key, "1") for key in keys))
