@@ -56,8 +56,8 @@ def daemon(folder: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_image(name: str = "mnmpls", frr: bool = False) -> None:
-    """Of what a node needs at least, with this source tree."""
+def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> None:
+    """Of what a node needs at least, with this source tree; with ``uml``, one that brings its own kernel, too."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for link in ("bin", "sbin", "lib", "lib64"):
@@ -80,6 +80,11 @@ def make_image(name: str = "mnmpls", frr: bool = False) -> None:
         programs += [f"/usr/lib/frr/{each}" for each in _FRR if frr and os.path.exists(f"/usr/lib/frr/{each}")]
         if frr:
             tar.add("/usr/share/yang")
+            tar.add("/etc/frr/frr.conf")
+            programs.append("/usr/bin/vtysh")
+        if uml:
+            programs += ["/usr/bin/linux.uml", "/usr/sbin/modprobe"]
+            tar.add("/usr/lib/uml/modules", filter=_of_networks)
         for path in _with_libraries(programs):
             tar.add(os.path.realpath(path), _merged(path))
     words = [word for line in changes("0") for word in ("-c", line)]
@@ -100,6 +105,12 @@ def _merged(path: str) -> str:
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     unwanted = re.search(r"__pycache__|/(test|idlelib|lib2to3|pydoc_data|config-3[^/]*|ensurepip)(/|$)", entry.name)
     return None if unwanted else entry
+
+
+def _of_networks(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Of the guest kernel's modules."""
+    other = re.search(r"/kernel/(?!net\b|drivers$|drivers/net\b|lib\b|crypto\b)", entry.name)
+    return None if other else entry
 
 
 def _with_libraries(programs: Sequence[str]) -> list[str]:
