@@ -103,7 +103,7 @@ def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> No
             tar.add("/etc/frr/frr.conf")
             programs.append("/usr/bin/vtysh")
         if uml:
-            programs += ["/usr/bin/linux.uml", "/usr/sbin/modprobe"]
+            programs += ["/usr/bin/linux.uml", "/usr/sbin/modprobe", "/usr/bin/mkdir", "/usr/bin/rm"]
             tar.add("/usr/lib/uml/modules", filter=_of_networks)
         for path in _with_libraries(programs):
             tar.add(os.path.realpath(path), _merged(path))

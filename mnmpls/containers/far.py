@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import KernelRefused, MnmplsError
@@ -21,6 +21,7 @@ _CHUNK = 1 << 17
 _ROOM_BYTES = 1 << 20
 """Of a socket, for what has come in and nobody has read."""
 _LATER = 0
+_LOOK_S = 1.0
 
 
 _Answer = Mapping[str, Any]
@@ -42,7 +43,9 @@ class Far:
         self._lock, self._last = threading.Lock(), 0
         self._waiting: dict[int, SimpleQueue[_Answer]] = {}
         self._ends: dict[int, socket.socket] = {}
-        threading.Thread(target=self._hear, args=(self._process,), name=f"{self._name}'s guest", daemon=True).start()
+        self._last_words = ""
+        self._thread = threading.Thread(target=self._hear, args=(self._process,), name=f"{self._name}'s", daemon=True)
+        self._thread.start()
         return self._process
 
     def begin(self) -> None:
@@ -59,7 +62,11 @@ class Far:
             number = self._last
             self._waiting[number] = answer
         self._say(process, {"id": number, "do": do, "words": words}, body)
-        return self._found(answer.get())
+        while True:
+            with suppress(Empty):
+                return self._found(answer.get(timeout=_LOOK_S))
+            if not self._thread.is_alive():
+                raise self._silent()
 
     def tell(self, do: str, words: Sequence[Any], body: bytes = b"") -> None:
         """The same without an answer."""
@@ -68,11 +75,9 @@ class Far:
     def _say(self, process: subprocess.Popen[bytes], head: Mapping[str, Any], body: bytes) -> None:
         assert process.stdin
         data = memoryview(packed(head, body))
-        with self._lock, suppress(BrokenPipeError):  # its end is heard of
+        with self._lock, suppress(BrokenPipeError, ValueError):  # its end is heard of
             while data:
                 data = data[os.write(process.stdin.fileno(), data) :]
-        if process.poll() is not None:
-            self._give_up(process)
 
     def _found(self, answer: _Answer) -> Any:
         if "refused" in answer:
@@ -80,30 +85,37 @@ class Far:
             raise KernelRefused(None, what, why, remedy, errno)
         if "errno" in answer:
             raise OSError(answer["errno"], os.strerror(answer["errno"] or 0))
-        if "gone" in answer:
-            raise MnmplsError(f"{self._name}: its own kernel cannot be asked: {answer['gone']}")
+        if "found" not in answer:
+            raise self._silent()
         return answer["found"]
+
+    def _silent(self) -> MnmplsError:
+        return MnmplsError(f"{self._name}: its own kernel cannot be asked: {self._last_words}")
 
     def _hear(self, process: subprocess.Popen[bytes]) -> None:
         """In a thread of its own: answers to who waits for them, and what came in into the sockets' own ends here."""
-        assert process.stdout
+        assert process.stdout and process.stderr and process.stdin
         buffer = bytearray()
-        while data := os.read(process.stdout.fileno(), _CHUNK):
-            buffer += data
-            for head, body in take(buffer):
-                if "of" not in head:
-                    self._waiting.pop(head["id"]).put(head)
-                elif end := self._ends.get(head["of"]):
-                    with suppress(OSError):  # full, as a socket can be, or closed
-                        end.send(packed(head, body), socket.MSG_DONTWAIT)
-        self._give_up(process)
+        try:
+            while data := os.read(process.stdout.fileno(), _CHUNK):
+                buffer += data
+                for head, body in take(buffer):
+                    self._sort(head, body)
+        except (ValueError, KeyError, TypeError) as error:  # which no process of ours writes
+            self._last_words = f"it says {error}"
+        with process, suppress(BrokenPipeError):
+            process.kill()
+            lines = process.stderr.read().decode(errors="replace").splitlines()
+        self._last_words = self._last_words or (lines[-1] if lines else f"it ended with status {process.returncode}")
+        for answer in list(self._waiting.values()):
+            answer.put({})
 
-    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
-        status = process.wait()
-        lines = process.stderr.read().decode(errors="replace").splitlines() if process.stderr else []
-        for number in list(self._waiting):
-            if waiting := self._waiting.pop(number, None):
-                waiting.put({"gone": lines[-1] if lines else f"status {status}"})
+    def _sort(self, head: Mapping[str, Any], body: bytes) -> None:
+        if "of" not in head:
+            self._waiting.pop(head["id"]).put(head)
+        elif end := self._ends.get(head["of"]):
+            with suppress(OSError):  # full, as a socket can be, or closed
+                end.send(packed(head, body), socket.MSG_DONTWAIT)
 
     def socket(self, family: int, kind: int, protocol: int) -> FarSocket:
         """One in there."""
@@ -115,7 +127,7 @@ class Far:
 
     def forget(self, number: int) -> None:
         """The socket is closed."""
-        if end := self._ends.pop(number, None):
+        if self._process and (end := self._ends.pop(number, None)):
             end.close()
             self.tell("close", (number,))
 
@@ -123,7 +135,7 @@ class Far:
         """Harmless when done before."""
         if self._process and self._owner == os.getpid():
             self._process.kill()
-            self._process.wait()
+            self._thread.join(_LOOK_S)
         self._process = None
 
 
