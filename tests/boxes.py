@@ -129,7 +129,7 @@ def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def _of_networks(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Of the guest kernel's modules."""
-    other = re.search(r"/kernel/(?!net\b|drivers$|drivers/net\b|lib\b|crypto\b)", entry.name)
+    other = re.search(r"/kernel/(?!net\b|drivers$|drivers/net\b|lib\b|crypto\b|fs$|fs/overlayfs\b)", entry.name)
     return None if other else entry
 
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .. import registry
-from ..daemons import CHARON, services
+from ..asking import CHARON
+from ..daemons import services
 from ..errors import UsageError, nearest
 from ..export.convert import WRITERS
 from ..export.graph import graph

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface
 
+from ..asking import BIRD
 from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, STATIC, Lab, Node
 from ..plan.graph import ROUTERS, Network, network, via
 from ..plan.igp import LEVEL, IgpPort, area_of, igp_ports, outer_ports
@@ -13,7 +14,6 @@ from ..plan.segments import SRGB, SRLB, block, index, local_block, segmented, sp
 from ..plan.sites import local
 from ..plan.spoken import labelled
 from ..plan.static import hop, prefix
-from .service import BIRD
 
 LENGTHS = {4: 32, 6: 128}
 
