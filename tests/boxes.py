@@ -27,7 +27,7 @@ _PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
 _MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")
-_FOLDERS = ("run", "tmp", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
+_FOLDERS = ("run", "tmp", "mnt", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
 _START_S = 60.0
 
 
