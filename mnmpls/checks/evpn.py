@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..asking import ask
-from ..kernel.forwarding import EVERYBODY, forwarding
+from ..kernel.forwarding import EVERYBODY
 from ..model import Evpn, Lab
 from ..plan.evpn import device
 from ..plan.graph import network
@@ -53,7 +53,7 @@ def _settled(
     until = time.monotonic() + _NEWS_S
     while True:
         kernels = {name: _by_place(evpn, namespaces[name]) for name in pes}
-        daemons = {name: _in_zebra(folders[name].run, evpn) for name in pes}
+        daemons = {name: _in_zebra(folders[name], evpn) for name in pes}
         wrong = {name: list(faults(name, pes, kernels, daemons[name])) for name in pes}
         if not any(wrong.values()) or time.monotonic() > until:
             return wrong
@@ -88,15 +88,15 @@ def _some(found: Iterable[str]) -> str:
 
 def _by_place(evpn: Evpn, namespace: Namespace) -> Behind:
     found: dict[str, set[str]] = {}
-    for one in forwarding(namespace):
+    for one in namespace.bridged():
         if one.via if one.port == device(evpn) else one.master == evpn.name:
             found.setdefault(one.via, set()).add(one.mac)
     return {place: frozenset(macs) for place, macs in found.items()}
 
 
-def _in_zebra(run: str, evpn: Evpn) -> frozenset[str] | None:
+def _in_zebra(home: Folders, evpn: Evpn) -> frozenset[str] | None:
     try:
-        said: Any = json.loads(ask(run, "zebra", "show evpn vni json") or "{}")
+        said: Any = json.loads(ask(home, "zebra", "show evpn vni json") or "{}")
     except ValueError:
         return None
     mine = said.get(str(evpn.vni))

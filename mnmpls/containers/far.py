@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import KernelRefused, MnmplsError
+from ..kernel.forwarding import Entry
 from ..state import Address, LabelRoute, Record, Route, Rule
 from .line import packed, take
 from .space import NodeNamespace
@@ -229,6 +230,9 @@ class FarNamespace(NodeNamespace):
 
     def filters(self) -> tuple[str, ...]:
         return tuple(self.far.ask("filters"))
+
+    def bridged(self) -> frozenset[Entry]:
+        return frozenset(Entry(*each) for each in self.far.ask("bridged"))
 
     def write(self, *records: Record) -> None:
         self.far.ask("write", records)

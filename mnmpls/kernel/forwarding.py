@@ -7,10 +7,12 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .namespace import Namespace
 from .netlink import Message, Socket, attributes
+
+if TYPE_CHECKING:
+    from .namespace import Namespace
 
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _AF_BRIDGE, _RTM_GETNEIGH = 7, 30

@@ -29,7 +29,7 @@ from ..state import (
     UdpPort,
     VrfDevice,
 )
-from . import apart, messages, messages_devices, messages_rules, netspace, strangers
+from . import apart, forwarding, messages, messages_devices, messages_rules, netspace, strangers
 from .messages import Interface
 from .messages_devices import device_records
 from .netlink import Message, Refused, Socket, attributes
@@ -213,6 +213,10 @@ class Namespace:
     def filters(self) -> tuple[str, ...]:
         """The tables of packet filters, none of which a lab makes: `nft table inet filter`, `iptables table filter`."""
         return strangers.filters(self)
+
+    def bridged(self) -> frozenset[forwarding.Entry]:
+        """All entries of forwarding tables but the ports' own addresses."""
+        return forwarding.forwarding(self)
 
     def _routes(self, names: dict[int, str], protocol: int) -> Iterator[Route | LabelRoute]:
         for family in (socket.AF_INET, socket.AF_INET6):

@@ -55,7 +55,7 @@ def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -
     good("up", written(tmp_path), "--runtime", "docker", "--wait", f"{LIMIT_S:g}")
     try:
         told = well()
-        assert "(daemon 14 of 14, session 14 of 14, route 2 of 2, label 3 of 3, drift 5 of 5, trace 1 of 1" in told, told
+        assert "(daemon 14 of 14, session 14 of 14, route 2 of 2, label 3 of 3, drift 5 of 5, trace 1 of 1, " in told
         assert "red" in good("exec", "routed", "pe1", "--", "ip", "-br", "link", "show", "type", "vrf")
         trace = good("trace", "routed", "c1", "c2")
         assert "push" in trace and "into red" in trace and "c2 answers" in trace, trace
