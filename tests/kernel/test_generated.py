@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mnmpls.asking import answers, ask
+from mnmpls.asking import BIRD, answers, ask
 from mnmpls.daemons import Service, services
 from mnmpls.plan import complete
 from mnmpls.processes import Folders
@@ -31,7 +31,7 @@ def lines(config: str) -> list[str]:
 
 
 def generated() -> list[Service]:
-    """FRR's of all labs' services that are made by us and say something that none before them says, numbers and names
+    """Those of all labs' services that are made by us and say something that none before them says, numbers and names
     apart: what they say is all that any of them does."""
     labs = [lab for path in sorted(TOPOS.glob("*.yml")) if (lab := complete(load(str(path)))).has_daemons]
     assert len(labs) >= 10
@@ -39,7 +39,7 @@ def generated() -> list[Service]:
     found: list[Service] = []
     for one in (one for lab in labs for some in services(lab).values() for one in some if not one.where):
         said = {(one.name, _NAMES.sub("#", line)) for line in lines(one.config)}
-        if one.argv[0] not in ("charon-systemd", "bird") and not said <= seen:
+        if one.argv[0] not in ("charon-systemd", BIRD) and not said <= seen:
             seen |= said
             found.append(one)
     return found
