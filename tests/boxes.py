@@ -101,7 +101,6 @@ def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> No
         if frr:
             tar.add("/usr/share/yang")
             tar.add("/etc/frr/frr.conf")
-            programs.append("/usr/bin/vtysh")
         if uml:
             programs += ["/usr/bin/linux.uml", "/usr/sbin/modprobe", "/usr/bin/mkdir", "/usr/bin/rm"]
             tar.add("/usr/lib/uml/modules", filter=_of_networks)
