@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ _PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
 _MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")
-_FOLDERS = ("run", "tmp", "mnt", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
+_FOLDERS = ("run", "tmp", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
 _START_S = 60.0
 
 
@@ -57,27 +56,8 @@ def daemon(folder: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def daemon_in_memory() -> Iterator[str]:
-    """The same in a guest: its own root is an overlay, upon which docker cannot lay its own."""
-    with tempfile.TemporaryDirectory(prefix="mnmpls-docker-") as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup"], check=True)
-        for line in Path("/proc/cgroups").read_text().splitlines()[1:]:
-            name, *_, enabled = line.split()
-            if enabled == "1":
-                place = Path("/sys/fs/cgroup", name)
-                place.mkdir()
-                subprocess.run(["mount", "-t", "cgroup", "-o", name, "cgroup", str(place)], check=True)
-        try:
-            with daemon(Path(folder)) as address:
-                yield address
-        finally:
-            subprocess.run(["umount", "-R", "/sys/fs/cgroup", folder], check=True)
-
-
-def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> None:
-    """Of what a node needs at least, with this source tree; with ``uml``, one that brings its own kernel, too."""
+def make_image(name: str = "mnmpls", frr: bool = False) -> None:
+    """Of what a node needs at least, with this source tree."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for link in ("bin", "sbin", "lib", "lib64"):
@@ -100,10 +80,6 @@ def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> No
         programs += [f"/usr/lib/frr/{each}" for each in _FRR if frr and os.path.exists(f"/usr/lib/frr/{each}")]
         if frr:
             tar.add("/usr/share/yang")
-            tar.add("/etc/frr/frr.conf")
-        if uml:
-            programs += ["/usr/bin/linux.uml", "/usr/sbin/modprobe", "/usr/bin/mkdir", "/usr/bin/rm"]
-            tar.add("/usr/lib/uml/modules", filter=_of_networks)
         for path in _with_libraries(programs):
             tar.add(os.path.realpath(path), _merged(path))
     words = [word for line in changes("0") for word in ("-c", line)]
@@ -124,12 +100,6 @@ def _merged(path: str) -> str:
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     unwanted = re.search(r"__pycache__|/(test|idlelib|lib2to3|pydoc_data|config-3[^/]*|ensurepip)(/|$)", entry.name)
     return None if unwanted else entry
-
-
-def _of_networks(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Of the guest kernel's modules."""
-    other = re.search(r"/kernel/(?!net\b|drivers$|drivers/net\b|lib\b|crypto\b|fs$|fs/overlayfs\b)", entry.name)
-    return None if other else entry
 
 
 def _with_libraries(programs: Sequence[str]) -> list[str]:
