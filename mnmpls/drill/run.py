@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from ..asking import CHARON
 from ..checks.bindings import bindings
 from ..checks.control import control
 from ..checks.intent import Intent, expectations
 from ..checks.vpn import END_POINTS, Vpns
 from ..checks.vpn_routes import told_routes
 from ..checks.whole import drift_of
-from ..daemons import CHARON, Session, sessions
+from ..daemons import Session, sessions
 from ..errors import CheckFailed, MnmplsError, UsageError, counted, nearest
 from ..model import Lab
 from ..netns import LabNodes

@@ -52,7 +52,8 @@ BELOW = {
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
     "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "drill": VOCABULARY
-    | {"wording", "plan", "kernel", "apply", "checks", "daemons", "services", "processes", "node", "netns", "registry"},
+    | {"asking", "wording", "plan", "kernel", "apply", "checks", "daemons", "services", "processes", "node", "netns"}
+    | {"registry"},
     "perf": VOCABULARY | {"sources", "checks", "node", "netns", "programs", "export"},
     "doctor": VOCABULARY | {"guests", "live", "plan", "programs"},
     "mn": VOCABULARY | BELOW_RUNTIMES | {"power", "wording", "programs", "registry", "live", "vrf"},
