@@ -46,7 +46,7 @@ BELOW = {
     "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
     "containers": VOCABULARY
     | {"daemons", "sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
-    | {"asking", "registry", "netns", "node", "vrf"},
+    | {"asking", "registry", "netns", "node", "vrf", "homes", "checks"},
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
