@@ -31,7 +31,7 @@ def lines(config: str) -> list[str]:
 
 
 def generated() -> list[Service]:
-    """Those of all labs' services that are made by us and say something that none before them says, numbers and names
+    """FRR's of all labs' services that are made by us and say something that none before them says, numbers and names
     apart: what they say is all that any of them does."""
     labs = [lab for path in sorted(TOPOS.glob("*.yml")) if (lab := complete(load(str(path)))).has_daemons]
     assert len(labs) >= 10
