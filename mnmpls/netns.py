@@ -16,6 +16,7 @@ from .errors import nearest
 from .kernel import Namespace, Wire, wires
 from .model import Lab, Port
 from .node import NoSuchNode, RunningNode
+from .phases import uncollected
 from .plan import complete, records
 from .plan.origins import located
 from .power import turn_off, turn_on
@@ -112,11 +113,13 @@ class RunningLab(LabNodes):
         """Bring it up. Raises LabError before anything is made, KernelRefused when nothing is left of it."""
         processes = Processes()
         self.services, self._ran_lines = Services(processes), False
-        super().__init__(lab, processes, {}, self.services.folders)
+        with uncollected():
+            super().__init__(lab, processes, {}, self.services.folders)
         self.beside = ExitStack()  # what goes with the lab
         try:
-            self._grow()
-            self._apply()
+            with uncollected():
+                self._grow()
+                self._apply()
             self.services.fit(self.lab, self.namespaces)
         except BaseException:
             self.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 BEGAN = "MNMPLS_BEGAN"
@@ -11,6 +14,19 @@ BEGAN = "MNMPLS_BEGAN"
 since the epoch with a space between."""
 
 _marks: list[tuple[str, float]] = []
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Python's collector of cyclic garbage rests: a lab that comes up makes much that stays, which it would go through
+    again and again."""
+    rested = not gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not rested:
+            gc.enable()
 
 
 def process_began() -> float:

@@ -19,7 +19,7 @@ from ..checks.ready import await_reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_root
 from ..live.serving import stop_serving
-from ..phases import mark
+from ..phases import mark, uncollected
 from ..processes import run_lines
 from . import iperf
 from .graph import Planned, all_made, fit_daemons, let_go, plan_around, prepare, settle
@@ -56,14 +56,15 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def build(self) -> None:
         """As stock; before a node exists, find the kernel that the Topo's lab needs."""
-        if self.topo:
-            shape(self.topo, self.link)
-            prepare(self.topo)
-        mark("Python and Mininet started, lab planned")
-        try:
-            super().build()
-        finally:
-            all_made()
+        with uncollected():
+            if self.topo:
+                shape(self.topo, self.link)
+                prepare(self.topo)
+            mark("Python and Mininet started, lab planned")
+            try:
+                super().build()
+            finally:
+                all_made()
         self._run_daemons()
         for host in self.hosts:
             run_lines(host.name, host.params.get("exec", ()), host.popen)

@@ -19,7 +19,7 @@ ROUTERS = frozenset({"p", "pe"})
 CUSTOMERS = frozenset({"ce", "host"})
 
 _PLAIN = re.compile("[0-9.]+|[0-9A-Fa-f:]+")
-_CIDR = re.compile(f"({_PLAIN.pattern})/([0-9]{{1,3}})")
+_CIDR = re.compile(f"({_PLAIN.pattern})(?:/([0-9]{{1,3}}))?")
 
 Interface = IPv4Interface | IPv6Interface
 Edge = tuple[Port, Port]
@@ -310,8 +310,8 @@ def interface(cidr: str) -> Interface:
     parts = _CIDR.fullmatch(cidr)
     if not parts:
         return ip_interface(cidr)
-    make = IPv6Interface if ":" in parts[1] else IPv4Interface
-    return make((_number(parts[1]), int(parts[2])))
+    make, bits = (IPv6Interface, 128) if ":" in parts[1] else (IPv4Interface, 32)
+    return make((_number(parts[1]), int(parts[2] or bits)))
 
 
 def check_address(text: str) -> None:
@@ -333,16 +333,21 @@ def _number(address: str) -> int:
 def canonical(cidr: str) -> str:
     """``cidr`` as the kernel spells it."""
     address = interface(cidr)
-    text = inet_ntop(AF_INET if address.version == 4 else AF_INET6, address.packed)
-    # ipaddress takes its time, but has the last word on IPv4 in IPv6 and on scopes.
-    plain = "%" not in cidr and (address.version == 4 or "." not in text)
-    return f"{text}/{address.network.prefixlen}" if plain else str(address)
+    return _spelled(address.packed, address.network.prefixlen) or str(address) if "%" not in cidr else str(address)
+
+
+def _spelled(packed: bytes, length: int) -> str:
+    """An address and its prefix length; empty for IPv4 in IPv6, where ipaddress, which takes its time, has the last
+    word."""
+    text = inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)
+    return f"{text}/{length}" if len(packed) == 4 or "." not in text else ""
 
 
 @lru_cache(maxsize=65536)
 def prefix_of(cidr: str) -> str:
     """The subnet that ``cidr`` is in."""
-    return str(interface(cidr).network)
+    network = interface(cidr).network
+    return _spelled(network.network_address.packed, network.prefixlen) or str(network)
 
 
 @lru_cache(maxsize=65536)

@@ -43,7 +43,7 @@ BELOW = {
     "vrf_sockets": set[str](),
     "vrf": VOCABULARY | {"kernel", "vrf_sockets"},
     "power": VOCABULARY | {"kernel", "apply", "processes"},
-    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "power", "processes", "services", "node"},
+    "netns": VOCABULARY | {"plan", "kernel", "apply", "checks", "phases", "power", "processes", "services", "node"},
     "containers": VOCABULARY
     | {"daemons", "sources", "plan", "export", "kernel", "apply", "processes", "services", "wording", "guests", "live"}
     | {"asking", "registry", "netns", "node", "vrf", "homes", "checks"},
