@@ -82,6 +82,14 @@ def settled(lab: RunningLab) -> Report:
     return report
 
 
+def traced(lab: RunningLab, src: str, dst: str) -> Trace:
+    """A trace that is answered as planned, or the last one."""
+    until = time.monotonic() + LIMIT_S
+    while not ((way := lab.trace(src, dst)).ok and way.answered) and time.monotonic() < until:
+        time.sleep(0.2)
+    return way
+
+
 def not_taken(lab: RunningLab, nodes: Iterable[str] = ()) -> set[tuple[str, str, str]]:
     """Lines of the daemons' files that are not in the configuration read back: node, daemon, line."""
     found = set()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from mnmpls.mn.topo import LabTopo
 from mnmpls.netns import RunningLab
 from mnmpls.node import RunningNode
 from mnmpls.sources import from_data, load
-from tests.kernel.running import not_taken, settled
+from tests.kernel.running import not_taken, settled, traced
 from tests.unit.test_daemons import TOPOS, dual_stack
 
 pytestmark = pytest.mark.kernel
@@ -55,11 +56,12 @@ def soon(holds: Callable[[], bool]) -> bool:
 
 def daemons_alive() -> set[int]:
     """Of the whole machine: a guest has no others."""
-    return {
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/comm")
-        if path.exists() and path.read_text().strip() in DAEMONS
-    }
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):  # it has ended meanwhile
+            if path.read_text().strip() in DAEMONS:
+                found.add(int(path.parent.name))
+    return found
 
 
 def one_pid(lab: RunningLab, node: str, daemon: str) -> int:
@@ -88,7 +90,7 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
 
 def test_labels_on_the_wire(lab: RunningLab) -> None:
     """On the wire to P two labels, LDP's over BGP's; P takes LDP's off, and BGP's leads into the VRF."""
-    way = lab.trace("rh1", "rh2")
+    way = traced(lab, "rh1", "rh2")
     assert way.ok and way.answered
     assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request] == [
         ("rh1", "forward", 0), ("red1", "forward", 0), ("pe1", "push", 2), ("p", "pop", 1), ("pe2", "pop", 0),

@@ -11,7 +11,7 @@ import pytest
 from mnmpls.checks.layers import layers
 from mnmpls.netns import RunningLab
 from mnmpls.sources import load
-from tests.kernel.running import captured
+from tests.kernel.running import captured, settled, traced
 from tests.kernel.test_daemons import soon, text
 
 pytestmark = pytest.mark.kernel
@@ -49,15 +49,15 @@ def fdb(lab: RunningLab, node: str, port: str) -> set[tuple[str, str]]:
 def test_all_is_as_intended(lab: RunningLab) -> None:
     """Both LANs work, with the same addresses and apart from each other; packets between the pieces of each go the
     predicted way, at the predicted size; and nothing of what the daemons made is drift."""
-    report = lab.check()
+    report = settled(lab)
     assert report.ok, report.text()
     assert [one.subject for one in report.of("route")] == [
         "pe1: EVPN blue", "pe2: EVPN blue", "pe3: EVPN blue", "pe1: EVPN green", "pe2: EVPN green",
     ]  # fmt: skip
-    traced = {one.subject.partition(" (")[0] for one in report.of("trace")}
-    assert traced == {"b1 -> b2", "b1 -> b3", "b2 -> b3", "g1 -> g2"}
+    pieces = {one.subject.partition(" (")[0] for one in report.of("trace")}
+    assert pieces == {"b1 -> b2", "b1 -> b3", "b2 -> b3", "g1 -> g2"}
     assert {one.expected for one in report.of("mtu")} == {"1500 bytes pass, 1501 do not"}
-    assert lab.trace("b1", "b4").text().splitlines()[1:6] == [
+    assert traced(lab, "b1", "b4").text().splitlines()[1:6] == [
         "  b1      forward > pe1", "  pe1     forward > pe3", "  pe3     forward > office",
         "  office  forward > b4", "  b4      deliver",
     ]  # fmt: skip

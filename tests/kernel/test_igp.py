@@ -9,7 +9,7 @@ import pytest
 from mnmpls.checks.reach import probe
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data, load
-from tests.kernel.running import not_taken, settled
+from tests.kernel.running import not_taken, settled, traced
 
 pytestmark = pytest.mark.kernel
 
@@ -18,7 +18,7 @@ LIMIT_S = 180
 
 
 def _pushed(lab: RunningLab, src: str, dst: str) -> list[tuple[str, str, int]]:
-    way = lab.trace(src, dst)
+    way = traced(lab, src, dst)
     assert way.ok and way.answered
     return [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request]
 

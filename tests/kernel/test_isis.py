@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mnmpls.netns import RunningLab
-from tests.kernel.running import not_taken, settled
+from tests.kernel.running import not_taken, settled, traced
 from tests.kernel.test_daemons import LIMIT_S, soon, text
 from tests.unit.test_isis import isis_ldp
 
@@ -32,7 +32,7 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
 def test_labels_on_the_wire(lab: RunningLab) -> None:
     """From pe1 on two labels, LDP's swapped by p1 and taken off behind the LAN."""
     assert settled(lab).ok
-    way = lab.trace("h1", "h2")
+    way = traced(lab, "h1", "h2")
     assert way.ok and way.answered
     assert [(hop.operation, len(hop.labels_out)) for hop in way.request] == [
         ("forward", 0), ("push", 2), ("swap", 2), ("forward", 2), ("pop", 1), ("pop", 0), ("deliver", 0),

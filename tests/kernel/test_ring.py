@@ -12,7 +12,7 @@ from mnmpls.checks.layers import layers
 from mnmpls.daemons import sessions
 from mnmpls.netns import RunningLab
 from mnmpls.plan.ring import ring
-from tests.kernel.running import captured, settled
+from tests.kernel.running import captured, settled, traced
 
 pytestmark = pytest.mark.kernel
 
@@ -94,7 +94,7 @@ def test_as_intended(numbered: RunningLab) -> None:
         f"pe101: BFD session{version} with {peer} on pe101-{peer}-gre"
         for version in ("", " for IPv6") for peer in ("pe102", "pe201")
     }  # fmt: skip
-    way = numbered.trace("client1", "client2")
+    way = traced(numbered, "client1", "client2")
     assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request][1] == ("pe101", "push", 1)
     assert numbered["pe101"].run(["ip", "-6", "route", "get", "2001:db8::202"], check=True).stdout.count("dev eth1")
 
