@@ -59,11 +59,11 @@ def _serve() -> int:
 
     try:
         lab, name = given()
+        _require_rights(lab, name)  # before looking at what the kernel can do, which takes them, too
         if guest := own_kernel.choice(lab, name):
             own_kernel.hold(lab, name, guest, say)
             say("the guest kernel has ended; restart this container")
         else:
-            _require_rights(lab, name)
             Keeper(lab, name, say, links=_links()).keep()
     except LabError as error:
         for problem in error.problems:
