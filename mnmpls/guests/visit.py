@@ -35,8 +35,10 @@ def run_in_lab(name: str, argv: Sequence[str], env: Mapping[str, str] | None = N
         stack.enter_context(terminal.raw(window is not None))
         keys = Keys() if not window and os.isatty(0) else None
         message = json.dumps(request).encode() + b"\n"
-        sent = socket.send_fds(line, [message], [keys.end if keys else 0, 1, 2])
-        line.sendall(message[sent:])
+        with suppress(BrokenPipeError, ConnectionResetError):  # the guest ends: what it still says is heard next
+            sent = socket.send_fds(line, [message], [keys.end if keys else 0, 1, 2])
+            if rest := message[sent:]:
+                line.sendall(rest)
         return Visit(name, line, window is not None, writes).until_finished(signals, keys)
 
 
@@ -94,7 +96,7 @@ class Visit:
             self.ending = self.ending or number in (signal.SIGTERM, signal.SIGHUP)
 
     def tell(self, what: Mapping[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # its end is heard next
+        with suppress(BrokenPipeError, ConnectionResetError):  # its end is heard next
             self.line.sendall(json.dumps(what).encode() + b"\n")
 
     def hear(self) -> None:

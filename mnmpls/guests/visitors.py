@@ -90,7 +90,6 @@ class Visitors:
     """All of them, and the socket to which more of them come."""
 
     def __init__(self, listener: socket.socket) -> None:
-        listener.listen()  # here, because callers are told of the process that does it
         self.listener = listener
         self.listener.setblocking(False)
         self.listener.listen(64)  # here: callers are told of the process that does so

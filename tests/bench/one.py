@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from mnmpls.kernel import Namespace, wire
+from mnmpls.processes import die_with_parent
 from tests.bench import chain
 from tests.bench.variants import NAMED, VARIANTS
 
@@ -42,7 +43,7 @@ def measure(variant: str, nodes: int) -> Measured:
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable]
     done = subprocess.run(
         [*command, "-m", "tests.bench.one", variant, str(nodes)],
-        capture_output=True, text=True, timeout=LIMIT_S, cwd=PROJECT, check=False,
+        capture_output=True, text=True, timeout=LIMIT_S, cwd=PROJECT, check=False, preexec_fn=die_with_parent,
     )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"{variant}, {nodes} nodes: status {done.returncode}\n{done.stdout}{done.stderr}")

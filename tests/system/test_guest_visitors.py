@@ -377,7 +377,7 @@ def test_the_end_of_the_main_command_is_the_end_of_all() -> None:
     below = descendants(pid)
     visitor = visiting(name, "sh", "-c", "echo on; exec sleep 1000")
     assert visitor.stdout and visitor.stdout.readline() == b"on\n"
-    assert visit(name, "touch", "/tmp/enough").returncode == 0
+    assert visit(name, "touch", "/tmp/enough").returncode in (0, 125)  # the end may come before its answer
     _, said = visitor.communicate(timeout=LIMIT_S)
     why = "its guest has ended, and the command with it: what held it ended with status 3:\nall is lost\n"
     assert (visitor.returncode, said.decode()) == (125, f"lab '{name}': {why}")
