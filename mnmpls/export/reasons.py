@@ -37,7 +37,7 @@ ROLES = {
 }
 
 _SETTINGS = {
-    "net.ipv4.ip_forward": "a router passes on what is not for itself (first: it sets other IPv4 settings back)",
+    "net.ipv4.ip_forward": "whether it passes on what is not for itself (first: it sets other IPv4 settings back)",
     "net.ipv6.conf.all.forwarding": "a router for IPv6 as well",
     "net.mpls.ip_ttl_propagate": "whether labels go on with the packet's TTL (1), or hide the hops of the core (0)",
     "net.mpls.conf.lo.input": "what lies under a label that ends at lo is looked at as if it came in there",

@@ -115,6 +115,15 @@ def routes(found: frozenset[Record], table: int) -> dict[str, tuple[NextHop, ...
     return {r.dst: r.hops for r in found if isinstance(r, Route) and r.table == table}
 
 
+def test_who_forwards() -> None:
+    """Routers and CEs do, a host does not, with any number of ports: the machine's own setting is not inherited."""
+    links = tuple(Link(Port(node), Port("pe")) for node in ("h", "h", "ce"))
+    found = records(complete(Lab("who", (Node("pe", "pe"), Node("ce", "ce"), Node("h", "host")), links)))
+    ours = {name: [each.value for each in of if isinstance(each, Sysctl) and each.key == "net.ipv4.ip_forward"]
+            for name, of in found.items()}  # fmt: skip
+    assert ours == {"pe": ["1"], "ce": ["1"], "h": ["0"]}
+
+
 def test_what_the_user_gives_is_kept() -> None:
     """Names, addresses, tables, targets, MTU, gateway, sysctls and routes stand in the completed lab as given."""
     vrf = Vrf("red", 77, "65000:7", ("65000:8",), ("65000:9",))

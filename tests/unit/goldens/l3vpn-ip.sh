@@ -56,7 +56,7 @@ ip -n p link set dev lo mtu 65536 up
 # the wires' ends: up
 ip -n p link set dev p-pe1-eth mtu 1504 up
 ip -n p link set dev p-pe2-eth mtu 1504 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec p sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec p sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -102,7 +102,7 @@ ip -n pe1 link set dev lo mtu 65536 up
 ip -n pe1 link set dev pe1-c1e1-eth mtu 1500 up
 ip -n pe1 link set dev pe1-c2e1-eth mtu 1500 up
 ip -n pe1 link set dev pe1-p-eth mtu 1504 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec pe1 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec pe1 sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -169,7 +169,7 @@ ip -n pe2 link set dev lo mtu 65536 up
 ip -n pe2 link set dev pe2-c1e2-eth mtu 1500 up
 ip -n pe2 link set dev pe2-c2e2-eth mtu 1500 up
 ip -n pe2 link set dev pe2-p-eth mtu 1504 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec pe2 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec pe2 sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -225,7 +225,7 @@ ip -n c1e1 link set dev c1e1-eth mtu 1500 up
 ip -n c1e1 link set dev c1e1-pe1-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1e1 link set dev lo mtu 65536 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec c1e1 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec c1e1 sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -247,7 +247,7 @@ ip -n c1e2 link set dev c1e2-eth mtu 1500 up
 ip -n c1e2 link set dev c1e2-pe2-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1e2 link set dev lo mtu 65536 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec c1e2 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec c1e2 sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -269,7 +269,7 @@ ip -n c2e1 link set dev c2e1-eth mtu 1500 up
 ip -n c2e1 link set dev c2e1-pe1-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2e1 link set dev lo mtu 65536 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec c2e1 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec c2e1 sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -291,7 +291,7 @@ ip -n c2e2 link set dev c2e2-eth mtu 1500 up
 ip -n c2e2 link set dev c2e2-pe2-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2e2 link set dev lo mtu 65536 up
-# a router passes on what is not for itself (first: it sets other IPv4 settings back)
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
 ip netns exec c2e2 sysctl -qw net.ipv4.ip_forward=1
 # no reverse path check: a namespace inherits the host's, and it drops what arrives through a VRF
 ip netns exec c2e2 sysctl -qw net.ipv4.conf.all.rp_filter=0
@@ -368,6 +368,8 @@ ip -n br22 link set dev lo mtu 65536 up
 ip -n c1h1 link set dev c1h1-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h1 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c1h1 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h1 address add 88.1.1.1/24 dev c1h1-eth
 # everything else goes to c1e1
@@ -378,6 +380,8 @@ ip -n c1h1 route add default via 88.1.1.254 dev c1h1-eth proto 201
 ip -n c1h2 link set dev c1h2-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h2 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c1h2 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h2 address add 88.1.1.2/24 dev c1h2-eth
 # everything else goes to c1e1
@@ -388,6 +392,8 @@ ip -n c1h2 route add default via 88.1.1.254 dev c1h2-eth proto 201
 ip -n c1h3 link set dev c1h3-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h3 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c1h3 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h3 address add 88.2.1.3/24 dev c1h3-eth
 # everything else goes to c1e2
@@ -398,6 +404,8 @@ ip -n c1h3 route add default via 88.2.1.254 dev c1h3-eth proto 201
 ip -n c1h4 link set dev c1h4-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h4 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c1h4 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h4 address add 88.2.1.4/24 dev c1h4-eth
 # everything else goes to c1e2
@@ -408,6 +416,8 @@ ip -n c1h4 route add default via 88.2.1.254 dev c1h4-eth proto 201
 ip -n c2h1 link set dev c2h1-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h1 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c2h1 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h1 address add 88.1.1.1/24 dev c2h1-eth
 # everything else goes to c2e1
@@ -418,6 +428,8 @@ ip -n c2h1 route add default via 88.1.1.254 dev c2h1-eth proto 201
 ip -n c2h2 link set dev c2h2-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h2 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c2h2 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h2 address add 88.1.1.2/24 dev c2h2-eth
 # everything else goes to c2e1
@@ -428,6 +440,8 @@ ip -n c2h2 route add default via 88.1.1.254 dev c2h2-eth proto 201
 ip -n c2h3 link set dev c2h3-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h3 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c2h3 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h3 address add 88.2.1.3/24 dev c2h3-eth
 # everything else goes to c2e2
@@ -438,6 +452,8 @@ ip -n c2h3 route add default via 88.2.1.254 dev c2h3-eth proto 201
 ip -n c2h4 link set dev c2h4-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h4 link set dev lo mtu 65536 up
+# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
+ip netns exec c2h4 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h4 address add 88.2.1.4/24 dev c2h4-eth
 # everything else goes to c2e2
