@@ -24,10 +24,11 @@ PACKAGES = Path("/usr/lib/python3/dist-packages")
 _PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "tcpdump", "setpriv",
              "unshare", "env", "mount")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_GUEST = ("linux.uml", "modprobe", "mkdir", "rm")
 _FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
 _MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")
-_FOLDERS = ("run", "tmp", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
-_START_S = 60.0
+_FOLDERS = ("run", "tmp", "mnt", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
+_START_S, _SAID_S = 60.0, 300.0
 
 
 @contextmanager
@@ -56,8 +57,8 @@ def daemon(folder: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_image(name: str = "mnmpls", frr: bool = False) -> None:
-    """Of what a node needs at least, with this source tree."""
+def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> None:
+    """Of what a node needs at least, with this source tree; with ``uml``, one that brings its own kernel, too."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for link in ("bin", "sbin", "lib", "lib64"):
@@ -80,6 +81,11 @@ def make_image(name: str = "mnmpls", frr: bool = False) -> None:
         programs += [f"/usr/lib/frr/{each}" for each in _FRR if frr and os.path.exists(f"/usr/lib/frr/{each}")]
         if frr:
             tar.add("/usr/share/yang")
+            tar.add("/etc/pam.d/frr")  # which vtysh asks
+            programs += ["/usr/bin/vtysh", *map(str, Path("/usr/lib").glob("*-linux-gnu/security/pam_permit.so"))]
+        if uml:
+            programs += [str(shutil.which(each, path=_PATH)) for each in _GUEST]
+            tar.add("/usr/lib/uml/modules", filter=_of_networks)
         for path in _with_libraries(programs):
             tar.add(os.path.realpath(path), _merged(path))
     words = [word for line in changes("0") for word in ("-c", line)]
@@ -100,6 +106,12 @@ def _merged(path: str) -> str:
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     unwanted = re.search(r"__pycache__|/(test|idlelib|lib2to3|pydoc_data|config-3[^/]*|ensurepip)(/|$)", entry.name)
     return None if unwanted else entry
+
+
+def _of_networks(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Of the guest kernel's modules."""
+    other = re.search(r"/kernel/(?!net\b|drivers$|drivers/net\b|lib\b|crypto\b|fs$|fs/overlayfs\b)", entry.name)
+    return None if other else entry
 
 
 def _with_libraries(programs: Sequence[str]) -> list[str]:
@@ -124,6 +136,15 @@ def good(*words: str | Path) -> str:
 
 def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+
+def said(box: str, words: str) -> str:
+    """What a container has said, once that is in it."""
+    until = time.monotonic() + _SAID_S
+    while words not in (told := docker("logs", box)):
+        assert time.monotonic() < until, told
+        time.sleep(0.1)
+    return told
 
 
 def inspected(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import CheckFailed, LabError, MnmplsError, Problem, nearest
+from ..errors import CheckFailed, LabError, MnmplsError, nearest
 from ..model import Lab
 from ..plan import complete
 from ..sources import load
@@ -21,7 +21,6 @@ from ..sources.variables import names
 
 FOLDER = Path("/etc/mnmpls")
 LAB_FILES = ("lab.clab.yml", "lab.yml")
-_CAP_NET_ADMIN = 12
 FAILED_FILE = "/run/mnmpls.failed"
 """There when a node has not been set up and will not be."""
 NAME = "CLAB_LABEL_CLAB_NODE_NAME"
@@ -57,9 +56,9 @@ def _serve() -> int:
     from . import own_kernel
     from .node import Keeper
 
+    own_kernel.forget()
     try:
         lab, name = given()
-        _require_rights(lab, name)  # before looking at what the kernel can do, which takes them, too
         if guest := own_kernel.choice(lab, name):
             own_kernel.hold(lab, name, guest, say)
             say("the guest kernel has ended; restart this container")
@@ -74,14 +73,6 @@ def _serve() -> int:
     except OSError as error:
         say(f"{error.filename or 'the container'}: {error.strerror}")
     return 1
-
-
-def _require_rights(lab: Lab, name: str) -> None:
-    """Raises LabError."""
-    has = next(line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if "CapEff" in line)
-    if not int(has.split()[1], 16) >> _CAP_NET_ADMIN & 1:
-        text = "it may not set up its network: give it cap-add: [NET_ADMIN], or leave privileged: false out"
-        raise LabError([Problem(f"nodes.{name}", text, lab.place(f"nodes.{name}"))])
 
 
 def _links() -> int | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .. import guests, registry
 from ..daemons import services
-from ..errors import KernelRefused, MnmplsError
+from ..errors import KernelRefused, LabError, MnmplsError, Problem
 from ..export.containerlab import READY_FILE
 from ..guests import host
 from ..kernel import Namespace
@@ -36,13 +36,22 @@ INSIDE = FOLDER / "guest"
 """There while commands of the container are to be run in the guest."""
 _READY = FOLDER / "ready"
 _PYTHON = (sys.executable, "-m", "mnmpls.containers.own_kernel")
-_AGAIN_S, _NOTICED_S, _LOOK_S = 1.0, 10.0, 0.05
+_NOTICED_S, _LOOK_S, _TOLD_S = 10.0, 0.05, 30.0
+_CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
+
+
+def forget() -> None:
+    """What an earlier run of the container has left: a restart keeps its files."""
+    for file in (INSIDE, _READY, Path(READY_FILE)):
+        file.unlink(missing_ok=True)
 
 
 def choice(lab: Lab, name: str) -> guests.Choice | None:
     """The guest that the node has to run in; None where the container's own kernel can do all. Raises
-    MissingFeature."""
+    MissingFeature, and LabError for a container that has too few rights."""
     wanted = host.features({name: records(lab)[name]})
+    if not _may(_CAP_NET_ADMIN):  # which all that is tried takes
+        return _unprivileged(lab, name, wanted)
     if _may_make_namespaces():
         found = guests.choose("auto", wanted)
         return found if found.guests else None
@@ -50,6 +59,24 @@ def choice(lab: Lab, name: str) -> guests.Choice | None:
         return guests.Choice(("uml",), "routing daemons need more rights than this container has")
     lacking = host.missing_here(wanted - host.ALWAYS)
     return guests.Choice(("uml",), host.describe(lacking)) if lacking else None
+
+
+def _may(capability: int) -> bool:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    has = next(line for line in lines if line.startswith("CapEff:"))
+    return bool(int(has.split()[1], 16) >> capability & 1)
+
+
+def _unprivileged(lab: Lab, name: str, wanted: frozenset[str]) -> guests.Choice:
+    """A kernel of its own takes no rights but to the frames of its ports, which the runtime has set up."""
+    problem = guests.unfit(guests.GUESTS["uml"], wanted)
+    if not _may(_CAP_NET_RAW):
+        problem = "CAP_NET_RAW, by which such a kernel has its ports, is taken away"
+    if problem:
+        text = "it may not set up its network: give it cap-add: [NET_ADMIN], or leave privileged: false out"
+        text = f"{text}; nor can it bring a kernel of its own: {problem}"
+        raise LabError([Problem(f"nodes.{name}", text, lab.place(f"nodes.{name}"))])
+    return guests.Choice(("uml",), "this container may not set up its network")
 
 
 def _may_make_namespaces() -> bool:
@@ -63,15 +90,13 @@ def _may_make_namespaces() -> bool:
 def hold(lab: Lab, name: str, chosen: guests.Choice, say: Callable[[str], None]) -> int:
     """Run the node in a guest, for as long as that lives. Raises MnmplsError."""
     FOLDER.mkdir(exist_ok=True)
-    for file in (_READY, Path(READY_FILE)):
-        file.unlink(missing_ok=True)
     Path(READY_FILE).symlink_to(_READY.relative_to(Path(READY_FILE).parent))
     INSIDE.touch()
     listener = registry.claim(LAB)
     listener.listen()
     if os.fork() == 0:
         listener.close()
-        os._exit(_follow(wires_of(lab, name)))
+        os._exit(_follow(wires_of(lab, name), say))
     ports = [guests.HostPort(each.name, _mac(name, each.name), each.mtu_bytes) for each in _ports(lab, name)]
     os.chdir("/")
     say(f"{chosen.why}: {name} runs on a kernel of its own, in this container")
@@ -96,25 +121,31 @@ def _mac(node: str, port: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *found))
 
 
-def _follow(ports: Sequence[str]) -> int:
-    """For ever: have the guest's ports up as long as the container's are there, and opened anew after these were made
-    anew. A process of its own."""
+def _follow(ports: Sequence[str], say: Callable[[str], None]) -> int:
+    """For ever: have the guest's ports up as long as the container's are, and opened anew after these were made anew. A
+    process of its own."""
     namespace = Namespace.open("/proc/self/ns/net")
     events = LinkEvents(namespace)
+    known: dict[str, int] = {}
     done: dict[str, int] = {}
     while True:
         there = namespace.indexes()
-        here = {port: there[port] for port in ports if port in there}
-        if here != done:
-            for port in here:
+        for port in ports:
+            if port in there and there[port] != known.get(port):
                 _set_up_outside(namespace, port)
-            changed = [port for port in ports if here.get(port) != done.get(port)]
-            words = [f"{port}={'up' if port in here else 'down'}" for port in changed]
-            with suppress(MnmplsError):  # the guest has ended; hold tells
-                guests.run_in_lab(LAB, [*_PYTHON, "links", *words], writes=False)
-            done = here
-        else:
-            events.wait()
+        known = there
+        there = namespace.indexes(up=True)
+        here = {port: there[port] for port in ports if port in there}
+        if here == done:
+            down = [port for port in ports if port in known and port not in here]
+            if not events.wait(_TOLD_S if down else None):
+                say(f"{', '.join(down)}: down in this container, which may not set it up; whoever made it has to")
+            continue
+        changed = [port for port in ports if here.get(port) != done.get(port)]
+        words = [f"{port}={'up' if port in here else 'down'}" for port in changed]
+        with suppress(MnmplsError):  # the guest has ended; hold tells
+            guests.run_in_lab(LAB, [*_PYTHON, "links", *words], writes=False)
+        done = here
 
 
 def _set_up_outside(namespace: Namespace, port: str) -> None:
@@ -122,7 +153,7 @@ def _set_up_outside(namespace: Namespace, port: str) -> None:
     for key in (f"ipv6/conf/{port}/disable_ipv6", f"ipv6/conf/{port}/forwarding", f"ipv4/conf/{port}/forwarding"):
         with suppress(OSError):  # read-only without privileges: nothing there is addressed to it in any case
             Path(f"/proc/sys/net/{key}").write_text("1" if "disable" in key else "0", encoding="ascii")
-    with suppress(MnmplsError):  # it is gone again
+    with suppress(MnmplsError):  # it is gone again, or not ours to set up
         namespace.set_up(port, True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import ROOT, daemon, docker, good, inspected, make_image, mnmpls
+from tests.boxes import ROOT, daemon, docker, good, inspected, make_image, mnmpls, said
 
 pytestmark = pytest.mark.system
 
@@ -91,8 +91,9 @@ def test_lab_of_containers_from_up_to_down(dockerd: str, tmp_path: Path) -> None
 
 def test_links_come_back(dockerd: str, tmp_path: Path) -> None:
     """A node turned off and on again, and one that docker restarted behind our back: `start` makes its links anew, and
-    the nodes at both ends set themselves up again."""
-    good("up", written(tmp_path), "--runtime", "docker")
+    the nodes at both ends set themselves up again. One whose lab has become wrong meanwhile does not pass for ready."""
+    file = written(tmp_path)
+    good("up", file, "--runtime", "docker")
     try:
         good("stop", "plain", "r")
         assert json.loads(good("list", "--json"))[-1]["off"] == ["r"]
@@ -104,6 +105,11 @@ def test_links_come_back(dockerd: str, tmp_path: Path) -> None:
         assert mnmpls("drift", "plain").returncode == 1
         good("start", "plain", "r")
         assert "9 of 9" in good("check", "plain")
+        file.write_text(file.read_text().replace("192.168.1.1/24", "192.168.1.1/99"))
+        assert "/run/mnmpls.ready" in docker("exec", "clab-plain-h2", "sh", "-c", "echo /run/*")
+        docker("restart", "-t", "1", "clab-plain-h2")
+        said("clab-plain-h2", "nothing was set up")
+        assert "/run/mnmpls.ready" not in docker("exec", "clab-plain-h2", "sh", "-c", "echo /run/*")
     finally:
         good("down", "plain")
     assert left() == []
