@@ -89,7 +89,8 @@ SEGMENTS = "sr"
 
 @dataclass(frozen=True, slots=True)
 class Vpn:
-    """Who makes the routes between VRFs. ``asn`` is the provider's autonomous system (None: plan/alloc.py's), and
+    """Who makes the routes between VRFs: STATIC, ``bgp``, which gives packets labels, or BY_EVPN, where BGP has VXLAN
+    carry them (RFC 9136). ``asn`` is the provider's autonomous system (None: plan/alloc.py's), and
     ``reflectors`` the routers that tell each PE what the others tell them (RFC 4456); without any, all PEs tell each
     other. With ``unicast`` LABELLED they tell each other, too, what is at their main tables (RFC 8277), and the core
     knows nothing of it."""
@@ -99,7 +100,13 @@ class Vpn:
     reflectors: tuple[str, ...] = ()
     unicast: str = ""
 
+    @property
+    def is_told(self) -> bool:
+        """Does BGP tell them?"""
+        return self.protocol in ("bgp", BY_EVPN)
 
+
+BY_EVPN = "evpn"
 LABELLED = "labelled"
 SPOKEN = ("ospf", "bgp")
 ROUTINGS = (STATIC, "connected", *SPOKEN)
@@ -109,8 +116,9 @@ that it speaks with the CEs there, which then learn the VRF's routes in return."
 
 @dataclass(frozen=True, slots=True)
 class Vrf:
-    """A VRF of one PE. Open: ``table``, ``rd``, ``imports``/``exports`` (route targets). ``loopbacks`` are addresses on
-    the VRF device itself, which in the VRF are what those of ``lo`` are in the main table."""
+    """A VRF of one PE. Open: ``table``, ``rd``, ``imports``/``exports`` (route targets), and BY_EVPN ``vni``, by which
+    VXLAN's packets are for it. ``loopbacks`` are addresses on the VRF device itself, which in the VRF are what those of
+    ``lo`` are in the main table."""
 
     name: str
     table: int | None = None
@@ -118,6 +126,7 @@ class Vrf:
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     loopbacks: tuple[str, ...] = ()
+    vni: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

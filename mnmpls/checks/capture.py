@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from ..model import Lab
 from ..plan.evpn import ends
-from ..plan.graph import network
 from .clock import Clock
 from .packets import RUN_BYTES, Packet, decode, echo_request, kind_of, number
 from .predict import MAX_HOPS, Hop, operation
@@ -194,7 +193,7 @@ class _Follower:
 
     def __init__(self, lab: Lab, frames: list[Sighting]) -> None:
         both = [(near, far) for link in lab.links for near, far in (link.ports, link.ports[::-1])]
-        self._peers = dict(ends(lab, network(lab)) if lab.evpns else {})
+        self._peers = dict(ends(lab))
         self._peers |= {(near.node, near.name): ((far.node, far.name),) for near, far in both}
         switching = (port.node for port, _ in both if port.evpn)
         self._lans = frozenset(node.name for node in lab.nodes if node.role == "bridge")

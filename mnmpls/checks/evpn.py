@@ -1,4 +1,5 @@
-"""Stretched LANs: has each PE been told of the others and of who is behind them, in its daemon and in its kernel?"""
+"""Stretched LANs: has each PE been told of the others and of who is behind them, in its daemon and in its kernel? And
+of VRFs whose packets VXLAN carries, how to send to the others?"""
 
 from __future__ import annotations
 
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..asking import ask
 from ..kernel.forwarding import EVERYBODY
-from ..model import Evpn, Lab
-from ..plan.evpn import device
+from ..model import BY_EVPN, Evpn, Lab, Vrf
+from ..plan.evpn import carried, carrier, device
 from ..plan.graph import network
 from ..plan.tunnels import loopback
 from ..processes import Folders
+from ..state import Route
 from .findings import Finding
+from .views import outside
 
 if TYPE_CHECKING:
     from ..kernel import Namespace
@@ -31,8 +34,9 @@ def evpn_findings(
 ) -> Iterator[Finding]:
     """One for each EVPN of each PE; PEs that are ``off``, and those with configurations of the user's own, tell nothing
     that is known here."""
-    if not lab.evpns:
+    if not lab.evpns and lab.vpn.protocol != BY_EVPN:
         return
+    yield from _of_vrfs(lab, namespaces, folders, off)
     net = network(lab)
     for evpn in lab.evpns:
         names = (name for name in net.stretched.get(evpn.name, ()) if name in folders and name not in off)
@@ -44,6 +48,42 @@ def evpn_findings(
             expected = "what is for one goes to its PE, what is for all to all PEs"
             where = name if wrong[name] else ""
             yield Finding("route", f"{name}: EVPN {evpn.name}", not wrong[name], expected, seen, where)
+
+
+def _of_vrfs(
+    lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], off: Container[str]
+) -> Iterator[Finding]:
+    """One for each VRF of each such PE."""
+    pes = [node for node in lab.nodes if node.name in folders and node.name not in off and not node.routes_itself]
+    places = {loopback(node, (4,)): node.name for node in pes}
+    for node in pes:
+        for vrf in carried(lab, node):
+            until = time.monotonic() + _NEWS_S
+            while wrong := unsent(vrf, _asked(folders[node.name]), *_told(vrf, namespaces[node.name]), places):
+                if time.monotonic() > until:
+                    break
+                time.sleep(_AGAIN_S)
+            expected = "each PE that it has routes of gets its packets in VXLAN"
+            seen = wrong or f"VNI {vrf.vni} is the VRF's"
+            where = node.name if wrong else ""
+            yield Finding("route", f"{node.name}: VNI of {vrf.name}", not wrong, expected, seen, where)
+
+
+def _told(vrf: Vrf, namespace: Namespace) -> tuple[set[str], set[str]]:
+    """The next hops of the routes in a PE's kernel that lead to other PEs, and those that it knows a way to."""
+    routes = (one for one in namespace.learned() if isinstance(one, Route) and one.table == vrf.table)
+    ways = {outside(hop.via) for route in routes for hop in route.hops if hop.port == carrier(vrf)}
+    return ways, {one.via for one in namespace.bridged() if one.port == device(vrf)}
+
+
+def unsent(vrf: Vrf, vnis: Mapping[str, Any], ways: set[str], known: set[str], places: Mapping[str, str]) -> str:
+    """What is wrong with a VRF's VNI at a PE, whose daemon has ``vnis``, and whose kernel has routes by ``ways`` and
+    has been told where ``known`` are; ``places`` are the PEs by their addresses."""
+    said = vnis.get(str(vrf.vni), {})
+    if (said.get("type"), said.get("tenantVrf")) != ("L3", vrf.name):
+        return f"its daemon does not know VNI {vrf.vni} as the VRF's"
+    lost = sorted(places.get(way, way) for way in ways - known)
+    return f"it has routes by {_some(lost)}, to which its kernel does not know the way" if lost else ""
 
 
 def _settled(
@@ -94,10 +134,15 @@ def _by_place(evpn: Evpn, namespace: Namespace) -> Behind:
     return {place: frozenset(macs) for place, macs in found.items()}
 
 
-def _in_zebra(home: Folders, evpn: Evpn) -> frozenset[str] | None:
+def _asked(home: Folders) -> Mapping[str, Any]:
+    """The VNIs that its daemon knows."""
     try:
-        said: Any = json.loads(ask(home, "zebra", "show evpn vni json") or "{}")
+        said = json.loads(ask(home, "zebra", "show evpn vni json") or "{}")
     except ValueError:
-        return None
-    mine = said.get(str(evpn.vni))
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _in_zebra(home: Folders, evpn: Evpn) -> frozenset[str] | None:
+    mine = _asked(home).get(str(evpn.vni))
     return None if mine is None else frozenset(mine.get("remoteVteps", ()))

@@ -89,7 +89,7 @@ class Intent:
         self.vpns = Vpns(lab)
         self.among_routers = not has_end_points(lab)
         outside = sum(any(not vrf.name for _, vrf in site.attached) for site in self.vpns.sites)
-        self.told = Told(self.vpns) if lab.vpn.protocol == "bgp" else None
+        self.told = Told(self.vpns) if lab.vpn.is_told else None
         self.by_routes = outside > 1 or any(node.routes for node in lab.nodes) or any(map(_is_split, self.vpns.sites))
 
     @cached_property

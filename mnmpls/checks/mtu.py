@@ -56,10 +56,14 @@ def path_mtu(world: World, predicted: Sequence[Hop]) -> int:
 def _fits(world: World, hop: Hop) -> int:
     node, port = world.far(hop.node, hop.out_port, hop.peer)
     view = world.views[hop.node]
-    switched = view.members.get(hop.out_port) in view.bridges
-    sends = view.mtus[hop.out_port] + (_SLACK_BYTES if switched else 0)
+    bridge = view.members.get(hop.out_port, "")
+    bridge = bridge if bridge in view.bridges else ""
+    switched = bool(bridge) and view.members.get(hop.in_port) == bridge
+    # A bridge takes of a router what its narrowest port does (net/bridge/br_if.c, br_mtu_auto_adjust).
+    sends = min(view.mtus[port] for port in (view.inside(bridge) if bridge and not switched else (hop.out_port,)))
+    sends += _SLACK_BYTES if switched else 0
     if hop.out_port in view.tunnels:  # whose other end takes whatever arrives
-        carried = _carried(world, hop) if switched else sends
+        carried = _carried(world, hop) if bridge else sends
         return min(sends, carried) - _LABEL_BYTES * len(hop.labels_out)
     takes = world.views[node].mtus[port] + _SLACK_BYTES
     return min(sends, takes) - _LABEL_BYTES * len(hop.labels_out)

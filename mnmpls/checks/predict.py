@@ -72,8 +72,7 @@ def ways(world: World, of: Call) -> tuple[tuple[Hop, ...], ...]:
 
 def vrf_at(view: View, hop: Hop) -> str:
     """The VRF device in which a hop took a packet in: it popped labels into it, or the port is a member."""
-    master = view.members.get(hop.in_port, "")
-    return hop.vrf or (master if master in view.vrfs else "")
+    return hop.vrf or view.vrf_of(hop.in_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +134,7 @@ def _onwards(world: World, packet: _Packet, step: _Step, left: int) -> Iterator[
         reason = f"nobody on the link of {port} has the address {wanted}"
         yield (replace(hop, operation="drop", reason=reason),)
     else:
+        port = world.leaving(packet.node, port, wanted)
         hop = replace(hop, out_port=port, labels_out=step.labels, label_ttls=step.label_ttls, ttl=step.ttl)
         hops, (node, in_port) = _across(world, hop, wanted)
         there = _Packet(
@@ -154,7 +154,7 @@ def _across(world: World, hop: Hop, wanted: str) -> tuple[tuple[Hop, ...], tuple
         far, port = every[0] if len(every) == 1 else next(each for each in every if world.leads(each, wanted))
         hops.append(replace(hop, peer=far))
         view = world.views[far]
-        if straight or (wanted, port) in view.addresses:
+        if straight or view.takes(wanted, port):
             return tuple(hops), (far, port)
         out = next(out for node, out in world.beyond(view, port) if world.towards(node, out, wanted))
         hop = replace(hop, node=far, operation="forward", in_port=port, labels_in=hop.labels_out, out_port=out)

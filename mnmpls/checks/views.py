@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_net
 
 from ..model import Lab
 from ..plan import evpn
-from ..plan.graph import network
 from ..state import (
     EXPLICIT_NULLS,
     IPV6_CONNECTED_METRIC,
@@ -88,7 +87,24 @@ class View:
         return next((str(one.ip) for one in sorted(there, key=str) if neighbour in one.network), "")
 
     def table_of(self, port: str) -> int:
-        return self.vrfs.get(self.members.get(port, port), MAIN_TABLE)
+        return self.vrfs.get(self.vrf_of(port) or port, MAIN_TABLE)
+
+    def vrf_of(self, port: str) -> str:
+        """The VRF device that it is a member of, by way of a bridge maybe; empty for none."""
+        master = self.members.get(port, "")
+        return master if master not in self.bridges else self.members.get(master, "")
+
+    def inside(self, bridge: str) -> list[str]:
+        """The ports of a bridge."""
+        return [port for port, master in sorted(self.members.items()) if master == bridge]
+
+    def takes(self, address: str, port: str) -> bool:
+        """Is a packet for this next hop, which comes in at the port, for the node itself? Of a bridge's port the bridge
+        may have the address; and what VXLAN brings to a VRF is sent to the address that its device has outside."""
+        bridge = self.members.get(port, "")
+        if (address, port) in self.addresses or (bridge in self.bridges and (address, bridge) in self.addresses):
+            return True
+        return bool(self.vrf_of(port)) and self.tunnels.get(port) == outside(address)
 
     @cached_property
     def mtus(self) -> dict[str, int]:
@@ -141,6 +157,12 @@ class View:
         return any(here == dst and self.table_of(port) in (table, MAIN_TABLE) for here, port in self.addresses)
 
 
+def outside(address: str) -> str:
+    """FRR writes a next hop of IPv6 by VXLAN as ::ffff:192.0.2.1 (bgpd/bgp_evpn.c, evpn_ipv4_mapped)."""
+    found = ip_address(address)
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
 class World:
     """A lab's nodes and the wires between them."""
 
@@ -148,7 +170,7 @@ class World:
         self.lab, self.records, self.vpns = lab, records, Vpns(lab)
         self.views = {name: View(name, found) for name, found in records.items()}
         self.peers = {(near.node, near.name): far for link in lab.links for near, far in (link.ports, link.ports[::-1])}
-        self.ends = evpn.ends(lab, network(lab)) if lab.evpns else {}
+        self.ends = evpn.ends(lab)
 
     def source(self, of: Call) -> str:
         """The address that a call comes from, empty if there is none. IPv4 takes that of the port which the packet
@@ -170,16 +192,24 @@ class World:
         without Ethernet it is the other end."""
         if port in self.views[node].point_to_point:
             return self.peers[node, port].node, self.peers[node, port].name
-        todo, seen = [(node, port)], {(node, port)}
+        view = self.views[node]
+        todo = [(node, each) for each in (view.inside(port) if port in view.bridges else (port,))]
+        seen = {*todo}
         while todo:
             for far in self.fars(*todo.pop(0)):
                 view = self.views[far[0]]
-                if (owner, far[1]) in view.addresses:
+                if view.takes(owner, far[1]):
                     return far
                 fresh = [other for other in self.beyond(view, far[1]) if other not in seen]
                 seen.update(fresh)
                 todo.extend(fresh)
         return None
+
+    def leaving(self, node: str, port: str, owner: str) -> str:
+        """The port by which a packet for this next hop leaves: of a bridge the one that leads there."""
+        view = self.views[node]
+        inside = view.inside(port) if port in view.bridges else ()
+        return next((each for each in inside if self.towards(node, each, owner)), port)
 
     def fars(self, node: str, port: str) -> tuple[tuple[str, str], ...]:
         """The other end of a port's link; of VXLAN's device the devices of all PEs of the EVPN."""
@@ -193,7 +223,7 @@ class World:
     def leads(self, end: tuple[str, str], owner: str) -> bool:
         """Is the address at the port ``end``, or on the LAN that what comes in there is handed on to?"""
         view = self.views[end[0]]
-        return (owner, end[1]) in view.addresses or any(self.towards(*on, owner) for on in self.beyond(view, end[1]))
+        return view.takes(owner, end[1]) or any(self.towards(*on, owner) for on in self.beyond(view, end[1]))
 
     def beyond(self, view: View, in_port: str) -> list[tuple[str, str]]:
         master = view.members.get(in_port)

@@ -35,7 +35,7 @@ def told_routes(
     those with configurations of the user's own tell and take is not known."""
     own = {node.name for node in lab.nodes if node.routes_itself}
     alive = _without(lab, off)
-    wanted = tables(alive) if lab.vpn.protocol == "bgp" else {}
+    wanted = tables(alive) if lab.vpn.is_told else {}
     for (node, vrf), known in wanted.items():
         is_core = not vrf and lab.node(node).role in ROUTERS  # whose table has the core's routes, too
         if node not in folders or node in own:

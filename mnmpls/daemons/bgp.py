@@ -4,10 +4,10 @@ between PE and CE."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..model import NO_LOOPBACK, Lab, Node, Routing, Vrf
-from ..plan.evpn import at, usual_target
+from ..model import BY_EVPN, NO_LOOPBACK, Evpn, Lab, Node, Routing, Vrf
+from ..plan.evpn import at, carried, usual_target
 from ..plan.graph import Network, interface, network, via
 from ..plan.instances import main_table
 from ..plan.spoken import Spoken, asns, has_vpns, labelled, spoken
@@ -38,19 +38,20 @@ EVPN = "l2vpn evpn"
 
 @dataclass(frozen=True, slots=True)
 class Vni:
-    """A stretched LAN at one PE."""
+    """A stretched LAN at one PE, or a VRF there, whose routes ``told`` EVPN has: of these families."""
 
     number: int
     rd: str
     imports: tuple[str, ...]
     exports: tuple[str, ...]
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """Routes of one kind: where else they are taken from, and for those of a VRF that VRF (without a name: for those of
     the main table that VRFs have). ``networks`` are told, or ``exported``, as the only ones of what is taken. ``vnis``
-    are EVPN's."""
+    are EVPN's; at the one which is a VRF's own, ``routed`` is that VRF's."""
 
     name: str
     redistributed: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class Family:
     networks: tuple[str, ...] = ()
     exported: tuple[str, ...] = ()
     vnis: tuple[Vni, ...] = ()
+    routed: Vni | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,18 @@ class Speaker:
     @property
     def has_sites(self) -> bool:
         """Whether it tells what the planner knows of VRFs."""
-        return any(family.vrf and family.vrf.name for each in self.instances for family in each.families)
+        return any(each.vrf for each in self.instances)
+
+    @property
+    def vnis(self) -> dict[str, int]:
+        """VRF -> the number of its VNI, of those that EVPN tells of."""
+        found = ((each.vrf, family.routed) for each in self.instances for family in each.families)
+        return {vrf: vni.number for vrf, vni in found if vni}
 
 
 def speakers(lab: Lab) -> dict[str, Speaker]:
     """Node -> its BGP, for a completed lab; nodes without any are absent."""
-    if lab.vpn.protocol != "bgp":
+    if not lab.vpn.is_told:
         return {}
     net = network(lab)
     pairs: dict[str, list[Spoken]] = {}
@@ -113,7 +121,7 @@ def speakers(lab: Lab) -> dict[str, Speaker]:
         own = pairs.get(node.name, [])
         instances: tuple[Instance, ...] = ()
         if _is_edge(lab, net, node) or node.name in lab.vpn.reflectors:
-            vrfs = (_of_vrf(net, node, vrf, own, within) for vrf in node.vrfs)
+            vrfs = (_of_vrf(lab, net, node, vrf, own, within) for vrf in node.vrfs)
             instances = (_core(lab, net, node, within), *vrfs)
         elif own:
             instances = (_of_ce(net, own, within),)
@@ -140,7 +148,7 @@ def _core(lab: Lab, net: Network, node: Node, within: Mapping[str, int]) -> Inst
             families.append(Family(f"{name} labeled-unicast"))
     if node.imports or node.exports:
         families += _of_main(net, node)
-    if lab.evpns:
+    if lab.evpns or lab.vpn.protocol == BY_EVPN:
         told.append(EVPN)
         families.append(Family(EVPN, vnis=tuple(_vnis(lab, net, node))))
     peers = (
@@ -157,14 +165,19 @@ def _is_edge(lab: Lab, net: Network, node: Node) -> bool:
 
 
 def _vnis(lab: Lab, net: Network, node: Node) -> Iterator[Vni]:
-    """Its route distinguishers count behind its address. bgpd takes no line with the target that it has by itself, but
-    forgets that one with any other line (bgpd/bgp_evpn_vty.c, bgp_evpn_vni_rt)."""
+    """Its route distinguishers count behind its address."""
     for number, evpn in enumerate(lab.evpns, 1):
-        usual = usual_target(asns(lab)[node.name], evpn.vni or 0)
-        lists = (sorted(each, key=usual.__eq__) for each in (evpn.imports, evpn.exports))
-        imports, exports = (() if each == [usual] else tuple(each) for each in lists)
         if node.name in net.stretched.get(evpn.name, ()):
-            yield Vni(evpn.vni or 0, f"{loopback(node, 4)}:{number}", imports, exports)
+            yield _vni(lab, node, evpn, f"{loopback(node, 4)}:{number}")
+
+
+def _vni(lab: Lab, node: Node, of: Evpn | Vrf, rd: str, told: tuple[str, ...] = ()) -> Vni:
+    """bgpd takes no line with the target that it has by itself, but forgets that one with any other line
+    (bgpd/bgp_evpn_vty.c, bgp_evpn_vni_rt and bgp_evpn_vrf_rt)."""
+    usual = usual_target(asns(lab)[node.name], of.vni or 0)
+    lists = (sorted(each, key=usual.__eq__) for each in (of.imports, of.exports))
+    imports, exports = (() if each == [usual] else tuple(each) for each in lists)
+    return Vni(of.vni or 0, rd, imports, exports, told)
 
 
 def _of_main(net: Network, node: Node) -> Iterator[Family]:
@@ -182,16 +195,21 @@ def _names(node: Node) -> list[str]:
 
 
 def _of_vrf(
-    net: Network, node: Node, vrf: Vrf, pairs: list[Spoken], within: Mapping[str, int]
+    lab: Lab, net: Network, node: Node, vrf: Vrf, pairs: list[Spoken], within: Mapping[str, int]
 ) -> Instance:
     peers = (peer for pair in pairs if pair.near.vrf == vrf.name for peer in _towards(net, pair, within, True))
     ports = net.members.get((node.name, vrf.name), ())
     has_ospf = any(net.links[port.node, port.name].routing.protocol == "ospf" for port in ports)
-    families = (
+    in_vxlan = vrf in carried(lab, node)  # between IPv4 addresses, whatever is inside
+    families = [
         Family(f"{name} unicast", ("kernel route-map SITES", "connected", *([ospf] if has_ospf else [])), vrf)
         for version, name, ospf in ((4, "ipv4", "ospf"), (6, "ipv6", "ospf6"))
-        if loopback(node, version)
-    )
+        if loopback(node, version) or in_vxlan
+    ]
+    if in_vxlan:
+        families = [replace(family, vrf=None) for family in families]
+        told = tuple(family.name for family in families)
+        families.append(Family(EVPN, routed=_vni(lab, node, vrf, vrf.rd or "", told)))
     return Instance(vrf.name, tuple(peers), tuple(families))
 
 

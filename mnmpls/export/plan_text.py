@@ -69,7 +69,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from _section("links", ("node", "port", "address", "node", "port", "address", "MTU", "IPsec"), _links(lab))
     yield from unnumbered(lab)
     yield from _between(lab)
-    yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "ports"), _vrfs(known))
+    yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "VNI", "ports"), _vrfs(known))
     yield from _section("EVPNs", ("EVPN", "VNI", "import", "export", "MTU", "ports"), _evpns(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
     yield from _section("between PE and CE", ("PE", "VRF", "speaks", "with", "of AS", "and"), _spoken(lab))
@@ -141,6 +141,7 @@ def _vrfs(known: Atlas) -> Rows:
     return [
         (
             *(node.name, vrf.name, str(vrf.table), vrf.rd or "", " ".join(vrf.imports), " ".join(vrf.exports)),
+            str(vrf.vni or ""),
             " ".join(port.name for port in known.net.ports[node.name] if port.vrf == vrf.name),
         )
         for node in known.lab.nodes

@@ -59,8 +59,10 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
     match record:
         case VrfDevice(name, table):
             return _vrf(atlas, node, name, table)
-        case Bridge(name) if name != node:
+        case Bridge(name) if any(each.name == name for each in atlas.lab.evpns):
             return f"the LAN {name} here: a bridge, whose ports are the customer's and VXLAN to the other PEs"
+        case Bridge(name) if name != node:
+            return "a VRF's way to other PEs: its MAC address is what they send to, in VXLAN (RFC 9136)"
         case Bridge():
             return "the LAN itself: a bridge, without spanning tree"
         case Tunnel(_, _, local, ""):

@@ -136,6 +136,8 @@ def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:
         elif each.kind == "bridge":
             if not spanning_tree(each):
                 yield Bridge(each.name, each.up)
+            if each.master in names:  # a VRF
+                yield Member(each.name, names[each.master])
         elif each.name not in FALLBACK_DEVICES:
             if each.kind == Dummy.kind:
                 yield Dummy(each.name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import LabError
-from ..model import SEGMENTS, STATIC, Lab
+from ..model import BY_EVPN, SEGMENTS, STATIC, Lab
 from ..state import LabelRoute, Record
 from . import alloc, labels, lsps
 from .core import plain
@@ -29,7 +29,7 @@ def assemble(lab: Lab) -> dict[str, frozenset[Record]]:
     paths = lsps.laid(lab, net)
     wanted = flows(known)
     if lab.labels.protocol == STATIC and not lab.has_own_routers:
-        _core_and_vpns(lab, net, routes, known, wanted, paths)
+        _core_and_vpns(lab, net, routes, known, wanted if lab.vpn.protocol != BY_EVPN else {}, paths)
     for node in lab.nodes:
         if node.routes_itself:
             routes.forget(node.name)

@@ -46,7 +46,7 @@ def _of_router(lab: Lab, net: Network, node: Node) -> str:
         return ""
     if lab.igp.protocol == "isis":
         return "BIRD has no IS-IS: write igp: ospf, or daemon: frr"
-    if lab.vpn.protocol != STATIC and (node.vrfs or node.imports or node.exports or node in labelled(lab)):
+    if lab.vpn.protocol == "bgp" and (node.vrfs or node.imports or node.exports or node in labelled(lab)):
         return f"BIRD 2.0 gives VPNs no labels of its own, and has no LDP: {node.name} as a pe needs daemon: frr"
     if not all(port.name for link in lab.links for port in link.ports):  # which the planner sees to
         return ""

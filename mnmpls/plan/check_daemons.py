@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..errors import nearest
-from ..model import SEGMENTS, STATIC, Lab, Link, Node, Port
+from ..model import BY_EVPN, SEGMENTS, STATIC, Lab, Link, Node, Port
 from .check_links import link_text
 from .graph import ROUTERS, Network, interfaces
 from .igp import outer_ports, takes_part
@@ -14,7 +14,7 @@ from .spoken import has_vpns
 
 Fault = tuple[str, str]
 
-KNOWN = {"igp": (STATIC, "ospf", "isis"), "labels": (STATIC, "ldp", SEGMENTS), "vpn": (STATIC, "bgp")}
+KNOWN = {"igp": (STATIC, "ospf", "isis"), "labels": (STATIC, "ldp", SEGMENTS), "vpn": (STATIC, "bgp", BY_EVPN)}
 
 
 def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
@@ -32,9 +32,7 @@ def daemon_faults(lab: Lab, net: Network) -> Iterator[Fault]:
 
 def _unknown(chosen: dict[str, str]) -> Iterator[Fault]:
     for key, value in chosen.items():
-        if (key, value) == ("vpn", "evpn"):
-            yield key, "EVPN is told by BGP: write vpn: bgp, name the LANs in evpns, and evpn at PEs' ends of links"
-        elif value not in KNOWN[key]:
+        if value not in KNOWN[key]:
             yield key, f"there is no {key}: {value}; {nearest(value, KNOWN[key])}"
 
 
@@ -43,7 +41,7 @@ def _together(lab: Lab) -> Iterator[Fault]:
     igp, labels, vpn = (made.protocol for made in (lab.igp, lab.labels, lab.vpn))
     if labels != STATIC and igp == STATIC:
         yield "labels", f"{labels} gives labels to what a routing protocol finds, and the lab has none: add igp: ospf"
-    if vpn != STATIC and labels == STATIC and (not lab.evpns or has_vpns(lab)):
+    if vpn == "bgp" and labels == STATIC and (not lab.evpns or has_vpns(lab)):
         yield "vpn", f"{vpn} finds its labels' way by those of another protocol: add labels: ldp, and igp: ospf"
     if labels != STATIC and vpn == STATIC:
         for node in lab.nodes:
@@ -80,17 +78,17 @@ def _router_faults(lab: Lab, net: Network) -> Iterator[Fault]:
             text = f"{node.name} has no IPv6 loopback, and other routers have: IPv6 VPNs need one on each"
             yield where, f"{text}: give {node.name} one, such as [10.0.0.1/32, 'fd00::1/128'], or none to any"
         for vrf in node.vrfs:
-            if not dual and _has(vrf.loopbacks, 6):
+            if not dual and _has(vrf.loopbacks, 6) and lab.vpn.protocol != BY_EVPN:
                 yield f"nodes.{node.name}.vrfs.{vrf.name}.loopback", _needs_v6(node)
         for dummy in node.dummies:
             where = f"nodes.{node.name}.dummies.{dummy.name}"
-            if text := _port_fault(net, dummy.port(node.name), dual):
+            if text := _port_fault(lab, net, dummy.port(node.name), dual):
                 yield f"{where}.ip", text
     for i, link in enumerate(lab.links):
         if all(port.node in net.nodes for port in link.ports) and (text := _tunnel_fault(net, link)):
             yield f"links[{i}].igp", f"{link_text(link)}: {text}"
         for side, port in zip("ab", link.ports, strict=True):
-            if text := _port_fault(net, port, dual):
+            if text := _port_fault(lab, net, port, dual):
                 yield f"links[{i}].{side}.ip", f"{link_text(link)}: {text}"
 
 
@@ -118,13 +116,15 @@ def _hear_each_other(net: Network, ends: Sequence[Port | None]) -> bool:
     return len(segments) == 1 and None not in segments
 
 
-def _port_fault(net: Network, port: Port, dual: bool) -> str:
+def _port_fault(lab: Lab, net: Network, port: Port, dual: bool) -> str:
     node = net.nodes.get(port.node)
     if node is None or node.routes_itself or node.role not in ROUTERS or not port.name or port.addresses is None:
         return ""
     if not port.vrf and takes_part(net, port) and not net.links[port.node, port.name].unnumbered \
             and not _has(port.addresses, 4):
         return f"the routing protocol needs an IPv4 address of {port.node} here: leave ip out to have one planned"
+    if port.vrf and lab.vpn.protocol == BY_EVPN:  # which has next hops of IPv4 for both
+        return ""
     if not dual and _has(port.addresses, 6) and (port.vrf or port in outer_ports(net, node)):
         return _needs_v6(node)
     return ""

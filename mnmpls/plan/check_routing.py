@@ -50,7 +50,7 @@ def _of_link(lab: Lab, net: Network, link: Link) -> Iterator[Fault]:
 
 def _spoken_faults(lab: Lab, net: Network, link: Link) -> Iterator[Fault]:
     protocol = link.routing.protocol
-    if lab.vpn.protocol != "bgp":
+    if not lab.vpn.is_told:
         yield "", f"what a CE tells by {protocol} can only BGP tell to other PEs: add vpn: bgp, or leave it static"
     pairs = [pair for pair in spoken(net) if pair.near in link.ports] if all(port.name for port in link.ports) else None
     if pairs is None:
@@ -92,7 +92,7 @@ def _is_area(text: str) -> bool:
 
 def _lab_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     vpn = lab.vpn
-    if vpn.protocol != "bgp" and (vpn.asn is not None or vpn.reflectors or vpn.unicast):
+    if not vpn.is_told and (vpn.asn is not None or vpn.reflectors or vpn.unicast):
         yield "vpn", "asn, reflectors and unicast are BGP's: add protocol: bgp, or take them out"
     if vpn.asn is not None and (fault := _number_fault(vpn.asn)):
         yield "vpn.asn", fault
@@ -131,7 +131,7 @@ def _asn_fault(lab: Lab, net: Network, node: Node, asn: int) -> str:
         return fault
     if node.role not in (*ROUTERS, "ce"):
         return f"only routers are in an autonomous system of their own, and {node.name} is a {node.role}: take it out"
-    if node.role in ROUTERS and lab.vpn.protocol != "bgp":
+    if node.role in ROUTERS and not lab.vpn.is_told:
         return "AS numbers are for BGP: add vpn: bgp, or take it out"
     if node.role in ROUTERS or not all(port.name for ports in net.ports.values() for port in ports):
         return ""

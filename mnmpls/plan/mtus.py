@@ -6,21 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..errors import LabError, Problem
-from ..model import DEFAULT_MTU_BYTES, NO_LOOPBACK, STATIC, Lab, Link, Port
+from ..model import BY_EVPN, DEFAULT_MTU_BYTES, NO_LOOPBACK, STATIC, Lab, Link, Port
 from .check_links import LEAST_MTU_BYTES, link_text
-from .evpn import HEADERS_BYTES
+from .evpn import HEADERS_BYTES, LABEL_BYTES, beneath_bytes, carried, left_bytes
 from .graph import CUSTOMERS, Edge, Network, interface, interfaces, joined_switches, network, search, switch_of
 from .routes import destination
 from .tunnels import fits_bytes, is_fatal
-
-LABEL_BYTES = 4
-"""A label stack entry (RFC 3032 2.1)."""
 
 
 def sized(lab: Lab) -> Lab:
     """``lab`` (its tunnels underlaid) with an MTU on every port. Wires that labels travel by have room for them, so
     that what a customer's own wire takes gets through."""
-    room = max(LABEL_BYTES * most_labels(lab), HEADERS_BYTES + _beneath_evpns(lab) if lab.evpns else 0)
+    in_vxlan = bool(lab.evpns) or any(carried(lab, node) for node in lab.nodes)
+    room = max(LABEL_BYTES * most_labels(lab), HEADERS_BYTES + beneath_bytes(lab) if in_vxlan else 0)
     core = _core_ports(lab, network(lab)) if room else frozenset()
 
     lans = _lan_ports(lab)
@@ -47,17 +45,9 @@ def _with_tunnels(lab: Lab, links: tuple[Link, ...]) -> tuple[Link, ...]:
     return links
 
 
-def _beneath_evpns(lab: Lab) -> int:
-    """Bytes of the label that leads VXLAN's packets from one PE to the other."""
-    return LABEL_BYTES if lab.lsps or lab.labels.protocol != STATIC else 0
-
-
 def _with_sizes(lab: Lab, sized: Lab) -> Lab:
-    """``lab`` with what is left for each EVPN's packets by the narrowest link of the core, since routing may lead by
-    any."""
-    core = (port for edges in network(sized).core.values() for edge in edges for port in edge)
-    narrowest = min((port.mtu_bytes or DEFAULT_MTU_BYTES for port in core), default=DEFAULT_MTU_BYTES)
-    left = narrowest - _beneath_evpns(lab) - HEADERS_BYTES
+    """``lab`` with what the core leaves for each EVPN's packets."""
+    left = left_bytes(lab, network(sized))
     evpns = (each if each.mtu_bytes is not None else replace(each, mtu_bytes=left) for each in lab.evpns)
     return replace(lab, evpns=tuple(evpns))
 
@@ -114,6 +104,8 @@ def most_labels(lab: Lab) -> int:
 
 
 def _vpn_labels(lab: Lab) -> int:
+    if lab.vpn.protocol == BY_EVPN:
+        return 0
     pinned = {(*lsp.ends, lsp.vrf) for lsp in lab.lsps if lsp.vrf}
     importers: dict[str, set[str]] = {}
     for node in lab.nodes:

@@ -26,7 +26,7 @@ from ..state import (
     VrfDevice,
     sysctl_parts,
 )
-from .evpn import device
+from .evpn import carrier, device
 from .graph import Network, network
 from .lsps import receivers, steps
 from .routes import destination
@@ -55,9 +55,9 @@ def origin(lab: Lab, node: str, record: object) -> str:
         case Guard(_, src, dst):
             return next((f"links[{i}].ipsec" for i, each in enumerate(lab.links) if {src, dst} == {*each.over}), "")
         case Bridge(name):
-            return f"evpns.{name}" if any(evpn.name == name for evpn in lab.evpns) else f"nodes.{node}"
-        case Tunnel(port, _, _, ""):
-            return next((f"evpns.{evpn.name}" for evpn in lab.evpns if device(evpn) == port), f"nodes.{node}")
+            return f"evpns.{name}" if any(evpn.name == name for evpn in lab.evpns) else _of_vni(lab, node, name)
+        case Tunnel(port, _, _, "") | Member(port, _, False):
+            return next((f"evpns.{evpn.name}" for evpn in lab.evpns if device(evpn) == port), _of_vni(lab, node, port))
         case Tunnel(port) | Dummy(port) | Qdisc(port):
             return _end(lab, node, port)
         case Member(port, master):
@@ -92,6 +92,12 @@ def _end(lab: Lab, node: str, name: str, key: str = "") -> str:
     if any(dummy.name == name for each in lab.nodes if each.name == node for dummy in each.dummies):
         return f"nodes.{node}.dummies.{name}{key}"
     return f"nodes.{node}"
+
+
+def _of_vni(lab: Lab, node: str, name: str) -> str:
+    """That of the VRF whose devices are for VXLAN, or the node."""
+    vrfs = (vrf.name for vrf in lab.node(node).vrfs if name in (carrier(vrf), device(vrf)))
+    return next((f"nodes.{node}.vrfs.{vrf}" for vrf in vrfs), f"nodes.{node}")
 
 
 def _setting(lab: Lab, node: str, key: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from ..model import LABELLED, Lab, Node, Port, Routing
+from ..model import BY_EVPN, LABELLED, Lab, Node, Port, Routing
 from . import alloc
 from .graph import Network, network, sites
 
@@ -61,7 +61,7 @@ def labelled(lab: Lab) -> tuple[Node, ...]:
 def has_vpns(lab: Lab) -> bool:
     """Does BGP tell routes with labels, of VRFs or main tables?"""
     main = any(node.imports or node.exports for node in lab.nodes)
-    return bool(lab.vpn.unicast) or main or any(node.vrfs for node in lab.nodes)
+    return bool(lab.vpn.unicast) or main or (lab.vpn.protocol != BY_EVPN and any(node.vrfs for node in lab.nodes))
 
 
 def numbered(lab: Lab) -> Lab:

@@ -164,7 +164,8 @@ def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
     imports, exports = _targets(notes, where, has)
     rd = text(notes, f"{where}.rd", has.get("rd")) or None
     loopbacks = texts(notes, f"{where}.loopback", has.get("loopback"))
-    return Vrf(name, number(notes, f"{where}.table", has.get("table")), rd, imports, exports, loopbacks)
+    table, vni = (number(notes, f"{where}.{key}", has.get(key)) for key in ("table", "vni"))
+    return Vrf(name, table, rd, imports, exports, loopbacks, vni)
 
 
 def _targets(notes: Notes, where: str, has: Entries) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..model import (
+    BY_EVPN,
     CIPHERS,
     FRR_DAEMONS,
     IPSEC_MODES,
@@ -108,7 +109,7 @@ LABEL_MAKER: Keys = {
 }
 
 VPN_MAKER: Keys = {
-    "protocol": _key({"enum": [STATIC, "bgp"]}, "planned, or BGP (FRR's bgpd)"),
+    "protocol": _key({"enum": [STATIC, "bgp", BY_EVPN]}, "planned, or BGP (FRR's bgpd), with labels or in VXLAN"),
     "asn": _key(ASN, "the provider's autonomous system; left out: 65000"),
     "reflectors": _key(TEXTS, "routers by which PEs hear of each other; left out: each PE speaks with each"),
     "unicast": _key({"enum": [LABELLED]}, "PEs tell each other of customers outside VRFs, by labels; no p is told"),
@@ -122,7 +123,7 @@ LAB: Keys = {
     ),
     "igp": _key(_maker([STATIC, "ospf", "isis"], "igp"), "who makes the core's routes: planned, OSPF, IS-IS"),
     "labels": _key(_maker([STATIC, "ldp", SEGMENTS], "labels"), "who makes the core's labels: planned, LDP, SR"),
-    "vpn": _key(_maker([STATIC, "bgp"], "vpn"), "who makes the routes between VRFs: planned, or BGP"),
+    "vpn": _key(_maker([STATIC, "bgp", BY_EVPN], "vpn"), "who makes the routes between VRFs: planned, BGP, EVPN"),
     "evpns": _key(
         EVPNS, "LANs that PEs stretch over the core (EVPN-VXLAN): names, or name: {vni, rt, import, export, mtu}"
     ),
@@ -135,7 +136,7 @@ LAB: Keys = {
 NODE: Keys = {
     "role": _key({"enum": list(ROLES)}, "p: LSR; pe: has VRFs; ce: customer's router; host; bridge: a LAN"),
     "loopback": _key(TEXTS, "address on lo, or none; left out: planned for p and pe"),
-    "vrfs": _key(VRFS, "names of VRFs, or name: {table, rd, rt, import, export, loopback}; only at a pe"),
+    "vrfs": _key(VRFS, "names of VRFs, or name: {table, rd, rt, import, export, loopback, vni}; only at a pe"),
     "main": _key(
         {"$ref": "#/$defs/main"},
         "{rt, import, export}: route targets of the main table, for routes to and from VRFs; only at a pe",
@@ -167,6 +168,7 @@ VRF: Keys = {
     "import": _key(TEXTS, "route targets imported only"),
     "export": _key(TEXTS, "route targets exported only"),
     "loopback": _key(TEXTS, "address on the VRF's own device, or a list of them"),
+    "vni": _key(VNI, "with vpn: evpn: what VXLAN marks its packets with; left out: one per VRF name"),
 }
 
 MAIN: Keys = {key: VRF[key] for key in ("rt", "import", "export")}

@@ -77,7 +77,7 @@ def dummy_data(dummy: Dummy) -> Data:
 
 
 def vrf_data(vrf: Vrf) -> Data:
-    return _given(table=vrf.table, rd=vrf.rd, **targets_data(vrf), loopback=list(vrf.loopbacks))
+    return _given(table=vrf.table, rd=vrf.rd, **targets_data(vrf), loopback=list(vrf.loopbacks), vni=vrf.vni)
 
 
 def evpn_data(evpn: Evpn) -> Data:

@@ -40,7 +40,7 @@ def _optional(words: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
     return st.none() | words
 
 
-VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS, WORDS)
+VRF = st.builds(Vrf, NAME, st.none() | NUMBER, _optional(WORD), WORDS, WORDS, WORDS, st.none() | NUMBER)
 LABEL = st.none() | NUMBER
 SETTINGS = (_maybe(WORD), *[st.none() | NUMBER] * 3, st.none() | st.booleans())
 NO_IGP = st.just(Igp("none"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mnmpls.checks.evpn import faults
+from mnmpls.checks.evpn import faults, unsent
 from mnmpls.daemons import services
 from mnmpls.kernel.forwarding import EVERYBODY
-from mnmpls.model import Lab
+from mnmpls.model import Lab, Vrf
 from mnmpls.plan import complete, records
 from mnmpls.sources import from_data
-from mnmpls.state import Tunnel
+from mnmpls.state import Bridge, LabelRoute, Member, Port, Route, Tunnel
 
 PES = {"pe1": "10.0.0.1", "pe2": "10.0.0.2"}
 ALL = frozenset((EVERYBODY,))
@@ -90,3 +90,44 @@ def test_what_pes_were_told() -> None:
     assert list(faults("pe1", PES, unknown, both)) == [f"{B2} behind pe2, which its kernel does not know"]
     stranger = {**SOUND, "pe1": {**SOUND["pe1"], "10.0.0.9": ALL}}
     assert list(faults("pe1", PES, stranger, both)) == ["it sends to 10.0.0.9, which is no PE of this LAN"]
+
+
+def vrfs(**red: object) -> dict[str, object]:
+    """Two PEs whose VRFs EVPN tells of."""
+    return {
+        "igp": "ospf",
+        "vpn": "evpn",
+        "nodes": {name: {"role": "pe", "vrfs": {"red": red}} for name in ("pe1", "pe2")} | {"h1": "host", "h2": "host"},
+        "links": [["pe1", "pe2"], ["h1", {"pe1": {"vrf": "red"}}], ["h2", {"pe2": {"vrf": "red"}}]],
+    }
+
+
+def test_vrfs_in_vxlan() -> None:
+    """One VNI for all of a name, given at one of them or planned; a bridge in the VRF with VXLAN as its only port; room
+    in the core; and no label anywhere."""
+    whole = complete(from_data(vrfs()))
+    assert [vrf.vni for node in whole.nodes for vrf in node.vrfs] == [100, 100]
+    assert whole.links[0].a.mtu_bytes == 1550
+    found = records(whole)["pe1"]
+    assert {Bridge("br100"), Member("br100", "red"), Member("vni100", "br100", False, True)} <= found
+    assert Tunnel("vni100", "vxlan", "10.255.0.1", "", 100) in found and Port("vni100", True, 1500) in found
+    assert not any(isinstance(one, LabelRoute) or (isinstance(one, Route) and one.hops) for one in found)
+    config = _bgpd(whole)
+    assert " vpn" not in config and config.count("advertise-all-vni") == 1
+    assert "  rd 65000:1\n  route-target import 65000:1\n  route-target export 65000:1\n" in config
+    given = vrfs()
+    given["nodes"]["pe2"]["vrfs"]["red"] = {"vni": 7, "rt": "65000:7"}  # type: ignore[index]
+    assert [vrf.vni for node in complete(from_data(given)).nodes for vrf in node.vrfs] == [7, 7]
+    assert "route-target" not in _bgpd(complete(from_data(given)))
+
+
+def test_where_a_vrf_sends() -> None:
+    """Its daemon knows its VNI, and its kernel the way to each PE that it has routes by."""
+    red, vnis = Vrf("red", 10, vni=7), {"7": {"type": "L3", "tenantVrf": "red"}}
+    places = {"10.0.0.2": "pe2"}
+    assert unsent(red, vnis, {"10.0.0.2"}, {"10.0.0.2"}, places) == ""
+    assert unsent(red, vnis, {"10.0.0.2"}, set(), places) == (
+        "it has routes by pe2, to which its kernel does not know the way"
+    )
+    for wrong in ({}, {"7": {"type": "L2", "tenantVrf": "red"}}, {"7": {"type": "L3", "tenantVrf": "blue"}}):
+        assert unsent(red, wrong, set(), set(), places) == "its daemon does not know VNI 7 as the VRF's"
