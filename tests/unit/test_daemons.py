@@ -118,6 +118,8 @@ def test_tunnels_are_the_core() -> None:
     assert all(link.unnumbered for link in ring(addressing="unnumbered").links[4:8])
     lan = ring(lan="evpn")
     assert lan.links[:-2] == ring().links and [link.b.evpn for link in lan.links[-2:]] == ["office", "office"]
+    around = ring(way="around").links
+    assert around[4].igp.metric == 100 and (*around[:4], *around[5:]) == (*ring().links[:4], *ring().links[5:])
     with pytest.raises(LabError, match=r"there is no tunnel=vxln; did you mean 'vxlan'\?\n.*no 'via'"):
         ring(tunnel="vxln", via=1)
 
