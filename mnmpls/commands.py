@@ -53,8 +53,9 @@ def command(record: Record) -> list[str]:
             return ["sysctl", "-qw", f"{_setting(key)}={value}"]
         case VrfDevice(name, table, up):
             return ["ip", "link", "add", "name", name, _state(up), "type", "vrf", "table", str(table)]
-        case Bridge(name, up):
-            return ["ip", "link", "add", "name", name, _state(up), "type", "bridge", "stp_state", "0"]
+        case Bridge(name, up, mac):
+            own = ["address", mac] if mac else []
+            return ["ip", "link", "add", "name", name, *own, _state(up), "type", "bridge", "stp_state", "0"]
         case Dummy(name):
             return ["ip", "link", "add", "name", name, "type", "dummy"]
         case Tunnel(name, kind):

@@ -90,10 +90,9 @@ SEGMENTS = "sr"
 @dataclass(frozen=True, slots=True)
 class Vpn:
     """Who makes the routes between VRFs: STATIC, ``bgp``, which gives packets labels, or BY_EVPN, where BGP has VXLAN
-    carry them (RFC 9136). ``asn`` is the provider's autonomous system (None: plan/alloc.py's), and
-    ``reflectors`` the routers that tell each PE what the others tell them (RFC 4456); without any, all PEs tell each
-    other. With ``unicast`` LABELLED they tell each other, too, what is at their main tables (RFC 8277), and the core
-    knows nothing of it."""
+    carry them (RFC 9136). ``asn`` is the provider's autonomous system (None: plan/alloc.py's), ``reflectors`` the
+    routers that tell each PE what the others tell them (RFC 4456); without any, all PEs tell each other. With
+    ``unicast`` LABELLED they tell what is at their main tables (RFC 8277), too, and the core knows nothing of it."""
 
     protocol: str = STATIC
     asn: int | None = None
@@ -370,13 +369,16 @@ class Lsp:
 @dataclass(frozen=True, slots=True)
 class Evpn:
     """A LAN that PEs stretch over the core in VXLAN, and of which BGP tells (EVPN, RFC 7432 and 8365): the ports with
-    its name are in it. Open: ``vni``, the route targets, and ``mtu_bytes``, the largest IP packet that it takes."""
+    its name are in it. Open: ``vni``, the route targets, and ``mtu_bytes``, the largest IP packet that it takes. With a
+    ``vrf`` PEs route for it there, each by the addresses ``gateway`` (RFC 9135)."""
 
     name: str
     vni: int | None = None
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     mtu_bytes: int | None = None
+    vrf: str | None = None
+    gateway: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

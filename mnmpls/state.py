@@ -52,12 +52,17 @@ class VrfDevice:
     up: bool = True
 
 
+GATEWAY_MAC = "00:00:5e:00:01:01"
+"""A virtual router's (RFC 5798 7.3): all PEs that route for a LAN have it there, and answer for it alike."""
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Bridge:
-    """A bridge device without spanning tree."""
+    """A bridge device without spanning tree. ``mac`` is GATEWAY_MAC, or empty for one of the kernel's choice."""
 
     name: str
     up: bool = True
+    mac: str = ""
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -170,6 +170,8 @@ def trace_on(
     lost the packet, as often as it takes."""
     patient = patience(world, [there])
     for done in range(patient.tries):
+        if any(evpn.gateway for evpn in world.lab.evpns):  # PEs tell each other of who was heard
+            world = World(world.lab, with_learned(world.lab, world.records, namespaces))
         found = _traced(open_tap, world, namespaces, there, dst, deadline_s, patient.rtt_s)
         by_chance = any(one.loss for one in found.differences)
         if found.ok or (done + 1 >= SOME_TRIES and not by_chance):

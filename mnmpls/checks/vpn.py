@@ -90,6 +90,7 @@ class Vpns:
                 self._links[near.node].append((near, far))
                 if far.evpn:
                     self._on_lan[far.evpn].append(near.node)
+        self._routed = {evpn.name: evpn.vrf for evpn in lab.evpns if evpn.vrf}
         self._vrfs = {(node.name, vrf.name): vrf for node in lab.nodes for vrf in node.vrfs}
         self._vrfs |= {(node.name, ""): _main_table(lab, node) for node in lab.nodes}
         self._addresses: dict[str, tuple[str, ...]] = {}
@@ -141,7 +142,10 @@ class Vpns:
     def _attachments(self, names: set[str]) -> Iterator[tuple[str, Vrf]]:
         for name in self.nodes:
             for _, far in self._links[name] if name in names else ():
-                if not (self.is_customer(far.node) or far.evpn):
+                routed = self._routed.get(far.evpn or "")
+                if routed:
+                    yield far.node, self._vrfs.get((far.node, routed), GLOBAL)
+                elif not (self.is_customer(far.node) or far.evpn):
                     yield far.node, self._vrf(far)
 
     def _vrf(self, port: Port) -> Vrf:

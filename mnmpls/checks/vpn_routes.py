@@ -4,8 +4,9 @@ and no others?"""
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
 from ..asking import ask
@@ -47,6 +48,7 @@ def told_routes(
         kernel = _in_kernel(lab, node, vrf, namespaces[node])
         daemon = kernel if lab.node(node).daemon == "bird" else {*states}
         kernel = kernel & (told | daemon) if is_core else kernel
+        daemon, kernel = (without_neighbours(lab, told, found) for found in (daemon, kernel))
         wrong = list(faults(told, *((daemon & told, kernel & told) if own else (daemon, kernel))))
         wrong += stated({prefix: states[prefix] for prefix in states.keys() & told - kernel})
         if not vrf and not is_core:
@@ -76,6 +78,14 @@ def stated(states: Mapping[str, str]) -> Iterator[str]:
     one that failed was refused, and zebra asks no second time."""
     for state in dict.fromkeys(states.values()):
         yield f"zebra calls {_some(prefix for prefix in states if states[prefix] == state)} {state}"
+
+
+def without_neighbours(lab: Lab, told: Set[str], found: Set[str]) -> set[str]:
+    """But single addresses on stretched LANs that PEs route for, of which they tell as soon as they have heard them."""
+    lans = [ip_interface(text).network for evpn in lab.evpns for text in evpn.gateway]
+    nets = {prefix: ip_network(prefix) for prefix in (found - told if lans else ())}
+    heard = {text for text, net in nets.items() if net.num_addresses == 1 and any(net[0] in lan for lan in lans)}
+    return {*found - heard}
 
 
 def _some(prefixes: Iterable[str]) -> str:

@@ -70,7 +70,7 @@ def _whole(known: Atlas) -> Iterator[str]:
     yield from unnumbered(lab)
     yield from _between(lab)
     yield from _section("VRFs", ("PE", "VRF", "table", "RD", "import", "export", "VNI", "ports"), _vrfs(known))
-    yield from _section("EVPNs", ("EVPN", "VNI", "import", "export", "MTU", "ports"), _evpns(known))
+    yield from _section("EVPNs", ("EVPN", "VNI", "import", "export", "MTU", "VRF", "gateway", "ports"), _evpns(known))
     yield from _section("routes and labels", ("what", "made by", "daemons on"), _makers(lab))
     yield from _section("between PE and CE", ("PE", "VRF", "speaks", "with", "of AS", "and"), _spoken(lab))
     yield from _section("segment routing", ("router", "SID", "label", "for IPv6"), _sids(lab))
@@ -154,6 +154,7 @@ def _evpns(known: Atlas) -> Rows:
     return [
         (
             *(evpn.name, str(evpn.vni), " ".join(evpn.imports), " ".join(evpn.exports), str(evpn.mtu_bytes)),
+            *(evpn.vrf or "", " ".join(evpn.gateway)),
             " ".join(f"{port.node}:{port.name}" for port in ports if port.evpn == evpn.name),
         )
         for evpn in known.lab.evpns

@@ -93,6 +93,8 @@ def reason(atlas: Atlas, node: str, record: Record) -> str:
             return "the router's own address, whichever of its wires fails"
         case Address(port, cidr) if cidr.startswith("fe80:"):
             return "no subnet, but IPv6 needs a next hop of IPv6, under labels too (net/ipv6/route.c)"
+        case Address(port) if any(each.name == port for each in atlas.lab.evpns):
+            return "what the LAN's nodes send to, and by the bridge's MAC address the same at each PE (RFC 9135)"
         case Address(port):
             if any(each.name == port for each in atlas.node(node).vrfs):
                 return "the VRF's own address, whichever of its ports fails"

@@ -70,15 +70,16 @@ class Interface(NamedTuple):
     kind: str
     data: Mapping[int, bytes]
     port: Mapping[int, bytes] = {}
+    mac: str = ""
 
 
 # Links.
 
 
-def link_new(name: str, kind: str, data: bytes, up: bool = True, index: int = 0) -> Message:
+def link_new(name: str, kind: str, data: bytes, up: bool = True, index: int = 0, mac: str = "") -> Message:
     """A device of ``kind``, up from the start if wished; with ``index`` 0 the kernel chooses one."""
-    body = _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + text(IFLA_IFNAME, name) + _link_info(kind, data)
-    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+    body = _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + text(IFLA_IFNAME, name) + _mac(mac)
+    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + _link_info(kind, data))
 
 
 def _link_info(kind: str, data: bytes) -> bytes:
@@ -103,9 +104,10 @@ def link_set(index: int, *, up: bool | None = None, mtu_bytes: int = 0, master: 
     return Message(RTM_NEWLINK, 0, body)
 
 
-def link_kind_set(index: int, kind: str, data: bytes, up: bool) -> Message:
-    """An existing device's own settings, and its state."""
-    return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + _link_info(kind, data))
+def link_kind_set(index: int, kind: str, data: bytes, up: bool, mac: str = "") -> Message:
+    """An existing device's own settings, its address and its state."""
+    body = _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP) + _mac(mac) + _link_info(kind, data)
+    return Message(RTM_NEWLINK, 0, body)
 
 
 def bridge_port_set(index: int, learns: bool, suppresses: bool) -> Message:
@@ -113,6 +115,11 @@ def bridge_port_set(index: int, learns: bool, suppresses: bool) -> Message:
     data = attribute(IFLA_BRPORT_LEARNING, bytes([learns])) + attribute(IFLA_BRPORT_NEIGH_SUPPRESS, bytes([suppresses]))
     info = nest(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), nest(IFLA_INFO_SLAVE_DATA, data))
     return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + info)
+
+
+def _mac(mac: str) -> bytes:
+    """Empty where the kernel is to choose, or has chosen, one."""
+    return attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else b""
 
 
 def link_delete(index: int) -> Message:
@@ -148,8 +155,8 @@ def veth_new(a: VethEnd, b: VethEnd) -> Message:
 
 
 def _veth_end(end: VethEnd) -> bytes:
-    mac = attribute(IFLA_ADDRESS, bytes.fromhex(end.mac.replace(":", ""))) if end.mac else b""
-    return text(IFLA_IFNAME, end.name) + mac + u32(IFLA_MTU, end.mtu_bytes) + u32(IFLA_NET_NS_FD, end.namespace)
+    mtu = u32(IFLA_MTU, end.mtu_bytes)
+    return text(IFLA_IFNAME, end.name) + _mac(end.mac) + mtu + u32(IFLA_NET_NS_FD, end.namespace)
 
 
 def interface(body: bytes) -> Interface:
@@ -165,6 +172,7 @@ def interface(body: bytes) -> Interface:
         kind=_string(info.get(IFLA_INFO_KIND, b"")),
         data=attributes(info.get(IFLA_INFO_DATA, b"")),
         port=attributes(info.get(IFLA_INFO_SLAVE_DATA, b"")),
+        mac=found.get(IFLA_ADDRESS, b"").hex(":"),
     )
 
 

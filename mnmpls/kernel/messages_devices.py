@@ -9,7 +9,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..state import FALLBACK_DEVICES, MPLS_IN_IP, Address, Bridge, Dummy, Member, Port, Qdisc, Record, Tunnel, VrfDevice
+from ..state import (
+    FALLBACK_DEVICES,
+    GATEWAY_MAC,
+    MPLS_IN_IP,
+    Address,
+    Bridge,
+    Dummy,
+    Member,
+    Port,
+    Qdisc,
+    Record,
+    Tunnel,
+    VrfDevice,
+)
 from .messages import Interface, bridge_port, spanning_tree, spelled, vrf_table
 from .netlink import NLM_F_CREATE, NLM_F_REPLACE, Message, attribute, attributes, text
 
@@ -135,7 +148,7 @@ def device_records(interfaces: Sequence[Interface]) -> Iterator[Record]:
             yield VrfDevice(each.name, vrf_table(each), each.up)
         elif each.kind == "bridge":
             if not spanning_tree(each):
-                yield Bridge(each.name, each.up)
+                yield Bridge(each.name, each.up, each.mac if each.mac == GATEWAY_MAC else "")
             if each.master in names:  # a VRF
                 yield Member(each.name, names[each.master])
         elif each.name not in FALLBACK_DEVICES:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ..errors import KernelRefused
 from ..state import (
+    GATEWAY_MAC,
     RTPROT_MNMPLS,
     Address,
     Bridge,
@@ -285,15 +286,17 @@ class Namespace:
                 return []  # They are not rtnetlink's.
 
     def _device_messages(self, record: VrfDevice | Bridge, kind: str, data: bytes) -> list[Message]:
-        """A device in the way that is ours by name and kind is put right; a VRF's table cannot be: it is made anew."""
+        """A device in the way that is ours by name and kind is put right; a VRF's table cannot be, nor can a bridge be
+        given an address of the kernel's choice: it is made anew."""
         there, before = self._seen.get(record.name), []
+        mac = record.mac if isinstance(record, Bridge) else ""
         if there and there.kind == kind:
-            if kind == "bridge":
-                return [messages.link_kind_set(there.number, kind, data, record.up)]
-            if there.data.items() >= attributes(data).items():
+            if kind == "bridge" and (mac or there.mac != GATEWAY_MAC):
+                return [messages.link_kind_set(there.number, kind, data, record.up, mac)]
+            if kind == "vrf" and there.data.items() >= attributes(data).items():
                 return [messages.link_set(there.number, up=record.up)]
             before = [messages.link_delete(there.number)]
-        return [*before, self._new_device(record.name, kind, data, record.up)]
+        return [*before, self._new_device(record.name, kind, data, record.up, mac)]
 
     def _tunnel_messages(self, record: Tunnel | Dummy) -> list[Message]:
         """A tunnel in the way is made anew: not every kind lets its settings be changed."""
@@ -301,11 +304,11 @@ class Namespace:
         gone = [messages.link_delete(there.number)] if there and there.kind in messages_devices.ANEW else []
         return [*gone, self._new_device(record.name, record.kind, messages_devices.tunnel_data(record), up=False)]
 
-    def _new_device(self, name: str, kind: str, data: bytes, up: bool) -> Message:
+    def _new_device(self, name: str, kind: str, data: bytes, up: bool, mac: str = "") -> Message:
         index = next(_INDICES) if self._ours_to_number else 0
         if index:
             self._seen[name] = Interface(index, name, up, 0, 0, kind, attributes(data))
-        return messages.link_new(name, kind, data, up, index)
+        return messages.link_new(name, kind, data, up, index, mac)
 
     def _write_sysctls(self, records: Sequence[Sysctl]) -> None:
         for record in records:

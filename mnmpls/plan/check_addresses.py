@@ -27,16 +27,18 @@ class _Given(NamedTuple):
     segment: int | None
     address: Interface
     subnet: Subnet
+    key: str = ".ip"
 
     def fault(self, text: str) -> Fault:
-        return self.where if self.segment is None else f"{self.where}.ip", self.said + text
+        return self.where if self.segment is None else f"{self.where}{self.key}", self.said + text
 
 
 def address_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Addresses and subnets given twice, and neighbours that share no subnet. Link-local ones are each link's own, and
     what a node with its own configuration has (an anycast address, say) is that one's affair."""
     own = {node.name for node in lab.nodes if node.routes_itself}
-    given = [each for each in (*_at_loopbacks(lab), *_at_ports(lab, net)) if each.node not in own]
+    every = (*_at_loopbacks(lab), *_at_gateways(lab, net), *_at_ports(lab, net))
+    given = [each for each in every if each.node not in own]
     yield from _twice_in_a_table(lab, net, given)
     yield from _subnet_twice(lab, given)
     members: dict[int, list[_Given]] = defaultdict(list)
@@ -75,6 +77,16 @@ def _at_ports(lab: Lab, net: Network) -> Iterator[_Given]:
                 for text in port.addresses:
                     if "/" in text and (read := _read(text)):
                         yield _Given(f"links[{i}].{side}", said, port.node, port.vrf, segment, *read)
+
+
+def _at_gateways(lab: Lab, net: Network) -> Iterator[_Given]:
+    """Each of them is all PEs'; no such port is there where something else is wrong with a LAN."""
+    for evpn in (evpn for evpn in lab.evpns if evpn.gateway):
+        for node in net.stretched.get(evpn.name, ()):
+            segment = net.segment_of.get((node, evpn.name))
+            for text in evpn.gateway if segment is not None else ():
+                if read := _read(text):
+                    yield _Given(f"evpns.{evpn.name}", "", node, evpn.vrf, segment, *read, ".gateway")
 
 
 @lru_cache(maxsize=65536)
@@ -127,7 +139,7 @@ def _twice_on_a_wire(lab: Lab, net: Network, entries: Sequence[_Given]) -> Itera
     seen: dict[tuple[int, int], _Given] = {}
     for each in entries:
         first = seen.setdefault((each.address.version, int(each.address)), each)
-        if first.node != each.node and not (_is_core(net, first) and _is_core(net, each)):
+        if first.node != each.node and first.where != each.where and not (_is_core(net, first) and _is_core(net, each)):
             yield each.fault(_taken(lab, each, first, "both hear each other"))
 
 
@@ -155,4 +167,4 @@ def _stranger_text(where: str, subnets_of: Mapping[str, Sequence[_Given]]) -> st
 
 
 def _listed(given: Sequence[_Given]) -> str:
-    return " and ".join(str(each.address) for each in given)
+    return " and ".join(dict.fromkeys(str(each.address) for each in given))

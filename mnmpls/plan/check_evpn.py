@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from ..errors import nearest
 from ..model import BY_EVPN, Evpn, Igp, Lab, Link, Node, Port, Vrf
-from .check_links import LEAST_MTU_BYTES, MOST_MTU_BYTES, link_text
+from .check_links import LEAST_MTU_BYTES, MOST_MTU_BYTES, link_text, vrf_fault
 from .evpn import at, carried, carrier, device
-from .graph import ROUTERS, Network
-from .spelling import name_fault, pair_fault
+from .graph import IRB, ROUTERS, Network
+from .spelling import cidr, name_fault, pair_fault
 
 Fault = tuple[str, str]
 
@@ -121,6 +121,22 @@ def _of_evpn(lab: Lab, net: Network, evpn: Evpn) -> Iterator[Fault]:
     if evpn.mtu_bytes is not None and not LEAST_MTU_BYTES <= evpn.mtu_bytes <= MOST_MTU_BYTES:
         text = f"an MTU of {evpn.mtu_bytes} is not possible: give {LEAST_MTU_BYTES} to {MOST_MTU_BYTES}"
         yield ".mtu", text
+    yield from _of_gateway(lab, net, evpn)
+
+
+def _of_gateway(lab: Lab, net: Network, evpn: Evpn) -> Iterator[Fault]:
+    if evpn.vrf and lab.vpn.protocol != BY_EVPN:
+        yield ".vrf", "PEs route for a LAN where EVPN tells of VRFs, too: write vpn: evpn, or take vrf and gateway out"
+    elif bool(evpn.vrf) != bool(evpn.gateway):
+        text = "PEs that route for a LAN do so in a VRF, by an address: give both, {vrf: red, gateway: 10.1.0.254/24}"
+        yield ".vrf" if evpn.vrf else ".gateway", text
+    for text in evpn.gateway:
+        address = cidr(text)
+        if address is None or address.network.num_addresses == 1 or address.is_link_local:
+            yield ".gateway", f"{text!r} is no address with the length of the LAN's subnet, such as 10.1.0.254/24"
+    for name in net.stretched.get(evpn.name, ()) if evpn.vrf else ():
+        if fault := vrf_fault(net, net.nodes[name], evpn.vrf or ""):
+            yield ".vrf", fault
 
 
 def _same_vni(lab: Lab, of: Evpn | Vrf) -> str:
@@ -139,9 +155,10 @@ def _of_port(lab: Lab, net: Network, link: Link, port: Port) -> Iterator[Fault]:
     if net.role(port.node) != "pe":
         yield "evpn", f"{port.node} is a {net.role(port.node)}: only a pe stretches LANs over the core"
     if port.vrf:
-        yield "vrf", f"an EVPN switches and a VRF routes, and this is in {port.evpn} and in {port.vrf}: take one out"
+        text = f"this port is switched, to {port.evpn}, or routed, in {port.vrf}"
+        yield "vrf", f"{text}: take one out, or give the LAN the vrf"
     if port.addresses:
-        text = f"{port.node} hands on what comes in here and has no address: give it to the nodes around"
+        text = f"{port.node} hands on what comes in here: give it to the nodes around, or the LAN a vrf and a gateway"
         yield "ip", text
     if not link.is_wire:
         yield "evpn", f"a port in an EVPN is the end of a wire, and this is a {link.type} tunnel: make it a veth"
@@ -158,7 +175,8 @@ def _of_node(lab: Lab, net: Network, node: Node) -> Iterator[Fault]:
         wanted[f"nodes.{node.name}.vrfs.{vrf.name}.vni"] = (carrier(vrf), device(vrf))
     for where, names in wanted.items():
         taken = {vrf.name: f"VRF {vrf.name}" for vrf in node.vrfs} | {each.name: "dummy" for each in node.dummies}
-        taken |= {port.name: f"port {port.name}" for port in net.ports[node.name] if port.name}
+        own = (port for port in net.ports[node.name] if net.links[node.name, port.name].type != IRB)
+        taken |= {port.name: f"port {port.name}" for port in own if port.name}
         for name in names:
             if name in taken:
                 text = f"{node.name} would have a device {name} for it, and has its {taken[name]}"

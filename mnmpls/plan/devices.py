@@ -23,7 +23,7 @@ from ..state import (
 )
 from . import evpn
 from .alloc import LOOPBACK_MTU_BYTES, MTU_BYTES
-from .graph import ROUTERS, Network, interface
+from .graph import IRB, ROUTERS, Network, interface
 from .ttl import LARGEST, PIPE
 from .tunnels import guards, receiver, tunnel
 from .unnumbered import on_link_routes
@@ -42,6 +42,10 @@ def devices(net: Network, node: Node, lab: Lab) -> Iterator[Record]:
         yield from (Address(vrf.name, cidr) for cidr in vrf.loopbacks)
     for port in net.ports[node.name]:
         link = net.links[node.name, port.name]
+        if link.type == IRB:  # a bridge, which is as large as its ports let it be
+            yield Member(port.name, port.vrf or "")
+            yield from (Address(port.name, cidr) for cidr in port.addresses or ())
+            continue
         if link.type == DUMMY:
             yield Dummy(port.name)
         elif not link.is_wire:

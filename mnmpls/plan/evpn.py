@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..model import BY_EVPN, DEFAULT_MTU_BYTES, STATIC, Evpn, Lab, Node, Vrf
-from ..state import Bridge, Member, Port, Record, Sysctl, Tunnel
+from ..state import GATEWAY_MAC, Bridge, Member, Port, Record, Sysctl, Tunnel
 from . import alloc
-from .graph import Network, network
+from .graph import Network, canonical, network
 from .tunnels import INNER_BYTES, OUTER_BYTES, loopback
 
 HEADERS_BYTES = OUTER_BYTES[4] + INNER_BYTES["vxlan"]
@@ -44,6 +44,7 @@ def _with_vnis(node: Node, planned: Mapping[str, int | None]) -> Node:
 
 
 def _identified(lab: Lab, evpn: Evpn, numbers: Iterator[int]) -> Evpn:
+    evpn = replace(evpn, gateway=tuple(map(canonical, evpn.gateway)))
     evpn = evpn if evpn.vni is not None else replace(evpn, vni=next(numbers))
     if evpn.imports or evpn.exports:
         return evpn
@@ -91,11 +92,15 @@ def ends(lab: Lab) -> Mapping[tuple[str, str], tuple[tuple[str, str], ...]]:
 
 def devices(lab: Lab, net: Network, node: Node) -> Iterator[Record]:
     """A bridge with the PE's ports (which are members of it elsewhere), and the VXLAN device to all other PEs. Nobody
-    on the LAN gets at the PE itself by it. For a VRF a bridge in it, with such a device as its only port."""
+    on the LAN gets at the PE itself by it, unless that routes for it. For a VRF a bridge in it, with such a device as
+    its only port."""
     for evpn in at(lab, net, node.name):
         yield from _bridge(node, evpn, evpn.name, evpn.mtu_bytes or DEFAULT_MTU_BYTES)
-        yield Sysctl(f"net.ipv4.conf.{evpn.name}.forwarding", "0")
-        yield Sysctl(f"net.ipv6.conf.{evpn.name}.disable_ipv6", "1")
+        if evpn.gateway:  # link-local addresses are the same everywhere, as the MAC address is
+            yield Sysctl(f"net.ipv6.conf.{evpn.name}.accept_dad", "0")
+        else:
+            yield Sysctl(f"net.ipv4.conf.{evpn.name}.forwarding", "0")
+            yield Sysctl(f"net.ipv6.conf.{evpn.name}.disable_ipv6", "1")
     for vrf in carried(lab, node):
         yield from _bridge(node, vrf, carrier(vrf), left_bytes(lab, net))
         yield Member(carrier(vrf), vrf.name)
@@ -103,7 +108,7 @@ def devices(lab: Lab, net: Network, node: Node) -> Iterator[Record]:
 
 
 def _bridge(node: Node, of: Evpn | Vrf, name: str, mtu_bytes: int) -> Iterator[Record]:
-    yield Bridge(name)
+    yield Bridge(name, mac=GATEWAY_MAC if isinstance(of, Evpn) and of.gateway else "")
     yield Tunnel(device(of), "vxlan", loopback(node, (4,)), "", of.vni)
     yield Member(device(of), name, learns=False, suppresses=True)
     yield Port(device(of), True, mtu_bytes)

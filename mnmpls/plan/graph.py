@@ -136,6 +136,25 @@ def is_router_port(nodes: Mapping[str, Node], port: Port) -> bool:
     return port.vrf is None and port.evpn is None and nodes[port.node].role in ROUTERS
 
 
+IRB = "irb"
+"""The type of a "link" that is a PE's part of a stretched LAN, whose bridge has addresses in a VRF (RFC 9135)."""
+
+
+def _irbs(lab: Lab) -> Iterator[Port]:
+    """The ports by which PEs route for LANs; those of a wrong address check tells of."""
+    for evpn in lab.evpns if any(evpn.gateway for evpn in lab.evpns) else ():
+        if evpn.gateway and evpn.vrf and all(map(_is_sound, evpn.gateway)):
+            here = dict.fromkeys(port.node for link in lab.links for port in link.ports if port.evpn == evpn.name)
+            yield from (Port(node, evpn.name, evpn.gateway, evpn.vrf) for node in here)
+
+
+def _is_sound(cidr: str) -> bool:
+    try:
+        return bool(interface(cidr))
+    except ValueError:
+        return False
+
+
 def switch_of(nodes: Mapping[str, Node], port: Port) -> str:
     """What hands on whatever comes in at a port: the bridge that it is a port of, or its EVPN; empty for neither."""
     if port.evpn:
@@ -151,12 +170,14 @@ def network(lab: Lab) -> Network:
         for port in link.ports:
             ports[port.node].append(port)
     dummies = [dummy.port(node.name) for node in lab.nodes for dummy in node.dummies]
-    for port in dummies:
+    irbs = list(_irbs(lab))
+    for port in (*dummies, *irbs):
         ports[port.node].append(port)
-    segments = (*_segments(lab, nodes), *(Segment((port,)) for port in dummies))
+    segments = (*_segments(lab, nodes, irbs), *(Segment((port,)) for port in dummies))
     where = {(port.node, port.name): i for i, segment in enumerate(segments) for port in segment.ports}
     by_node = {name: tuple(found) for name, found in ports.items()}
     links = {(port.node, port.name): Link(port, port, DUMMY) for port in dummies}
+    links |= {(port.node, port.name): Link(port, port, IRB) for port in irbs}
     links |= {(port.node, port.name): link for link in lab.links for port in link.ports}
     core = wired = _core(nodes, segments)
     tunnels = [link for link in lab.links if not link.is_wire]
@@ -187,13 +208,15 @@ def _beneath(tunnels: Sequence[Link], segments: Sequence[Segment]) -> Iterator[i
                 yield i
 
 
-def _segments(lab: Lab, nodes: Mapping[str, Node]) -> Iterable[Segment]:
+def _segments(lab: Lab, nodes: Mapping[str, Node], irbs: Iterable[Port]) -> Iterable[Segment]:
     wire_of = joined_switches(lab, nodes)
     members: dict[object, list[Port]] = {}
     for i, link in enumerate(lab.links):
         switches = [found for port in link.ports if (found := switch_of(nodes, port))]
         wire: object = wire_of[switches[0]] if switches else i
         members.setdefault(wire, []).extend(port for port in link.ports if not switch_of(nodes, port))
+    for port in irbs:
+        members.setdefault(wire_of[f"evpn {port.name}"], []).append(port)
     return (Segment(tuple(ports)) for ports in members.values())
 
 

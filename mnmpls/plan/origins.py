@@ -56,6 +56,8 @@ def origin(lab: Lab, node: str, record: object) -> str:
             return next((f"links[{i}].ipsec" for i, each in enumerate(lab.links) if {src, dst} == {*each.over}), "")
         case Bridge(name):
             return f"evpns.{name}" if any(evpn.name == name for evpn in lab.evpns) else _of_vni(lab, node, name)
+        case Member(name, _) | Address(name) if any(evpn.name == name for evpn in lab.evpns):
+            return f"evpns.{name}.{'vrf' if isinstance(record, Member) else 'gateway'}"
         case Tunnel(port, _, _, "") | Member(port, _, False):
             return next((f"evpns.{evpn.name}" for evpn in lab.evpns if device(evpn) == port), _of_vni(lab, node, port))
         case Tunnel(port) | Dummy(port) | Qdisc(port):

@@ -156,7 +156,8 @@ def _evpn(notes: Notes, where: str, name: str, node: yaml.Node) -> Evpn:
     has = mapping(notes, where, node, EVPN)
     imports, exports = _targets(notes, where, has)
     vni, mtu = (number(notes, f"{where}.{key}", has.get(key)) for key in ("vni", "mtu"))
-    return Evpn(name, vni, imports, exports, mtu)
+    vrf = _vrf_of_port(notes, f"{where}.vrf", has.get("vrf"))
+    return Evpn(name, vni, imports, exports, mtu, vrf, texts(notes, f"{where}.gateway", has.get("gateway")))
 
 
 def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:

@@ -125,7 +125,7 @@ LAB: Keys = {
     "labels": _key(_maker([STATIC, "ldp", SEGMENTS], "labels"), "who makes the core's labels: planned, LDP, SR"),
     "vpn": _key(_maker([STATIC, "bgp", BY_EVPN], "vpn"), "who makes the routes between VRFs: planned, BGP, EVPN"),
     "evpns": _key(
-        EVPNS, "LANs that PEs stretch over the core (EVPN-VXLAN): names, or name: {vni, rt, import, export, mtu}"
+        EVPNS, "LANs that PEs stretch over the core (EVPN-VXLAN): names, or name: {vni, rt, vrf, gateway, ...}"
     ),
     "nodes": _key(NODES, "name: role, or name: {role: ..., ...}"),
     "links": _key(_list_of("link"), "wires, each [END, END] or {a: END, b: END, ...}"),
@@ -179,6 +179,8 @@ EVPN: Keys = {
     "import": _key(TEXTS, "route targets imported only"),
     "export": _key(TEXTS, "route targets exported only"),
     "mtu": _key({"type": "integer", "minimum": 68, "maximum": 65535}, "in bytes; left out: what the core leaves it"),
+    "vrf": _key(TEXT, "with vpn: evpn: the VRF in which each PE routes for the LAN"),
+    "gateway": _key(TEXTS, "with vrf: ADDRESS/LENGTH, the same at each PE, that the LAN's nodes send to, or a list"),
 }
 
 ROUTE: Keys = {

@@ -81,7 +81,8 @@ def vrf_data(vrf: Vrf) -> Data:
 
 
 def evpn_data(evpn: Evpn) -> Data:
-    return _given(vni=evpn.vni, **targets_data(evpn), mtu=evpn.mtu_bytes)
+    routed = _given(vrf=evpn.vrf, gateway=list(evpn.gateway))
+    return {**_given(vni=evpn.vni, **targets_data(evpn), mtu=evpn.mtu_bytes), **routed}
 
 
 def targets_data(has: Vrf | Node | Evpn) -> Data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnmpls.state import (
+    GATEWAY_MAC,
     IPV6_METRIC,
     MAIN_TABLE,
     TTL_AS_SET,
@@ -107,6 +108,12 @@ _DEVICES = (
         Bridge("br0"),
         "ip link del br0",
         ("ip link set br0 down", "ip link set br0 type bridge stp_state 1"),
+    ),
+    Case(
+        "bridge-of-gateways",
+        Bridge("br0", mac=GATEWAY_MAC),
+        "ip link del br0",
+        ("ip link set br0 address 02:00:00:00:00:07",),
     ),
     Case("dummy", Dummy("d0"), "ip link del d0", ("ip link del d0 && ip link add d0 type bridge",)),
     Case(

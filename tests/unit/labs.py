@@ -79,7 +79,7 @@ PORT = st.builds(
     Port,
     *(NAME, _maybe(NAME), ADDRESSES, _optional(NAME), st.none() | NUMBER, _optional(WORD), IMPAIRMENT, _optional(NAME)),
 )
-EVPN = st.builds(Evpn, NAME, st.none() | NUMBER, WORDS, WORDS, st.none() | NUMBER)
+EVPN = st.builds(Evpn, NAME, st.none() | NUMBER, WORDS, WORDS, st.none() | NUMBER, _optional(WORD), WORDS)
 LINK = st.builds(
     Link,
     *(PORT, PORT, st.just("veth") | WORD, _maybe(NAME), WORDS),

@@ -5,12 +5,25 @@ from __future__ import annotations
 import pytest
 
 from mnmpls.checks.evpn import faults, unsent
+from mnmpls.checks.vpn_routes import without_neighbours
 from mnmpls.daemons import services
 from mnmpls.kernel.forwarding import EVERYBODY
 from mnmpls.model import Lab, Vrf
 from mnmpls.plan import complete, records
 from mnmpls.sources import from_data
-from mnmpls.state import Bridge, LabelRoute, Member, Port, Route, Tunnel
+from mnmpls.state import (
+    GATEWAY_MAC,
+    IPV6_METRIC,
+    Address,
+    Bridge,
+    LabelRoute,
+    Member,
+    NextHop,
+    Port,
+    Route,
+    Sysctl,
+    Tunnel,
+)
 
 PES = {"pe1": "10.0.0.1", "pe2": "10.0.0.2"}
 ALL = frozenset((EVERYBODY,))
@@ -131,3 +144,35 @@ def test_where_a_vrf_sends() -> None:
     )
     for wrong in ({}, {"7": {"type": "L2", "tenantVrf": "red"}}, {"7": {"type": "L3", "tenantVrf": "blue"}}):
         assert unsent(red, wrong, set(), set(), places) == "its daemon does not know VNI 7 as the VRF's"
+
+
+def test_pes_that_route_for_a_lan() -> None:
+    """Each PE of the LAN is its nodes' gateway by the same address and MAC address, and nodes have addresses in its
+    subnet; of a LAN without a gateway the PE is no part."""
+    tree = vrfs()
+    tree["evpns"] = {"office": {"vrf": "red", "gateway": ["10.3.0.254/24", "fd03:0::ff/64"]}, "bare": {}}
+    lans = [[f"h{n}", {f"pe{n}": {"evpn": lan}}] for lan in ("office", "bare") for n in (1, 2)]
+    tree["links"] = [["pe1", "pe2"], *lans]
+    whole = complete(from_data(tree))
+    assert whole.evpns[0].gateway == ("10.3.0.254/24", "fd03::ff/64")
+    ends = [port for link in whole.links[1:3] for port in link.ports if port.evpn is None]
+    assert [port.addresses for port in ends] == [("10.3.0.1/24", "fd03::1/64"), ("10.3.0.2/24", "fd03::2/64")]
+    assert [node.gateway for node in whole.nodes] == ["", "", "10.3.0.254", "10.3.0.254"]
+    plan = records(whole)
+    for pe in ("pe1", "pe2"):
+        assert {Bridge("office", mac=GATEWAY_MAC), Member("office", "red"), Bridge("bare"),
+                Address("office", "10.3.0.254/24"), Address("office", "fd03::ff/64")} <= plan[pe]  # fmt: skip
+        assert Sysctl("net.ipv4.conf.office.forwarding", "0") not in plan[pe]
+        assert not any(isinstance(one, Member) and one.port == "bare" for one in plan[pe])
+    assert Route(254, "::/0", (NextHop("fd03::ff", "h1-pe1-eth"),), metric=IPV6_METRIC) in plan["h1"]
+
+
+def test_who_is_told_of_by_neighbours_alone() -> None:
+    """Single addresses of a routed LAN come and go as PEs hear of them; all other prefixes are to be told, or are
+    wrong."""
+    tree = vrfs()
+    tree["evpns"] = {"office": {"vrf": "red", "gateway": "10.3.0.254/24"}}
+    whole = from_data(tree)
+    found = {"10.3.0.0/24", "10.3.0.7/32", "10.3.1.7/32", "10.3.0.128/25", "fd03::7/128"}
+    assert without_neighbours(whole, {"10.3.0.0/24"}, found) == found - {"10.3.0.7/32"}
+    assert without_neighbours(whole, {"10.3.0.7/32"}, found) == found

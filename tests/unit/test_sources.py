@@ -146,7 +146,8 @@ ROUTE_ = {"dst": "10.9.0.0/16", "label": 17, "via": "10.1.0.2", "port": "up", "l
           "table": 100}  # fmt: skip
 VRF_ = {"table": 10, "rd": "65000:1", "rt": ["65000:1"], "import": "65000:2", "export": ["65000:3"],
         "loopback": "10.0.0.2/32", "vni": 5000}  # fmt: skip
-EVPN_ = {"vni": 100, "rt": "65000:100", "import": "65000:1", "export": "65000:2", "mtu": 1400}
+EVPN_ = {"vni": 100, "rt": "65000:100", "import": "65000:1", "export": "65000:2", "mtu": 1400,
+         "vrf": "red", "gateway": "10.1.0.254/24"}  # fmt: skip
 MAIN_ = {"rt": "65000:4", "import": ["65000:5"], "export": "65000:6"}
 RULE_ = {"from": "10.1.0.0/16", "iif": "up", "fwmark": 7, "table": 100, "priority": 1001}
 DUMMY_ = {"ip": ["10.9.0.1/24"], "vrf": "red", "mtu": 1400}
