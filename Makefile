@@ -8,11 +8,11 @@ CHOSEN := $(if $(MNMPLS_KERNEL),MNMPLS_KERNEL=$(MNMPLS_KERNEL))
 
 QUICK  := tests/unit $(addprefix tests/kernel/test_,records.py apply.py checks.py mininet.py daemons.py)
 
-.PHONY: help setup containers demo test test-quick drill unit lint bench image clean
+.PHONY: help setup containers demo test test-quick drill differential unit lint bench image clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:  ## what a fresh Debian 12 lacks: packages, a kernel for QEMU, mnmpls for /usr/bin/python3
 	@$(SUDO) .ci/setup
@@ -35,6 +35,9 @@ test-quick: setup lint  ## the tests that say most in five minutes
 
 drill: setup  ## every variant of the ring 20 times, for a day or DRILL="--minutes 60", going on where it ended
 	@$(SUDO) $(PYTHON) -m tests.drills $(DRILL)
+
+differential: containers  ## each lab in every runtime, compared; LABS="topos/lsp.yml ..." for some, an hour or two for all
+	@$(SUDO) $(PYTHON) -m tests.differential $(LABS)
 
 unit: setup  ## only the tests that need neither root nor a kernel: seconds
 	$(PYTHON) -m pytest tests/unit

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,25 @@ def daemon(folder: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
             if (where := line.split()[1]).startswith(f"{folder}/"):
                 subprocess.run(["umount", "-l", where], check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def daemon_in_memory() -> Iterator[str]:
+    """The same in a guest: its own root is an overlay, upon which docker cannot lay its own."""
+    with tempfile.TemporaryDirectory(prefix="mnmpls-docker-") as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup"], check=True)
+        for line in Path("/proc/cgroups").read_text().splitlines()[1:]:
+            name, *_, enabled = line.split()
+            if enabled == "1":
+                place = Path("/sys/fs/cgroup", name)
+                place.mkdir()
+                subprocess.run(["mount", "-t", "cgroup", "-o", name, "cgroup", str(place)], check=True)
+        try:
+            with daemon(Path(folder)) as address:
+                yield address
+        finally:
+            subprocess.run(["umount", "-R", "/sys/fs/cgroup", folder], check=True)
 
 
 def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> None:

@@ -58,7 +58,7 @@ def test_routing_daemons_in_containers(dockerd: str, tmp_path: Path) -> None:
     beside the container's own."""
     file = tmp_path / "routed.yml"
     file.write_text(FIVE.replace("name: five", "name: routed\nigp: ospf\nlabels: ldp\nvpn: bgp"))
-    good("up", file, "--runtime", "docker", "--wait", "150")
+    good("up", file, "--runtime", "docker", "--wait", "300")
     try:
         told = good("check", "routed")
         assert "NOT" not in told and "session" in told

@@ -75,7 +75,6 @@ def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -
         assert "OPERATIONAL" in good("vtysh", "routed", "pe1", "-c", "show mpls ldp neighbor")
         drill = good("drill", "routed", "--event", "port", "--hold", "1", "--limit", f"{LIMIT_S:g}")
         assert "undone: as before" in drill and "all healed" in drill, drill
-        settled()
         good("exec", "routed", "pe1", "--", "ip", "route", "add", "unreachable", "192.0.2.0/24", "proto", "201")
         assert "pe1: added: " in mnmpls("drift", "routed").stdout
         good("stop", "routed", "pe2")
