@@ -26,7 +26,7 @@ PREFIX = "mnmpls/lab/"
 NAME_OUTSIDE = "MNMPLS_LAB"
 """Environment of a command in a guest: the lab's name on the machine that the guest runs on."""
 
-ANSWER_S = 3.0
+ANSWER_S = 5.0
 LARGEST_BYTES = 1 << 28
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -119,12 +119,19 @@ def ask(name: str, request: Mapping[str, Any], timeout_s: float = ANSWER_S) -> d
     with closing(connect(name, timeout_s)) as connection:
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(read_line(connection) or "{}")
+            answer: dict[str, Any] = json.loads(_whole(read_line(connection)))
         except (OSError, ValueError) as error:
             raise MnmplsError(f"lab {name!r} (process {peer(connection)[0]}) gave no answer: {error}") from error
     if "error" in answer:
         raise remote(answer)
     return answer
+
+
+def _whole(line: str) -> str:
+    """The same. Raises ConnectionError for one that has no end."""
+    if not line.endswith("\n"):
+        raise ConnectionError("it ended before it did")
+    return line
 
 
 def read_line(connection: socket.socket) -> str:

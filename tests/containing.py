@@ -28,7 +28,7 @@ class Container:
     process: subprocess.Popen[bytes]
     unread: str = ""
 
-    def read_until(self, wanted: str, limit_s: float = 60.0) -> str:
+    def read_until(self, wanted: str, limit_s: float = 180.0) -> str:
         """Its log up to the first line with ``wanted``."""
         assert self.process.stdout
         until = time.monotonic() + limit_s

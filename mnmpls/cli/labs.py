@@ -136,7 +136,12 @@ def verb_down(options: Namespace) -> int:
             boxes().down(name)
             print(f"{name} is down")
             continue
-        pid, runtime = registry.owner(name), _runtime(name)
+        try:
+            pid, runtime = registry.owner(name), _runtime(name)
+        except registry.NotRunning:
+            if not options.all:
+                raise
+            continue  # it has ended by itself
         if runtime == "mininet":
             if not options.all:
                 raise UsageError(f"lab {name!r} belongs to mn (process {pid}): end it at its prompt, with exit")
@@ -162,15 +167,20 @@ def _end(name: str, pid: int, runtime: str, limit_s: float) -> None:
         return
     try:
         if runtime == finding.GUEST:
-            signal.pidfd_send_signal(owner, signal.SIGTERM)
+            _send(owner, signal.SIGTERM)
         elif runtime:
             with suppress(MnmplsError):
                 registry.ask(name, {"down": True}, limit_s / 2)
         if not runtime or not select.select([owner], [], [], limit_s / 2)[0]:
-            signal.pidfd_send_signal(owner, signal.SIGKILL)
+            _send(owner, signal.SIGKILL)
             select.select([owner], [], [], limit_s / 2)
     finally:
         os.close(owner)
+
+
+def _send(owner: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has ended by itself
+        signal.pidfd_send_signal(owner, number)
 
 
 def verb_list(options: Namespace) -> int:

@@ -31,7 +31,7 @@ from ..sources import load
 from ..state import Record
 from ..vrf import in_vrf
 from . import has_daemon
-from .daemon import connected
+from .daemon import connected, refusals
 from .entry import FOLDER, lab_file
 from .far import Far, FarNamespace
 from .own_kernel import INSIDE
@@ -82,7 +82,10 @@ def found(client: Any, lab: str = "") -> tuple[Found, ...]:
     """All containers of labs, or those of one, running or not, in the order in which they were made."""
     label = f"{LAB}={lab}" if lab else LAB
     listed = client.api.containers(all=True, filters={"label": label})
-    each = [_found(client.api.inspect_container(one["Id"])) for one in listed]
+    each = []
+    for one in listed:
+        with suppress(refusals().NotFound):  # taken away meanwhile
+            each.append(_found(client.api.inspect_container(one["Id"])))
     return tuple(sorted((one for one in each if one.node), key=lambda one: one.since))
 
 

@@ -31,13 +31,16 @@ def start(run: Callable[[], int]) -> tuple[int, int]:
     sys.stdout.flush()
     sys.stderr.flush()
     (out, their_out), (err, their_err), (gone, their_gone) = os.pipe(), os.pipe(), os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, terminal.FORWARDED)  # until we are there to hear them
     pid = os.fork()
     if not pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         become(run, their_out, their_err, their_gone, (out, err, gone))
     for fd in (their_out, their_err, their_gone):
         os.close(fd)
     try:
         with terminal.signals() as signals:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             status = pass_on_until_ready(out, err, signals)
         if status is not None:
             os.kill(pid, LET_GO)

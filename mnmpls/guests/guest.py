@@ -105,16 +105,22 @@ class Guest:
     def spool(self, data: bytes) -> str:
         """Put input where the guest reads it, and removes it; gives the guest's path."""
         self.spooled += 1
-        with open(f"{self.scratch()}/in{self.spooled}", "wb") as file:
+        with (
+            suppress(FileNotFoundError, ProcessLookupError),  # the guest has ended: that is heard of soon
+            open(f"{self.scratch()}/in{self.spooled}", "wb") as file,
+        ):
             file.write(data)
         return f"{SPOOL}/in{self.spooled}"
 
     def scratch(self) -> str:
-        """The host's path of the cage's scratch folder."""
+        """The host's path of the cage's scratch folder. Raises OSError when that has gone."""
         if not self.cage.private:
             return self.cage.scratch
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
-            return f"/proc/{int(file.read().split()[0])}/root{self.cage.scratch}"
+            children = file.read().split()
+        if not children:
+            raise ProcessLookupError(f"nothing is left of process {self.process.pid}'s guest")
+        return f"/proc/{int(children[0])}/root{self.cage.scratch}"
 
     def why_gone(self) -> str:
         """The cause of the guest's end, for a person, from its console's last lines."""

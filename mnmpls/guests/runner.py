@@ -23,6 +23,8 @@ from mnmpls.guests.session import Command, Session, opening
 from mnmpls.guests.visitors import STREAMS, Offer, Visitor, Visitors, asked, size, text
 
 MAIN = 1
+STOP_S = 10.0
+"""How long a command may take to end when it was told to."""
 TICK_S = 0.5
 PING_S = 2.0
 SAVE_S = 20.0
@@ -74,7 +76,13 @@ class Run:
         self.outgoing += protocol.frame(kind, session, data)
 
     def talk(self) -> None:
-        sent = self.guest.line.send(self.outgoing[: self.guest.backend.line_bytes - self.unheard])
+        try:
+            sent = self.guest.line.send(self.outgoing[: self.guest.backend.line_bytes - self.unheard])
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):  # it ends: what it said before is still to be heard
+            self.outgoing.clear()
+            return
         del self.outgoing[:sent]
         self.unheard += sent
 
@@ -112,7 +120,7 @@ class Run:
             raise Stopped(128 + number)
         self.signal(MAIN, number)
         if number in (signal.SIGTERM, signal.SIGHUP):
-            self.stop_at = time.monotonic() + GRACE_S
+            self.stop_at = time.monotonic() + STOP_S
             self.end_at = self.stop_at
 
     # --- from the guest
@@ -231,6 +239,14 @@ class Run:
         for visitor in self.visitors.present if self.visitors else ():
             visitor.tell({"why": why})
 
+    def write_rest(self) -> None:
+        """What the sessions' commands wrote before the guest's end, to those who take it now."""
+        while writes := [fd for session in self.sessions.values() for fd in session.writes]:
+            if not (writable := select.select([], writes, [], 0)[1]):
+                return
+            for session in self.sessions.values():
+                session.move((), writable)
+
     def close(self) -> None:
         for session in self.sessions.values():
             session.close()
@@ -340,6 +356,7 @@ def run(wish: Wish, what: Command, offer: Offer | None = None) -> int:
             return stopped.status
         except GuestGone as gone:
             guest.kill()
+            course.write_rest()
             course.tell_why(guest.why_gone())
             raise (GuestFailed if course.opened else NotUp)(guest.why_gone()) from gone
         except GuestFailed as failed:

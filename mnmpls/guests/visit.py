@@ -75,13 +75,13 @@ class Visit:
         while self.status is None:
             reads = [self.line.fileno(), signals, *([0] if keys and keys.open else [])]
             readable, _, _ = select.select(reads, [], [])
-            if signals in readable:
+            if self.line.fileno() in readable:  # first: whose a signal is depends on what was said before it
+                self.hear()
+            if signals in readable and self.status is None:
                 for number in os.read(signals, 64):
                     self.hear_signal(number)
             if keys and 0 in readable:
                 keys.pass_on()
-            if self.line.fileno() in readable:
-                self.hear()
         return self.status
 
     def hear_signal(self, number: int) -> None:

@@ -48,7 +48,7 @@ def labs() -> tuple[tuple[About, ...], tuple[str, ...]]:
         except (registry.NotRunning, registry.NotYours):
             return None  # it ended meanwhile, or is somebody else's business
         except MnmplsError as error:
-            return str(error)
+            return str(error) if name in registry.names() else None
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(one, registry.names()))

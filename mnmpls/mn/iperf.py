@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def measure(client: Any, server: Any, options: list[str], sending: list[str], se
     try:
         _wait_listening(listener.pid, port, udp)
         run = client.popen([*common, "-t", str(seconds), "-c", server.IP(), *sending], text=True)
-        sent = _bandwidth(_output_of(run, seconds + 15))
+        sent = _bandwidth(_output_of(run, seconds + 60))
         received = _bandwidth(_read_figure(listener))
     finally:
         listener.send_signal(signal.SIGINT)
@@ -68,19 +69,25 @@ def _datagram_bytes(plan: Planned, client: str, server: str) -> int:
     return min(_IPERF_BYTES, *(bytes_free - _HEADER_BYTES for bytes_free in room))
 
 
-def _wait_listening(pid: int, port: int, udp: bool, limit_s: float = 10) -> None:
+def _wait_listening(pid: int, port: int, udp: bool, limit_s: float = 30) -> None:
     """Until the process's network namespace shows a socket on ``port``. Raises CheckFailed after ``limit_s``."""
     tables = [Path(f"/proc/{pid}/net/{kind}") for kind in (("udp", "udp6") if udp else ("tcp", "tcp6"))]
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
-        rows = [row.split() for table in tables if table.exists() for row in table.read_text().splitlines()[1:]]
+        rows = [row.split() for table in tables for row in _lines(table)[1:]]
         if any(row[1].endswith(f":{port:04X}") and (udp or row[3] == _LISTEN) for row in rows):
             return
         time.sleep(0.02)
     raise CheckFailed(f"iperf: the server did not open port {port} within {limit_s:.0f} s")
 
 
-def _read_figure(server: subprocess.Popen[str], limit_s: float = 5) -> str:
+def _lines(table: Path) -> list[str]:
+    with suppress(OSError):  # the process may end while it is looked at; and not every kernel has IPv6
+        return table.read_text().splitlines()
+    return []
+
+
+def _read_figure(server: subprocess.Popen[str], limit_s: float = 15) -> str:
     """What the server says until its figures are there, which for UDP is after the client's end. SIGINT before that
     ends it without any."""
     assert server.stdout

@@ -49,7 +49,7 @@ class Guest:
     def close(self) -> None:
         """Waits for the end that it was told of already."""
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

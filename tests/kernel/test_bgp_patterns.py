@@ -128,7 +128,7 @@ def test_mininet() -> None:
     net = Mininet(topo=LabTopo(str(TOPOS / "inter_as_a.yml")))
     try:
         net.start()
-        assert net.pingAll() == 0
+        assert soon(lambda: net.pingAll() == 0)
         assert "65002" in net["ca"].cmd("vtysh -c 'show bgp ipv4 unicast'")
     finally:
         net.stop()

@@ -34,6 +34,6 @@ def test_dot_is_a_mininet_topology() -> None:
     net = Mininet(LabTopo(DOT))
     net.start()
     try:
-        assert "1 received" in net["c1h1"].cmd("ping -c1 -W2 88.2.1.3")
+        assert "1 received" in net["c1h1"].cmd("ping -c1 -W10 88.2.1.3")
     finally:
         net.stop()

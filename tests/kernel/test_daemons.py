@@ -25,6 +25,7 @@ from mnmpls.node import RunningNode
 from mnmpls.sources import from_data, load
 from tests.kernel.running import not_taken, settled, traced
 from tests.unit.test_daemons import TOPOS, dual_stack
+from tests.watching import read
 
 pytestmark = pytest.mark.kernel
 
@@ -72,7 +73,7 @@ def one_pid(lab: RunningLab, node: str, daemon: str) -> int:
     found = [
         pid
         for pid in daemons_alive()
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        for line in read(pid, "status").splitlines()
         if line.startswith("NSpid:") and line.split()[-1] == inside
     ]
     assert len(found) == 1
@@ -90,19 +91,27 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
 
 def test_labels_on_the_wire(lab: RunningLab) -> None:
     """On the wire to P two labels, LDP's over BGP's; P takes LDP's off, and BGP's leads into the VRF."""
-    way = traced(lab, "rh1", "rh2")
-    assert way.ok and way.answered
-    assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request] == [
+    planned = [
         ("rh1", "forward", 0), ("red1", "forward", 0), ("pe1", "push", 2), ("p", "pop", 1), ("pe2", "pop", 0),
         ("red2", "forward", 0), ("rh2", "deliver", 0),
     ]  # fmt: skip
-    assert way.request[4].vrf == "red"
+
+    def is_planned() -> bool:
+        way = traced(lab, "rh1", "rh2").request
+        seen = [(hop.node, hop.operation, len(hop.labels_out)) for hop in way]
+        return seen == planned and way[4].vrf == "red"
+
+    assert soon(is_planned)
 
 
 def test_customers_routes_only(lab: RunningLab) -> None:
     """BGP carries what each VRF has at its ports and behind its CEs: not the route that refuses all else."""
-    table = json.loads(text(lab["pe1"], "vtysh", "-c", "show bgp vrf red ipv4 unicast json"))
-    assert set(table["routes"]) == {"10.1.0.0/24", "10.2.0.0/24", "172.16.0.0/31", "172.16.0.2/31"}
+    wanted = {"10.1.0.0/24", "10.2.0.0/24", "172.16.0.0/31", "172.16.0.2/31"}
+
+    def told() -> set[str]:
+        return set(json.loads(text(lab["pe1"], "vtysh", "-c", "show bgp vrf red ipv4 unicast json"))["routes"])
+
+    assert soon(lambda: told() == wanted), told()
 
 
 def test_daemons_took_every_line(lab: RunningLab) -> None:
@@ -208,7 +217,7 @@ def test_killed_holder_leaves_nothing(tmp_path: Path) -> None:
     assert daemons_alive() > before
     os.kill(holder, signal.SIGKILL)
     assert soon(lambda: daemons_alive() <= before)
-    assert Path("/proc/mounts").read_text() == mounts
+    assert soon(lambda: Path("/proc/mounts").read_text() == mounts)
     assert "killed" not in mnmpls("list", "--json")
 
 
@@ -219,9 +228,10 @@ def test_mininet() -> None:
     net = Mininet(topo=LabTopo(str(FILE)))
     try:
         net.start()
-        assert net.pingAll() == 0
+        assert soon(lambda: net.pingAll() == 0)
         assert "red" in net["pe1"].cmd("vtysh -c 'show bgp vrfs'")
-        assert re.search(r"10\.255\.0\.1\s+OPERATIONAL", net["pe1"].cmd("vtysh -c 'show mpls ldp neighbor'"))
+        up = re.compile(r"10\.255\.0\.1\s+OPERATIONAL")
+        assert soon(lambda: bool(up.search(net["pe1"].cmd("vtysh -c 'show mpls ldp neighbor'"))))
     finally:
         net.stop()
     assert soon(lambda: daemons_alive() <= before)

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from mnmpls import load
 from mnmpls.containers import labs
 from mnmpls.export.containerlab import planned
 from mnmpls.netns import RunningLab
 from mnmpls.state import Sysctl
-from tests.boxes import docker, good, mnmpls
+from tests.boxes import BOXED, FIVE, docker, good, mnmpls
 
-pytestmark = [
-    pytest.mark.kernel,
-    pytest.mark.filterwarnings("ignore:distutils Version"),  # in Debian's docker SDK
-]
-
-FIVE = """
-name: five
-nodes: {p: p, c1: ce, c2: ce, pe1: {role: pe, vrfs: [red]}, pe2: {role: pe, vrfs: [red]}}
-links: [[pe1, p], [p, pe2], [c1, {pe1: {vrf: red}}], [c2, {pe2: {vrf: red}}]]
-"""
+pytestmark = BOXED
 
 
 def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ LAB = Lab(
 
 def _answers(running: Running, node: str, target: str) -> bool:
     with running.namespaces[node].entered():
-        done = subprocess.run(["ping", "-q", "-c", "1", "-W", "2", target], check=False, stdout=subprocess.DEVNULL)
+        done = subprocess.run(["ping", "-q", "-c", "1", "-W", "5", target], check=False, stdout=subprocess.DEVNULL)
     return done.returncode == 0
 
 

@@ -12,12 +12,11 @@ from mnmpls.checks.layers import layers
 from mnmpls.netns import RunningLab
 from mnmpls.sources import load
 from tests.kernel.running import captured, settled, traced
-from tests.kernel.test_daemons import soon, text
+from tests.kernel.test_daemons import LIMIT_S, soon, text
 
 pytestmark = pytest.mark.kernel
 
 TOPOS = Path(__file__).resolve().parents[2] / "topos"
-LIMIT_S = 60
 PE1, PE2, PE3 = "10.255.0.2", "10.255.0.3", "10.255.0.4"
 
 
@@ -57,10 +56,10 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
     pieces = {one.subject.partition(" (")[0] for one in report.of("trace")}
     assert pieces == {"b1 -> b2", "b1 -> b3", "b2 -> b3", "g1 -> g2"}
     assert {one.expected for one in report.of("mtu")} == {"1500 bytes pass, 1501 do not"}
-    assert traced(lab, "b1", "b4").text().splitlines()[1:6] == [
+    assert soon(lambda: traced(lab, "b1", "b4").text().splitlines()[1:6] == [
         "  b1      forward > pe1", "  pe1     forward > pe3", "  pe3     forward > office",
         "  office  forward > b4", "  b4      deliver",
-    ]  # fmt: skip
+    ])  # fmt: skip
 
 
 def test_bgp_tells_who_is_where(lab: RunningLab) -> None:

@@ -21,7 +21,7 @@ from tests.unit.test_daemons import TOPOS
 pytestmark = pytest.mark.kernel
 
 _NAMES = re.compile(r"(?<=^hostname ).*|(?<=^interface )\S+|(?<=vrf )\S+|[0-9a-f]*:[0-9a-f:.]+|\d+")
-_START_S = 20
+_START_S = 180
 
 
 def lines(config: str) -> list[str]:
@@ -50,6 +50,11 @@ def said_by(argv: Sequence[str]) -> str:
     return done.stdout + done.stderr
 
 
+def shown(home: Folders, daemon: str) -> str:
+    """The configuration that it runs with; nothing while it does not answer."""
+    return (ask(home, daemon, "show running-config") or "") if answers(home, daemon) else ""
+
+
 def test_daemons_take_and_give_back_every_line(tmp_path: Path) -> None:
     """Each configuration passes its daemon's dry run and vtysh's check, and what the daemon runs with holds every line
     of it."""
@@ -70,9 +75,8 @@ def test_daemons_take_and_give_back_every_line(tmp_path: Path) -> None:
             [*argv, "--vty_socket", str(folder), "-P", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as daemon:
             until = time.monotonic() + _START_S
-            while not answers(Folders("", str(folder)), one.name) and time.monotonic() < until:
+            while not (told := shown(Folders("", str(folder)), one.name)) and time.monotonic() < until:
                 time.sleep(0.02)
-            told = ask(Folders("", str(folder)), one.name, "show running-config") or ""
             running = {line.strip() for line in told.splitlines()}
             daemon.kill()
         if missing := [line for line in lines(one.config) if line not in running]:

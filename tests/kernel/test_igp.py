@@ -10,17 +10,19 @@ from mnmpls.checks.reach import probe
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data, load
 from tests.kernel.running import not_taken, settled, traced
+from tests.kernel.test_daemons import LIMIT_S, soon
 
 pytestmark = pytest.mark.kernel
 
 TOPO = Path(__file__).resolve().parents[2] / "topos" / "ldp.yml"
-LIMIT_S = 180
 
 
 def _pushed(lab: RunningLab, src: str, dst: str) -> list[tuple[str, str, int]]:
-    way = traced(lab, src, dst)
-    assert way.ok and way.answered
-    return [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request]
+    return [(hop.node, hop.operation, len(hop.labels_out)) for hop in traced(lab, src, dst).request]
+
+
+def _counts(lab: RunningLab, src: str, dst: str) -> list[int]:
+    return [count for _, _, count in _pushed(lab, src, dst)]
 
 
 def test_labels_without_vpn() -> None:
@@ -31,11 +33,11 @@ def test_labels_without_vpn() -> None:
         report = settled(lab)
         assert report.ok, report.text()
         assert len([one for one in probe(lab.lab, lab.namespaces) if one.expected.reaches]) == 12
-        assert _pushed(lab, "h2", "h3") == [
+        assert soon(lambda: _pushed(lab, "h2", "h3") == [
             ("h2", "forward", 0), ("ce", "forward", 0), ("a", "push", 1), ("b", "swap", 1), ("c", "pop", 0),
             ("d", "forward", 0), ("h3", "deliver", 0),
-        ]  # fmt: skip
-        assert lab["a"].run(["ping", "-c1", "-W1", "10.9.0.1"]).returncode == 0  # c's dummy
+        ])  # fmt: skip
+        assert soon(lambda: lab["a"].run(["ping", "-c1", "-W1", "10.9.0.1"]).returncode == 0)  # c's dummy
         assert not_taken(lab, ["a"]) == set()
 
 
@@ -63,8 +65,8 @@ def test_planned_labels(protocol: str) -> None:
         assert running.await_reach(LIMIT_S) == ""
         report = settled(running)
         assert report.ok, report.text()
-        assert [count for _, _, count in _pushed(running, "r1", "r2")] == [0, 2, 1, 0, 0]
-        assert {count for _, _, count in _pushed(running, "h1", "h2")} == {0}
+        assert soon(lambda: _counts(running, "r1", "r2") == [0, 2, 1, 0, 0])
+        assert soon(lambda: set(_counts(running, "h1", "h2")) == {0})
         assert {one.kind for one in report.findings} == {"daemon", "session", "drift", "trace", "mtu", "reach"}
 
 
@@ -96,4 +98,4 @@ def test_tunnels_of_every_type() -> None:
         assert running.await_reach(LIMIT_S) == ""
         report = settled(running)
         assert report.ok, report.text()
-        assert [count for _, _, count in _pushed(running, "h1", "h2")] == [0, 2, 2, 2, 2, 1, 0, 0]
+        assert soon(lambda: _counts(running, "h1", "h2") == [0, 2, 2, 2, 2, 1, 0, 0])

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mnmpls.plan import complete
 from mnmpls.sources import from_data
 from tests.kernel.running import captured, settled
 from tests.unit.test_daemons import TOPOS
+from tests.watching import read, words
 
 pytestmark = pytest.mark.kernel
 
@@ -126,11 +128,14 @@ def test_new_keys_lose_nothing(seen: tuple[RunningLab, list[bytes]]) -> None:
 
     def changed() -> bool:
         streams = [
-            lab["r1"].popen(["ping", "-q", "-i", "0.02", "-c", "300", peer], stdout=subprocess.PIPE, text=True)
+            lab["r1"].popen(["ping", "-i", "0.02", "-c", "350", peer], stdout=subprocess.PIPE, text=True)
             for _, peer, _ in _ports(lab)[:QUICK]
         ]
         said = [one.communicate(timeout=LIMIT_S)[0] for one in streams]
-        assert [re.findall(r"(\d+) received", one) for one in said] == [["300"]] * QUICK
+        # The last ones it does not wait for as long as a busy machine may take.
+        assert [set(range(1, 301)) - set(map(int, re.findall(r"icmp_seq=(\d+) ttl", one))) for one in said] == [
+            set()
+        ] * QUICK
         return all(len(keys(way)) >= 3 for way in (ends[0] + ends[1], ends[1] + ends[0]))
 
     with captured(lab, "lan", "to1") as frames:
@@ -173,7 +178,7 @@ def test_own_configuration() -> None:
     given = _with_own(SWANCTL)
     with RunningLab(given) as running:
         assert running.await_reach(LIMIT_S) == ""
-        report = running.check()
+        report = settled(running)
         assert report.ok, report.text()
         assert {one.subject for one in report.of("session")} == {"r2: IPsec with r1 on t"}
         assert [one.subject for one in report.of("config")] == ["r1 swanctl.conf"]
@@ -181,8 +186,8 @@ def test_own_configuration() -> None:
         assert said == given.node("r1").own[0].text and "all-gre" in said
         assert running["r1"].run(["stat", "-c", "%a", "/etc/swanctl/swanctl.conf"], check=True).stdout == "600\n"
         running.change(_with_own(SWANCTL.replace("hush", "hash")))
-        problem = running.await_reach(10)
-    assert "r2 (charon) has no IPsec with r1 on t: the two ends have different secrets" in problem
+        why = "r2 (charon) has no IPsec with r1 on t: the two ends have different secrets"
+        assert soon(lambda: why in running.await_reach(5))
 
 
 def _pair(secret: object, **more: object) -> dict[str, object]:
@@ -219,17 +224,17 @@ def test_secrets_are_told_to_nobody() -> None:
     wanted = from_data(_pair("sword fish"))
     drawn = set()
     with RunningLab(wanted) as lab:
-        assert lab.await_reach(LIMIT_S) == "" and _answers(lab)
+        assert lab.await_reach(LIMIT_S) == "" and soon(lambda: _answers(lab))
         hidden = b"sword fish".hex()
         assert _read(lab, "r1", "stat", "-c", "%a %U", "/etc/swanctl/secrets.conf") == "600 root\n"
         assert hidden in _read(lab, "r1", "cat", "/etc/swanctl/secrets.conf")
         shown = [_read(lab, "r1", "cat", "/etc/swanctl/swanctl.conf"), _read(lab, "r1", "cat", "/run/frr/charon.log"),
                  repr(lab.lab), json.dumps(plan_data(lab.lab, lab.records)), repr(lab.services.of("r1")),
-                 *(path.read_bytes().decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline"))]
+                 *(" ".join(words(int(path.name))) for path in Path("/proc").glob("[0-9]*"))]
         assert not [text for text in shown if "sword fish" in text or hidden in text]
         lab.change(from_data(_pair(None)))
         for _ in range(2):
-            assert lab.await_reach(LIMIT_S) == "" and _answers(lab)
+            assert lab.await_reach(LIMIT_S) == "" and soon(lambda: _answers(lab))
             drawn.add(_read(lab, "r1", "cat", "/etc/swanctl/secrets.conf"))
         assert len(drawn) == 1 and hidden not in drawn.copy().pop()
         assert not os.path.exists("/etc/swanctl/secrets.conf")
@@ -240,29 +245,29 @@ def test_wrong_key_is_named() -> None:
     reason and the place in the lab."""
     with RunningLab(from_data(_pair(["one", "two"]))) as lab, captured(lab, "r2", "wire") as frames:
         why = "the two ends have different secrets, at links[1].ipsec"
-        assert f"r1 (charon) has no IPsec with r2 on t: {why}" in lab.await_reach(5)
+        assert soon(lambda: f"r1 (charon) has no IPsec with r2 on t: {why}" in lab.await_reach(5))
         assert not _answers(lab)
-        wrong = {one.subject: one.seen for one in lab.check().of("session") if not one.ok}
         both = (("r1", "r2"), ("r2", "r1"))
-        assert wrong == {f"{a}: IPsec with {b} on t": f"charon has none: {why}" for a, b in both}
+        wanted = {f"{a}: IPsec with {b} on t": f"charon has none: {why}" for a, b in both}
+
+        def wrong() -> dict[str, str]:
+            return {one.subject: one.seen for one in lab.check().of("session") if not one.ok}
+
+        assert soon(lambda: wrong() == wanted), wrong()
     assert not [frame for frame in frames if "gre" in layers(frame)]
 
 
 def _charons() -> set[int]:
     """Of the whole machine, as this process sees them."""
-    return {int(path.name) for path in Path("/proc").glob("[0-9]*") if _comm(path).startswith("charon")}
+    return {int(path.name) for path in Path("/proc").glob("[0-9]*") if read(int(path.name), "comm")[:6] == "charon"}
 
 
 def _charon(lab: RunningLab, node: str) -> int:
-    inside = {os.readlink(f"/proc/{pid}/ns/net"): pid for pid in _charons()}
+    inside: dict[str, int] = {}
+    for pid in _charons():
+        with suppress(OSError):  # it has ended meanwhile
+            inside[os.readlink(f"/proc/{pid}/ns/net")] = pid
     return inside[_read(lab, node, "readlink", "/proc/self/ns/net").strip()]
-
-
-def _comm(path: Path) -> str:
-    try:
-        return (path / "comm").read_text()
-    except OSError:
-        return ""
 
 
 def test_charon_dies() -> None:
@@ -272,23 +277,23 @@ def test_charon_dies() -> None:
     before = _charons()
     with RunningLab(from_data(_pair(None))) as lab, captured(lab, "r2", "wire") as frames:
         lab.services.report = said.append
-        assert lab.await_reach(LIMIT_S) == "" and _answers(lab)
+        assert lab.await_reach(LIMIT_S) == "" and soon(lambda: _answers(lab))
         first = _charon(lab, "r2")
         os.kill(first, signal.SIGKILL)
         assert soon(lambda: bool(said)) and "r2: charon died (signal 9), started once more" in said[0]
-        assert lab.await_reach(LIMIT_S) == "" and _answers(lab)
+        assert lab.await_reach(LIMIT_S) == "" and soon(lambda: _answers(lab))
         again = _charon(lab, "r2")
-        numbers = Path(f"/proc/{again}/status").read_text().split("NSpid:")[1].splitlines()[0].split()
+        numbers = read(again, "status").split("NSpid:")[1].splitlines()[0].split()
         assert again != first and _read(lab, "r2", "cat", "/run/frr/charon.pid").strip() == numbers[-1]
         report = settled(lab)
         assert report.ok, report.text()
         lab.stop("r1")
         lab.start("r1")
-        assert lab.await_reach(LIMIT_S) == "" and _answers(lab)
+        assert lab.await_reach(LIMIT_S) == "" and soon(lambda: _answers(lab))
+        protected = len(frames)
         lab.change(from_data(_lab_without_ipsec()))
         assert soon(lambda: _answers(lab)) and lab.check().ok and not lab.folders
-        alone = len(frames)
-    assert not [frame for frame in frames[: alone - 40] if "gre" in layers(frame)]
+    assert protected and not [frame for frame in frames[:protected] if "gre" in layers(frame)]
     assert soon(lambda: _charons() <= before)
 
 
@@ -300,8 +305,9 @@ def test_an_l3vpn_under_mininet() -> None:
     net = Mininet(topo=LabTopo(str(TOPOS / "ipsec.yml")))
     try:
         net.start()
-        assert net.pingAll() == 0
-        assert "INSTALLED, TRANSPORT, ESP:CHACHA20_POLY1305" in net["pe1"].cmd("swanctl --list-sas")
+        assert soon(lambda: net.pingAll() == 0)
+        agreed = "INSTALLED, TRANSPORT, ESP:CHACHA20_POLY1305"
+        assert soon(lambda: agreed in net["pe1"].cmd("swanctl --list-sas"))
         found = [link for link in net.links if "gre" in link.intf1.name]
         net.delLink(found[0])
         assert soon(lambda: _charons() <= before)

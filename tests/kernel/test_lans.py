@@ -12,7 +12,7 @@ from mnmpls.checks.trace import trace_on
 from mnmpls.checks.views import World
 from mnmpls.checks.vpn import Call
 from mnmpls.sources import from_data
-from tests.kernel.running import Running, running_lab
+from tests.kernel.running import LIMIT_S, Running, running_lab
 
 pytestmark = pytest.mark.kernel
 
@@ -48,6 +48,6 @@ def test_routers_of_a_lan_do_not_redirect() -> None:
         lab.set("near", "net.ipv4.conf.all.send_redirects", "1")
         told = ["h", "lan", "far", "k"]
         # The kernel sends fewer and fewer redirects, then none for 20 s (ip_rt_send_redirect(), net/ipv4/route.c).
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + LIMIT_S
         while told not in (seen := _ways(lab, 4)):
             assert time.monotonic() < limit, seen

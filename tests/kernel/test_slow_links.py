@@ -13,7 +13,7 @@ from mnmpls.model import Lab
 from mnmpls.netns import RunningLab
 from mnmpls.plan import complete
 from mnmpls.sources import from_data
-from tests.kernel.running import running_lab
+from tests.kernel.running import LIMIT_S, running_lab
 
 pytestmark = pytest.mark.kernel
 
@@ -35,7 +35,7 @@ def test_links_of_a_second_and_a_half() -> None:
     trace is whole, and the check holds."""
     lab = _lab(delay="1500ms")
     with RunningLab(lab) as running:
-        assert running.await_reach(30) == ""
+        assert running.await_reach(LIMIT_S) == ""
         report = running.check()
     assert report.ok, report.text()
     assert {one.kind for one in report.findings} == {"drift", "trace", "mtu", "reach"}

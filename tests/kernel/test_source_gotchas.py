@@ -142,7 +142,7 @@ def test_own_address_answers_because_lo_is_up() -> None:
 
     def own(nodes: Nodes) -> int:
         with nodes["c1h1"].entered():
-            return subprocess.run(["ping", "-c1", "-W1", "88.1.1.1"], capture_output=True, check=False).returncode
+            return subprocess.run(["ping", "-c1", "-W5", "88.1.1.1"], capture_output=True, check=False).returncode
 
     with running(lambda _, record: not (isinstance(record, Port) and record.name == "lo")) as nodes:
         assert own(nodes) != 0

@@ -70,7 +70,7 @@ def test_a_pes_own_addresses_are_leaked_too(lab: RunningLab) -> None:
     and a program of the PE in either VRF has answers from the other's customers."""
     assert _passed(lab.trace("near", "10.8.3.1")) == "near pe1"
     for vrf, there in (("near", "10.8.3.2"), ("beside", "10.8.1.2"), ("near", "10.8.3.1")):
-        assert lab["pe1"].run(["ping", "-c1", "-W5", there], vrf=vrf).returncode == 0, (vrf, there)
+        assert lab["pe1"].run(["ping", "-c1", "-W10", there], vrf=vrf).returncode == 0, (vrf, there)
 
 
 def test_addresses_of_a_vrf_are_for_its_members(lab: RunningLab) -> None:
@@ -80,7 +80,7 @@ def test_addresses_of_a_vrf_are_for_its_members(lab: RunningLab) -> None:
         assert lab.trace("noc", pe).ok
         assert lab["m1"].run(["ping", "-c1", "-W1", "10.20.0.1"]).returncode != 0
     assert lab["p"].run(["ping", "-c1", "-W1", "10.20.0.1"]).returncode != 0
-    assert lab["pe1"].run(["ping", "-c1", "-W1", "10.20.0.1"], vrf="mgmt").returncode == 0
+    assert lab["pe1"].run(["ping", "-c1", "-W10", "10.20.0.1"], vrf="mgmt").returncode == 0
     assert lab["pe1"].run(["ping", "-c1", "-W1", "10.20.0.1"], vrf="mesh").returncode != 0
 
 
@@ -116,6 +116,6 @@ def test_a_port_that_moves_between_vrfs_keeps_its_addresses() -> None:
             found = running["pe"].namespace.observe()
             assert wanted <= found and (vrf is None or Member("up", vrf) in found)
             for target in ("10.0.0.1", "fd00::1", "fe80::1%h-pe-eth"):
-                assert running["h"].run(["ping", "-c1", "-W2", target]).returncode == 0, (vrf, target)
-            assert running["pe"].run(["ping", "-c1", "-W2", "fd00::2"], vrf=vrf or "").returncode == 0
+                assert running["h"].run(["ping", "-c1", "-W10", target]).returncode == 0, (vrf, target)
+            assert running["pe"].run(["ping", "-c1", "-W10", "fd00::2"], vrf=vrf or "").returncode == 0
             assert not any(running.change(running.lab).values())

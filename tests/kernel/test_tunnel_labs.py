@@ -106,7 +106,7 @@ def test_tunnels_of_every_other_type() -> None:
         for ((node, port), worn), stack in zip(ways.items(), labels, strict=True):
             with running.namespaces[node].socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as one:
                 one.bind((port, 3))
-                one.settimeout(5)
+                one.settimeout(30)
                 _ping(running, "h1", "10.2.0.1")
                 seen = next(each for each in (layers(one.recv(2048)) for _ in range(20)) if each[-2:] == end)
             assert (*seen[:1], *seen[2:]) == ("ethernet", *worn, f"mpls {'/'.join(map(str, stack))}", *end)

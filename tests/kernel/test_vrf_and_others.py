@@ -33,7 +33,7 @@ def _passed(lab: RunningLab, src: str, dst: str) -> str:
 
 
 def _asks(node: RunningNode, address: str, vrf: str = "") -> bool:
-    return node.run(["ping", "-c1", "-W1", address], vrf=vrf).returncode == 0
+    return node.run(["ping", "-c1", "-W5", address], vrf=vrf).returncode == 0
 
 
 def test_everything_is_as_the_lab_intends(lab: RunningLab) -> None:

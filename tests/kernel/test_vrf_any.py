@@ -55,7 +55,7 @@ CLIENT = """
 import socket
 def ask(address, kind):
     made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
-    made.settimeout(1)
+    made.settimeout(30)
     try:
         made.connect((address, 7)); made.send(b"?")
         return made.recv(16).decode()

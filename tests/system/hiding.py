@@ -58,6 +58,9 @@ for record in (LabelRoute(101, (NextHop("", "lo"),)), Sysctl("net.mpls.conf.foo4
 """
 """What source 003 shows of a kernel without MPLS, in our words."""
 
+GONE_S = 60
+"""How long what was made may take to go."""
+
 Hidden = AbstractContextManager[dict[str, str]]
 """Gives the environment in which the thing cannot be found."""
 
@@ -182,10 +185,10 @@ def command(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str
 
 def there() -> list[str]:
     """What a lab could have made or left: interfaces, names, mounts, and programs that run."""
-    programs = [each for each in os.listdir("/proc") if each.isdigit() and os.path.exists(f"/proc/{each}/exe")]
+    programs = [f"process {each}" for each in os.listdir("/proc") if os.path.exists(f"/proc/{each}/exe")]
     sockets = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if "@mnmpls" in line]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return [*sorted(os.listdir("/sys/class/net")), *sockets, *mounts, f"{len(programs)} programs"]
+    return [*sorted(os.listdir("/sys/class/net")), *sockets, *mounts, *programs]
 
 
 def applied(file: str) -> str:
@@ -201,7 +204,9 @@ def seen(file: str, env: dict[str, str], with_apply: bool) -> dict[str, object]:
     before = there()
     told = command(env, "doctor", file, "--json")
     up = command(env, "up", file, "--kernel", "host", "--allow-exec", "--wait", "0")
-    left = [each for each in there() if each not in before]
+    until = time.monotonic() + GONE_S  # what ends takes its own time
+    while (left := [each for each in there() if each not in before]) and up.returncode and time.monotonic() < until:
+        time.sleep(0.1)
     if up.returncode == 0:
         command(env, "down", "hiding")
     doctor = json.loads(told.stdout) if told.stdout else {"error": told.stderr}

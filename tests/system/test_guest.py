@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pexpect
 import pytest
+
+from tests.watching import alive, descendants, until
 
 pytestmark = pytest.mark.system
 
@@ -36,10 +40,12 @@ def run(*argv: str, cwd: Path, stdin: bytes = b"", env: dict[str, str] | None = 
                           timeout=LIMIT_S, check=False, user=user, group=user, extra_groups=groups)
 
 
-def start(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    *argv: str, cwd: Path, env: dict[str, str] | None = None, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """A command in a guest, running: its first line has arrived."""
     process = subprocess.Popen([*GUEST, "sh", "-c", f"echo up; {' '.join(argv)}"], cwd=cwd, env=env or environment(),
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout and process.stdout.readline() == b"up\n", process.communicate()
     return process
 
@@ -65,36 +71,16 @@ def processes_of(cookie: str) -> dict[int, str]:
     return found
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """All processes below this one with the names of their programs."""
-    found: dict[int, str] = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found[int(child)] = Path(f"/proc/{child}/comm").read_text().strip()
-        found.update(descendants(int(child)))
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether it is there and not merely waiting for its parent to take note of its end."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
+SCRATCH = re.compile(r"mnmpls-\d+-[0-9a-f]+")
+"""What a guest calls its folder, if it cannot have one that nobody else sees (cage.py)."""
 
 
 def leftovers() -> dict[str, set[str]]:
     """What a guest could leave on this machine beside processes."""
     folders = ["/tmp", "/dev/shm", "/var/tmp", "/run", tempfile.gettempdir()]
     return {
-        "files": {f"{folder}/{name}" for folder in folders for name in os.listdir(folder) if "mnmpls-" in name},
-        "mounts": {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "mnmpls" in line},
+        "files": {f"{folder}/{name}" for folder in folders for name in os.listdir(folder) if SCRATCH.fullmatch(name)},
+        "mounts": {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if " mnmpls " in line},
     }
 
 
@@ -110,7 +96,7 @@ def folder() -> Iterator[Path]:
 def nothing_left() -> Iterator[None]:
     before = leftovers()
     yield
-    assert {kind: found - before[kind] for kind, found in leftovers().items()} == {"files": set(), "mounts": set()}
+    until(lambda: not any(found - before[kind] for kind, found in leftovers().items()), "something is left")
 
 
 def test_streams_are_apart_and_byte_exact_and_the_status_is_the_commands(folder: Path) -> None:
@@ -208,11 +194,10 @@ def test_a_terminal_is_a_terminal(folder: Path) -> None:
     child.expect_exact("31 97\r\n256\r\n")
     child.setwinsize(40, 120)
     child.expect_exact("guest> ")
-    child.sendline("sleep 0.3; stty size")
+    child.sendline("until stty size | grep '^40 120$'; do sleep 0.1; done")
     child.expect_exact("40 120\r\n")
-    child.sendline("(echo in\\ front; exec sleep 1000)")
-    child.expect_exact("in front\r\n")  # its own process group has the terminal now, not the shell's
-    time.sleep(0.5)  # and bash has made way for sleep: between its fork and its exec it may lose the signal
+    child.sendline("sh -c 'echo in front; sleep 1000'")  # between bash's own fork and exec the signal may get lost
+    child.expect(r"[\r\n]in front\r\n")  # its own process group has the terminal now, not the shell's
     child.sendintr()
     child.expect_exact("guest> ")
     child.sendline("echo status $?")
@@ -220,6 +205,7 @@ def test_a_terminal_is_a_terminal(folder: Path) -> None:
     child.send("echo wrong\x15echo 'ri\tght'\x7f\x7f\x7f\x7fght'\r")
     child.expect_exact("right\r\n")
     child.sendline("(exit 9)")
+    child.expect_exact("(exit 9)\r\n")  # else the prompt before it would do, and the end come before it has run
     child.expect_exact("guest> ")
     child.sendeof()
     child.expect(pexpect.EOF)
@@ -246,23 +232,24 @@ def test_the_terminal_is_given_back(folder: Path) -> None:
 
 def test_a_panic_is_named(folder: Path) -> None:
     """125 and the kernel's own words, though the output was no terminal."""
-    done = run("sh", "-c", "echo before; sleep 0.2; echo c >/proc/sysrq-trigger", cwd=folder)
-    assert (done.returncode, done.stdout) == (125, b"before\n")
-    assert b"the guest kernel panicked (Kernel panic - not syncing: sysrq triggered crash)" in done.stderr
-    assert b"Traceback" not in done.stderr
+    process = start("read REPLY; echo c >/proc/sysrq-trigger", cwd=folder, stdin=subprocess.PIPE)
+    _, said = process.communicate(b"go on\n", timeout=LIMIT_S)
+    assert process.returncode == 125
+    assert b"the guest kernel panicked (Kernel panic - not syncing: sysrq triggered crash)" in said
+    assert b"Traceback" not in said
 
 
 def test_a_hang_is_named(folder: Path) -> None:
     """A guest kernel that no longer answers is ended after the limit, with 125, and nothing of it stays."""
-    process = start("sleep 1000", cwd=folder, env=environment(MNMPLS_HANG_S="3"))
+    process = start("sleep 1000", cwd=folder, env=environment(MNMPLS_HANG_S="6"))
     below = descendants(process.pid)
     for pid, name in below.items():
         if name == "linux.uml":
             os.kill(pid, signal.SIGSTOP)
     _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 125
-    assert b"has not answered for 3 s and was ended" in said
-    assert [pid for pid in below if alive(pid)] == []
+    assert b"has not answered for 6 s and was ended" in said
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
 
 
 @pytest.mark.parametrize("victim", ["runner", "unshare", "sh", "linux.uml", "cat"])
@@ -277,8 +264,8 @@ def test_kill_9_leaves_nothing(folder: Path, victim: str) -> None:
     _, said = process.communicate(timeout=LIMIT_S)
     if victim != "runner":
         assert (process.returncode, b"the guest kernel ended unexpectedly" in said) == (125, True), said
-    until(lambda: not [pid for pid in below if alive(pid)], f"still there: {below}")
-    assert processes_of(cookie) == {}
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
+    until(lambda: not processes_of(cookie), "something else is still there")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -302,19 +289,20 @@ def test_a_command_that_ignores_sigterm_ends_all_the_same(folder: Path) -> None:
     process.terminate()
     process.communicate(timeout=LIMIT_S)
     assert process.returncode == 128 + signal.SIGTERM
-    assert [pid for pid in below if alive(pid)] == []
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
 
 
 def test_two_guests_side_by_side(folder: Path) -> None:
     """They share the current folder and nothing else; the end of one is nothing to the other."""
-    one, two = (start("ip link add v type vrf table 10 && sleep 1000", cwd=folder) for _ in range(2))
-    started = descendants(two.pid)
-    assert "linux.uml" in started.values()
-    time.sleep(0.5)  # UML has a process of the host for each of the guest's: those of its start go by
-    rest = [pid for pid in started if alive(pid)]
+    script = "ip link add v type vrf table 10 && while read REPLY; do echo $REPLY; done"
+    one, two = (start(script, cwd=folder, stdin=subprocess.PIPE) for _ in range(2))
+    assert two.stdin and two.stdout
     one.kill()
     one.communicate()
-    assert [pid for pid in rest if not alive(pid)] == []
+    for line in (b"still\n", b"there\n"):
+        two.stdin.write(line)
+        two.stdin.flush()
+        assert two.stdout.readline() == line
     two.terminate()
     two.communicate(timeout=LIMIT_S)
     assert two.returncode == 128 + signal.SIGTERM
@@ -356,7 +344,7 @@ def test_nothing_is_left_where_no_namespaces_can_be_made(folder: Path, number: s
     assert "linux.uml" in below.values()
     process.send_signal(number)
     process.communicate()
-    until(lambda: not [pid for pid in below if alive(pid)], f"still there: {below}")
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
     ours = f"mnmpls-{process.pid}-"
     until(lambda: not [name for name in os.listdir("/dev/shm") if name.startswith(ours)], "its folder is still there")
 
@@ -383,6 +371,10 @@ def test_ctrl_c_ends_a_boot(folder: Path, key: str, status: int) -> None:
     shell.sendline("stty -g >before; " + " ".join(GUEST) + " touch ran; echo status=$?; stty -g >after")
     pid = int(shell.pid or 0)
     until(lambda: "linux.uml" in descendants(pid).values(), "the guest does not start")
+    for process, program in descendants(pid).items():
+        if program == "linux.uml":
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)  # it shall not have come up before the key is there
     shell.send(key)
     shell.expect_exact(f"status={status}")
     assert "linux.uml" not in descendants(pid).values()
@@ -391,4 +383,4 @@ def test_ctrl_c_ends_a_boot(folder: Path, key: str, status: int) -> None:
     shell.expect(pexpect.EOF)
     assert (folder / "before").read_text() == (folder / "after").read_text()
     assert not (folder / "ran").exists()
-    assert processes_of(cookie) == {}
+    until(lambda: not processes_of(cookie), "something is still there")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 
 from mnmpls import registry
 from mnmpls.errors import LabError, MnmplsError
+from tests.watching import alive, descendants, until
 
 pytestmark = pytest.mark.system
 
@@ -76,25 +77,6 @@ def visiting(name: str, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
-def descendants(pid: int) -> list[int]:
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [each for child in children for each in (child, *descendants(child))]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def in_guest(name: str, word: str) -> int:
     """How many processes in the guest have this word as an argument."""
     script = f'grep -lszx "[{word[0]}]{word[1:]}" /proc/[0-9]*/cmdline | wc -l'
@@ -116,7 +98,7 @@ def name() -> Iterator[str]:
     below = [int(pid), *descendants(int(pid))]
     yield name
     os.kill(int(pid), signal.SIGTERM)
-    until(lambda: all(map(gone, below)), f"still there: {below}")
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
     assert name not in registry.names()
 
 
@@ -126,7 +108,7 @@ def test_what_is_known_of_it(name: str) -> None:
     assert about["runtime"] == "guest"
     assert about["kernel"].startswith("uml, Linux 6.")
     assert (about["name"], about["nodes"], about["writable"]) == (name, 7, [str(PROJECT)])
-    assert not gone(about["pid"])
+    assert alive(about["pid"])
     assert 0 < time.time() - about["since"] < 1000
 
 
@@ -193,11 +175,11 @@ def test_a_terminal_is_a_terminal(name: str) -> None:
         shell.expect_exact("31 97\r\n")
         shell.setwinsize(40, 120)
         shell.expect_exact("guest> ")
-        shell.sendline("sleep 0.3; stty size")
+        shell.sendline("until stty size | grep '^40 120$'; do sleep 0.1; done")
         shell.expect_exact("40 120\r\n")
         shell.expect_exact("guest> ")
-        shell.sendline("(echo in\\ front; exec sleep 1000)")
-        shell.expect_exact("in front\r\n")
+        shell.sendline("sh -c 'echo in front; sleep 1000'")
+        shell.expect(r"[\r\n]in front\r\n")
         shell.sendintr()
         shell.expect_exact("guest> ")
         shell.sendline("(exit 9)")
@@ -206,6 +188,10 @@ def test_a_terminal_is_a_terminal(name: str) -> None:
         shell.expect_exact("host> ")
         shell.sendline("echo status=$?; stty -g | diff - /dev/shm/$$.before && echo as before")
         shell.expect_exact("status=9\r\nas before\r\n")
+        shell.sendline("exit 4")
+        shell.expect(pexpect.EOF)
+        shell.close()
+        assert shell.exitstatus == 4
     finally:
         for end in ("before", "py"):
             Path(f"/dev/shm/{shell.pid}.{end}").unlink(missing_ok=True)
@@ -233,6 +219,7 @@ def test_typed_input_without_a_terminal(name: str) -> None:
     shell.expect_exact("got:typed\r\n")
     shell.expect(pexpect.EOF)
     shell.close()
+    assert (shell.exitstatus, shell.before) == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -252,7 +239,7 @@ def test_a_visitor_that_is_killed_takes_its_command_along(name: str, trap: str) 
     word = str(2000 + len(trap))
     visitor = visiting(name, "sh", "-c", f"{trap}echo on; exec sleep {word}")
     assert visitor.stdout and visitor.stdout.readline() == b"on\n"
-    assert in_guest(name, word) == 1
+    until(lambda: in_guest(name, word) == 1, "it is not there")
     visitor.kill()
     visitor.communicate()
     until(lambda: in_guest(name, word) == 0, "its command goes on")
@@ -323,7 +310,7 @@ def test_qemu_has_visitors_too() -> None:
     done = visit(name, "sh", "-c", "cat; exit 7", stdin=data)
     os.kill(pid, signal.SIGTERM)
     assert (done.returncode, done.stdout == data) == (7, True)
-    until(lambda: gone(pid), "it goes on")
+    until(lambda: not alive(pid), "it goes on")
 
 
 def test_an_ordinary_user_has_a_guest_that_stays() -> None:
@@ -334,7 +321,7 @@ def test_an_ordinary_user_has_a_guest_that_stays() -> None:
     os.kill(pid, signal.SIGTERM)
     assert (own.stdout, roots.stdout) == (b"0\n", b"")
     assert f"belongs to user {STRANGER}" in roots.stderr.decode()
-    until(lambda: gone(pid), "it goes on")
+    until(lambda: not alive(pid), "it goes on")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -348,7 +335,7 @@ def test_a_signal_while_it_starts_ends_all(number: signal.Signals) -> None:
     starter.send_signal(number)
     _, said = starter.communicate(timeout=LIMIT_S)
     assert (starter.returncode, said) == (128 + number, b"")
-    until(lambda: all(map(gone, below)), f"still there: {below}")
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
     assert name not in registry.names()
 
 
@@ -363,7 +350,7 @@ def test_the_end_of_the_runner_is_the_end_of_all() -> None:
     _, said = visitor.communicate(timeout=LIMIT_S)
     assert visitor.returncode == 125
     assert said.decode() == f"lab '{name}': its guest has ended, and the command with it\n"
-    until(lambda: all(map(gone, below)), f"still there: {below}")
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
     with pytest.raises(MnmplsError):
         registry.ask(name, {"about": True})
 
@@ -381,4 +368,4 @@ def test_the_end_of_the_main_command_is_the_end_of_all() -> None:
     _, said = visitor.communicate(timeout=LIMIT_S)
     why = "its guest has ended, and the command with it: what held it ended with status 3:\nall is lost\n"
     assert (visitor.returncode, said.decode()) == (125, f"lab '{name}': {why}")
-    until(lambda: all(map(gone, [pid, *below])), f"still there: {below}")
+    until(lambda: not any(map(alive, [pid, *below])), f"still there: {below}")

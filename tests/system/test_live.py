@@ -21,6 +21,7 @@ import pexpect
 import pytest
 
 from mnmpls import registry
+from tests.watching import children, until, words
 
 pytestmark = pytest.mark.system
 
@@ -204,8 +205,8 @@ def test_exec_on_a_terminal(lab: str) -> None:
     shell.expect(r"bash-.*[#$] ")
     shell.sendline("echo $((6*7)); ip -br a | grep -c 10.1.1.1/24")
     shell.expect("42\r\n1\r\n")
-    shell.sendline("sleep 1000")
-    time.sleep(0.3)
+    shell.sendline("sh -c 'echo in front; sleep 1000'")  # between bash's own fork and exec the signal may get lost
+    shell.expect(r"[\r\n]in front\r\n")
     shell.sendintr()
     shell.sendline("echo st=$?")
     shell.expect("st=130")
@@ -237,9 +238,7 @@ def test_a_killed_up_leaves_nothing(file: Path, name: str) -> None:
     """SIGKILL while it still waits for reachability: the lab goes too."""
     file.write_text(LAB.format(name=name).replace("h3: host", "h3: {role: host, gateway: 10.2.2.9}"))
     with subprocess.Popen([*MNMPLS, "up", str(file)], env=ENVIRONMENT) as up:
-        until = time.monotonic() + 60
-        while name not in registry.names() and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: name in registry.names())
         time.sleep(0.3)
         up.kill()
     assert up.returncode == -9 and gone(name)
@@ -261,18 +260,19 @@ def test_ip_netns_shows_nodes_on_request(file: Path, name: str) -> None:
             elif end == "holder":
                 os.kill(pid, signal.SIGKILL)
             else:
-                os.kill(_cleaner(pid), signal.SIGKILL)
+                former = python_children(pid)
+                assert len(former) == 1
+                os.kill(former.pop(), signal.SIGKILL)
                 good("exec", name, "h1", "--", "true")
-                time.sleep(0.2)
-                os.kill(pid, signal.SIGKILL) if _cleaner(pid) else pytest.fail("nobody clears up")
+                until(lambda now=pid, no=former: python_children(now) - no, "nobody clears up")  # type: ignore[misc]
+                os.kill(pid, signal.SIGKILL)
                 break
         assert gone(name), leftovers(name)
 
 
-def _cleaner(pid: int) -> int:
-    """The holder's child that is a Python process, as the holder is."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return next((int(child) for child in children if b"mnmpls" in Path(f"/proc/{child}/cmdline").read_bytes()), 0)
+def python_children(pid: int) -> set[int]:
+    """Of a holder those that are Python processes as it is itself; a holder is one of its ``up``."""
+    return {child for child in children(pid) if "mnmpls" in words(child)}
 
 
 def test_apply_makes_only_the_difference(lab: str, file: Path) -> None:
@@ -304,12 +304,8 @@ def test_a_holder_that_was_killed_is_told_as_that(file: Path, name: str) -> None
     file.write_text(LAB.format(name=name).replace("h1: host", "h1: {role: host, exec: [sleep 60]}"))
     up = subprocess.Popen([*MNMPLS, "up", str(file), "--allow-exec"], env=ENVIRONMENT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-    children = Path(f"/proc/{up.pid}/task/{up.pid}/children")
-    until = time.monotonic() + 60
-    while not (found := children.read_text().split()) or name not in registry.names():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    os.kill(int(found[0]), signal.SIGKILL)
+    until(lambda: python_children(up.pid) and name in registry.names())
+    os.kill(python_children(up.pid).pop(), signal.SIGKILL)
     _, said = up.communicate(timeout=LIMIT_S)
     assert up.returncode == 1
     remedy = "(too little memory? MNMPLS_MEMORY_MIB gives a guest more)"

@@ -13,8 +13,10 @@ from mnmpls.guests import choose
 from mnmpls.processes import Processes
 from mnmpls.sources import from_data
 from tests.containing import Container, connect, containers
+from tests.watching import until
 
 pytestmark = pytest.mark.system
+PING, REACHED = ("ping", "-c3", "-i0.2", "-W5", "10.2.0.2"), " 0% packet loss"
 LAB = {
     "name": "own",
     "nodes": {"c1": "ce", "c2": "ce", **{pe: {"role": "pe", "vrfs": ["red"]} for pe in ("pe1", "pe2")}},
@@ -64,7 +66,7 @@ def test_routers_bring_kernels_that_have_mpls(processes: Processes) -> None:
         )  # fmt: skip
         assert watch.stderr
         assert "listening" in watch.stderr.readline() + watch.stderr.readline()
-        assert " 0% packet loss" in run(processes, made["c1"], "ping", "-c3", "-i0.2", "-W5", "10.2.0.2")
+        until(lambda: REACHED in run(processes, made["c1"], *PING))
         assert "MPLS (label " in watch.communicate(timeout=180)[0]
         core = lab.links[0]
         made["pe1"].namespace.delete_port(core.a.name)
@@ -74,4 +76,4 @@ def test_routers_bring_kernels_that_have_mpls(processes: Processes) -> None:
         connect(made, core)
         for name in ("pe1", "pe2"):
             made[name].read_until("ready, again")
-        assert " 0% packet loss" in run(processes, made["c1"], "ping", "-c3", "-i0.2", "-W5", "10.2.0.2")
+        until(lambda: REACHED in run(processes, made["c1"], *PING))

@@ -9,12 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+
+from tests.watching import alive, children, until
 
 PROJECT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.system
@@ -54,7 +55,7 @@ def run(
 ) -> tuple[int, str]:
     """Its status, and what it said."""
     started = start(folder, *words, cwd=cwd, env=env)
-    output, _ = started.communicate(timeout=300)
+    output, _ = started.communicate(timeout=600)
     return started.returncode, output
 
 
@@ -76,7 +77,7 @@ import pytest
 @pytest.mark.lab("lab.yml")
 @pytest.mark.parametrize("number", [1, 2])
 def test_lab(lab, number):
-    assert lab["h1"].run(["ping", "-c1", "-W1", "10.2.2.1"]).returncode == 0
+    assert lab["h1"].run(["ping", "-c1", "-W10", "10.2.2.1"]).returncode == 0
     lab["h1"].run(["ip", "route", "del", "default"], check=True)
     assert not lab.check().ok
 ''')
@@ -356,27 +357,24 @@ def test_wrong(label):
     assert "2 failed, 2 passed" in output.splitlines()[-1]
 
 
-def test_two_guests_share_the_files(suite: Path) -> None:
-    """Each takes the next file; the tests of this machine's own run meanwhile; all are told in their order. When one
-    panics, the test that ran and those after it in the files that it had taken fail, each with the guest's last words.
-    """
-    (suite / "conftest.py").write_text('''
+TWO_GUESTS = {
+    "conftest.py": '''
 import time
 
 def see(path):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 250
     while not path.exists() and time.monotonic() < limit:
         time.sleep(0.05)
     return path.exists()
-''')
-    (suite / "test_1.py").write_text('''
+''',
+    "test_1.py": '''
 from pathlib import Path
 from conftest import see
 
 def test_here():
     assert see(Path("first")) and see(Path("second"))
-''')
-    (suite / "test_2.py").write_text(KERNEL + '''
+''',
+    "test_2.py": KERNEL + '''
 from pathlib import Path
 from conftest import see
 
@@ -386,8 +384,8 @@ def test_first():
 
 def test_stays():
     pass
-''')
-    (suite / "test_3.py").write_text(KERNEL + '''
+''',
+    "test_3.py": KERNEL + '''
 from pathlib import Path
 from conftest import see
 
@@ -401,12 +399,22 @@ def test_panic():
 
 def test_after():
     pass
-''')
-    (suite / "test_4.py").write_text(KERNEL + '''
+''',
+    "test_4.py": KERNEL + '''
 
 def test_left():
     pass
-''')
+''',
+}
+"""Files of a suite: a test here and one in each of two guests wait for each other; then one of the guests panics."""
+
+
+def test_two_guests_share_the_files(suite: Path) -> None:
+    """Each takes the next file; the tests of this machine's own run meanwhile; all are told in their order. When one
+    panics, the test that ran and those after it in the files that it had taken fail, each with the guest's last words.
+    """
+    for file, text in TWO_GUESTS.items():
+        (suite / file).write_text(text)
     status, output = run(suite, "--mnmpls-guests=2", env=GUEST)
     assert status == pytest.ExitCode.TESTS_FAILED, output
     told = [line.split()[:2] for line in output.splitlines() if line.startswith("test_") and "::" in line]
@@ -433,15 +441,13 @@ def test_long():
     time.sleep(600)
 ''')
     started = start(suite, env={**GUEST, "TMPDIR": str(tmp_path)})
-    limit = time.monotonic() + 180
-    while not (suite / "running").exists() and time.monotonic() < limit:
-        time.sleep(0.1)
-    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    until((suite / "running").exists)
+    below = children(started.pid)
     started.send_signal(signal.SIGINT)
     output, _ = started.communicate(timeout=180)
     assert started.returncode == pytest.ExitCode.INTERRUPTED, output
-    assert children, output
-    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+    assert below, output
+    until(lambda: not any(map(alive, below)), f"still there: {below}")
     assert [path for path in tmp_path.iterdir() if path != suite] == []
 
 

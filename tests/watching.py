@@ -1,0 +1,52 @@
+"""Other processes of this machine, looked at while they come and go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+LIMIT_S = 180.0
+"""What a test waits for at most: on a slow machine with much else to do."""
+
+
+def until(true: Callable[[], object], what: str = "not in time") -> None:
+    """Waits for it."""
+    end = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """All processes below this one with the names of their programs. Those that end meanwhile may be among them or
+    not."""
+    found: dict[int, str] = {}
+    for child in children(pid):
+        if name := read(child, "comm").strip():
+            found[child] = name
+            found.update(descendants(child))
+    return found
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in read(pid, f"task/{pid}/children").split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether it is there and not merely waiting for its parent to take note of its end."""
+    state = read(pid, "stat").rpartition(")")[2].split()
+    return bool(state) and state[0] not in "ZX"
+
+
+def words(pid: int) -> list[str]:
+    """Its command line, nothing if it has ended."""
+    return read(pid, "cmdline").split("\0")[:-1]
+
+
+def read(pid: int, file: str) -> str:
+    """Of what the kernel tells of a process, nothing if that has ended."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
