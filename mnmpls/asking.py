@@ -22,7 +22,7 @@ RUN = "/run/frr"
 """Their folder, in a node."""
 EVENTS = "mnmpls.log"
 """In /run/frr: what was noticed about the node's daemons."""
-_ANSWER_S = 2.0
+_ANSWER_S = 5.0
 
 _REFUSED = (
     re.compile(r"\[EC \d+\] (?P<why>[^\[\]]+) on config line (?P<line>\d+): (?P<text>.*)"),

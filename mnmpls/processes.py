@@ -9,6 +9,7 @@ was killed with SIGKILL, every process of its nodes is a descendant of one tiny 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import select
@@ -105,7 +106,7 @@ class Processes:
         """Start ``argv`` in the network namespace behind descriptor ``netns``; ``how`` goes to subprocess.Popen.
 
         The process sees /sys and /proc of its own namespaces, in the mount namespace at the path ``mounts`` if one is
-        given. Raises OSError as Popen does.
+        given. Raises OSError as Popen does, and CheckFailed for a joined lab that has ended meanwhile.
         """
         before: Callable[[], None] | None = how.pop("preexec_fn", None)
 
@@ -116,8 +117,14 @@ class Processes:
                 before()
 
         how.setdefault("start_new_session", True)
-        with self._children_inside():
-            return subprocess.Popen(argv, preexec_fn=enter, **how)
+        try:
+            with self._children_inside():
+                return subprocess.Popen(argv, preexec_fn=enter, **how)
+        except OSError as error:
+            if error.errno != errno.ENOMEM or self._init:
+                raise
+            # No process is born where the init has ended (kernel/pid.c, alloc_pid).
+            raise CheckFailed("the lab has ended meanwhile, or this machine has no memory left") from error
 
     def end(self) -> None:
         """Kill everything that was spawned, and wait until the kernel has done so; a joined namespace lives on."""

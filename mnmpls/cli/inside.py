@@ -30,15 +30,21 @@ def run_attached(node: RunningNode, argv: Sequence[str], vrf: str) -> int:
     """With our terminal and our streams themselves, so that nothing has to be carried to and fro. Ctrl-C and its like
     reach the command by the terminal; what others send to us is passed on. It dies with us, and with its lab."""
     process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def pass_on(number: int, _: object) -> None:
-        if process and number in (signal.SIGTERM, signal.SIGHUP):
-            process.send_signal(number)
+        if number in (signal.SIGTERM, signal.SIGHUP):
+            if process:
+                process.send_signal(number)
+            else:
+                early.append(number)
 
     numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         process = node.popen(argv, vrf=vrf, start_new_session=False, preexec_fn=die_with_parent)
+        for number in early:
+            process.send_signal(number)
         if vrf and (text := node.mute(vrf)):
             print(f"mnmpls: {text}", file=sys.stderr)
         status = process.wait()

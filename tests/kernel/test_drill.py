@@ -97,9 +97,10 @@ def test_what_takes_too_long(lab: RunningLab) -> None:
 
 def test_what_stays_lost(lab: RunningLab) -> None:
     """Where the other way swallows packets, though all sessions are there: it is told, and at which node."""
+    assert settled(lab).ok
     keys = [f"net.mpls.conf.p-pe{n}-eth.input" for n in (1, 2)]
     lab["p"].namespace.write(*(Sysctl(key, "0") for key in keys))
-    one = Drill(lab, owners("triangle"), pairs(lab.lab), Options(limit_s=8))
+    one = Drill(lab, owners("triangle"), pairs(lab.lab), Options(limit_s=15))
     outcomes = one.run(events(lab.lab, ["port"], ["pe1", "pe2"]))
     with closing(outcomes):
         stuck = next(outcomes)
@@ -115,7 +116,7 @@ def test_a_lab_that_does_not_work(static: RunningLab) -> None:
     with pytest.raises(CheckFailed, match="does not work as it stands: h1 -> h2 loses packets, 2 streams of 2 do"):
         drill(static, Options(limit_s=1), "port")
     static.change(from_data({**STATIC, "name": "static"}))
-    assert static.check().ok
+    assert settled(static).ok
 
 
 def test_without_daemons(static: RunningLab) -> None:
@@ -124,7 +125,7 @@ def test_without_daemons(static: RunningLab) -> None:
         assert one.ok, one.text()
         assert "lost: nothing reroutes without routing daemons" in one.text()
         assert "undone: as before after" in one.text() or "undone: nothing lost, as before" in one.text()
-    assert static.check().ok
+    assert settled(static).ok
 
 
 def command(lab: RunningLab, *words: str) -> subprocess.Popen[str]:

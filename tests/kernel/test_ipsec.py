@@ -187,7 +187,7 @@ def test_own_configuration() -> None:
         assert running["r1"].run(["stat", "-c", "%a", "/etc/swanctl/swanctl.conf"], check=True).stdout == "600\n"
         running.change(_with_own(SWANCTL.replace("hush", "hash")))
         why = "r2 (charon) has no IPsec with r1 on t: the two ends have different secrets"
-        assert soon(lambda: why in running.await_reach(5))
+        assert soon(lambda: why in running.await_reach(10))
 
 
 def _pair(secret: object, **more: object) -> dict[str, object]:

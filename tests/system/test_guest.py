@@ -12,7 +12,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pexpect
@@ -304,8 +303,8 @@ def test_two_guests_side_by_side(folder: Path) -> None:
         two.stdin.flush()
         assert two.stdout.readline() == line
     two.terminate()
-    two.communicate(timeout=LIMIT_S)
-    assert two.returncode == 128 + signal.SIGTERM
+    assert two.wait(LIMIT_S) == 128 + signal.SIGTERM
+    two.communicate()
 
 
 def test_too_little_memory_is_named(folder: Path) -> None:
@@ -371,10 +370,8 @@ def test_ctrl_c_ends_a_boot(folder: Path, key: str, status: int) -> None:
     shell.sendline("stty -g >before; " + " ".join(GUEST) + " touch ran; echo status=$?; stty -g >after")
     pid = int(shell.pid or 0)
     until(lambda: "linux.uml" in descendants(pid).values(), "the guest does not start")
-    for process, program in descendants(pid).items():
-        if program == "linux.uml":
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGSTOP)  # it shall not have come up before the key is there
+    kernel = next(process for process, program in descendants(pid).items() if program == "linux.uml")
+    os.kill(kernel, signal.SIGSTOP)  # it shall not have come up before the key is there
     shell.send(key)
     shell.expect_exact(f"status={status}")
     assert "linux.uml" not in descendants(pid).values()

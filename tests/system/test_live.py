@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,6 +21,9 @@ import pexpect
 import pytest
 
 from mnmpls import registry
+from mnmpls.errors import CheckFailed
+from mnmpls.kernel import Namespace
+from mnmpls.processes import Processes
 from tests.watching import children, until, words
 
 pytestmark = pytest.mark.system
@@ -223,6 +226,25 @@ def test_what_exec_started_ends_with_exec_and_with_the_lab(lab: str) -> None:
             one.kill() if end == "exec" else good("down", lab)
             assert one.wait(LIMIT_S) in (-9, 137)
             assert one.stdout and one.stdout.read() == ""  # closed: nobody has it any more
+
+
+def test_a_lab_may_end_while_it_is_entered() -> None:
+    """Whoever has joined it and wants to start something in it is told so."""
+    owner = Processes()
+    joined = Processes.joined(owner.path())
+    owner.end()
+
+    def is_told(node: Namespace) -> bool:
+        try:
+            with joined.spawn(["sleep", "1000"], node.fd) as late:  # as long as its init is not quite dead
+                assert late.wait() == -signal.SIGKILL
+        except CheckFailed as error:
+            return "the lab has ended meanwhile" in str(error)
+        return False
+
+    with closing(Namespace.create()) as node:
+        until(lambda: is_told(node))
+    joined.end()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
