@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,8 +113,9 @@ def test_exec_on_a_terminal(lab: str) -> None:
     shell.expect(r"bash-.*[#$] ")
     shell.sendline("echo size=$(stty size); ip -br link | grep -c vrf-pe1")
     shell.expect("size=33 99\r\n2\r\n")
-    shell.sendline("sh -c 'echo in front; sleep 1000'")  # between bash's own fork and exec the signal may get lost
-    shell.expect(r"[\r\n]in front\r\n")
+    shell.sendline("echo on; sleep 1000")
+    shell.expect("\ron\r\n")
+    time.sleep(0.3)
     shell.sendintr()
     shell.sendline("echo st=$?")
     shell.expect("st=130")
