@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import struct
 from functools import cache
 
 from mnmpls.guests.build import AGENT, built
@@ -43,16 +44,31 @@ def shim() -> int | None:
         return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, LOWEST_FD)
 
 
+@cache
+def arriving() -> int:
+    """A descriptor of the filter of a port's frames: not those that the guest itself sends, which Linux shows to every
+    socket but their sender's, and UML has two (arch/um/drivers/vector_user.c). A bridge would learn from them. For
+    bpf(4)'s machine: ld [SKF_AD_PKTTYPE], jeq PACKET_OUTGOING, ret 0, ret all."""
+    steps = ((0x20, 0, 0, 0xFFFFF004), (0x15, 0, 1, 4), (0x06, 0, 0, 0), (0x06, 0, 0, 0x40000))
+    with os.fdopen(os.memfd_create("frames"), "wb") as file:
+        file.write(b"".join(struct.pack("=HBBI", *step) for step in steps))
+        file.flush()
+        return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, LOWEST_FD)
+
+
 def machine(boot: Boot) -> Machine:
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": boot.scratch}
     inherited: tuple[int, ...] = ()
     if (library := shim()) is not None:
         env["LD_PRELOAD"] = f"/proc/self/fd/{library}"
         inherited = (library,)
+    if boot.ports:
+        inherited = (*inherited, arriving())
     argv = (
         kernel() or KERNEL, f"mem={boot.memory_mib}M", "rootfstype=hostfs", "rootflags=/", "ro",
         f"uml_dir={boot.scratch}/", "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{boot.line_fd}",
-        *(f"vec{number}:transport=raw,ifname={port.name},mac={port.mac},mtu={port.mtu_bytes}"
+        *(f"vec{number}:transport=raw,ifname={port.name},mac={port.mac},mtu={port.mtu_bytes},"
+          f"bpffile=/proc/self/fd/{arriving()}"
           for number, port in enumerate(boot.ports)),
         "panic=0", "quiet", "LINE=/dev/ttyS0", f"MODULES={MODULES}",
         f"init={PYTHON}", "--", "-I", "-S", AGENT,

@@ -87,6 +87,21 @@ def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -
     assert not [name for name in os.listdir("/run/netns") if "routed" in name]
 
 
+def test_bridge_on_a_kernel_of_its_own(dockerd: str, tmp_path: Path) -> None:
+    """It hears nothing of the frames that it sends, from which it would learn that everybody is behind every port."""
+    lan = {"name": "lan", "nodes": {"b": "bridge", "h1": "host", "h2": "host"},
+           "links": [["b", {"h1": "10.0.0.1/24"}], ["b", {"h2": "10.0.0.2/24"}]]}  # fmt: skip
+    tree = topology(planned(from_data(lan)), "mnmpls")
+    tree["topology"]["defaults"]["privileged"] = False
+    for node in ("h1", "h2"):
+        tree["topology"]["nodes"][node]["cap-add"] = ["NET_ADMIN"]
+    file = tmp_path / "lan.clab.yml"
+    file.write_text(spelled(tree), encoding="utf-8")
+    good("up", file, "--runtime", "docker", "--wait", f"{LIMIT_S:g}")
+    assert "b runs on a kernel of its own" in docker("logs", "clab-lan-b")
+    good("down", "lan")
+
+
 def test_too_few_rights_for_a_kernel_of_its_own(dockerd: str, tmp_path: Path) -> None:
     """Who may not have its ports' frames is told so, and nothing of what kernels have."""
     binds = ["-v", f"{written(tmp_path)}:/etc/mnmpls/lab.clab.yml:ro", "-e", "CLAB_LABEL_CLAB_NODE_NAME=pe1"]
