@@ -10,6 +10,7 @@ from mnmpls.export.containerlab import planned
 from mnmpls.netns import RunningLab
 from mnmpls.state import Sysctl
 from tests.boxes import BOXED, FIVE, docker, good, mnmpls
+from tests.watching import until
 
 pytestmark = BOXED
 
@@ -49,8 +50,8 @@ def test_routing_daemons_in_containers(dockerd: str, tmp_path: Path) -> None:
     file.write_text(FIVE.replace("name: five", "name: routed\nigp: ospf\nlabels: ldp\nvpn: bgp"))
     good("up", file, "--runtime", "docker", "--wait", "300")
     try:
-        told = good("check", "routed")
-        assert "NOT" not in told and "session" in told
+        until(lambda: mnmpls("check", "routed").returncode == 0, "BFD may take a busy machine's pauses for silence")
+        assert '"kind": "session"' in mnmpls("check", "routed", "--json").stdout
         logs = good("logs", "routed", "pe1")
         assert "mnmpls: ready: " in logs
         assert "via inet" in good("exec", "routed", "p", "--", "ip", "-f", "mpls", "route")
