@@ -95,7 +95,7 @@ def _sysctls(net: Network, node: Node, lab: Lab) -> Iterator[tuple[str, str]]:
     if node.role in ROUTERS or node.role == "ce":
         yield "net.ipv4.ip_forward", "1"
         yield "net.ipv6.conf.all.forwarding", "1"
-    if node.role == "host":
+    if node.role == "host" and len(ports) > 1:
         # A new namespace inherits the machine's value, which docker sets; IPv6 begins anew (net/ipv4/devinet.c,
         # devinet_init_net).
         yield "net.ipv4.ip_forward", "0"

@@ -45,6 +45,8 @@ def test_routers_of_a_lan_do_not_redirect() -> None:
         assert _ways(lab, 4) == _ways(lab, 6) == [planned] * 3
         report = check(lab.lab, lab.records, lab.namespaces)
         assert report.ok, report.text()
+        # A router does not listen to redirects, and a new namespace forwards where its machine does.
+        lab.set("h", "net.ipv4.ip_forward", "0")
         lab.set("near", "net.ipv4.conf.all.send_redirects", "1")
         told = ["h", "lan", "far", "k"]
         # The kernel sends fewer and fewer redirects, then none for 20 s (ip_rt_send_redirect(), net/ipv4/route.c).

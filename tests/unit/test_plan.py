@@ -116,12 +116,13 @@ def routes(found: frozenset[Record], table: int) -> dict[str, tuple[NextHop, ...
 
 
 def test_who_forwards() -> None:
-    """Routers and CEs do, a host does not, with any number of ports: the machine's own setting is not inherited."""
-    links = tuple(Link(Port(node), Port("pe")) for node in ("h", "h", "ce"))
-    found = records(complete(Lab("who", (Node("pe", "pe"), Node("ce", "ce"), Node("h", "host")), links)))
+    """Routers and CEs do, a host between two networks does not: the machine's own setting is not inherited."""
+    links = tuple(Link(Port(node), Port("pe")) for node in ("h", "h", "ce", "one"))
+    nodes = (Node("pe", "pe"), Node("ce", "ce"), Node("h", "host"), Node("one", "host"))
+    found = records(complete(Lab("who", nodes, links)))
     ours = {name: [each.value for each in of if isinstance(each, Sysctl) and each.key == "net.ipv4.ip_forward"]
             for name, of in found.items()}  # fmt: skip
-    assert ours == {"pe": ["1"], "ce": ["1"], "h": ["0"]}
+    assert ours == {"pe": ["1"], "ce": ["1"], "h": ["0"], "one": []}
 
 
 def test_what_the_user_gives_is_kept() -> None:

@@ -368,8 +368,6 @@ ip -n br22 link set dev lo mtu 65536 up
 ip -n c1h1 link set dev c1h1-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h1 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c1h1 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h1 address add 88.1.1.1/24 dev c1h1-eth
 # everything else goes to c1e1
@@ -380,8 +378,6 @@ ip -n c1h1 route add default via 88.1.1.254 dev c1h1-eth proto 201
 ip -n c1h2 link set dev c1h2-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h2 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c1h2 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h2 address add 88.1.1.2/24 dev c1h2-eth
 # everything else goes to c1e1
@@ -392,8 +388,6 @@ ip -n c1h2 route add default via 88.1.1.254 dev c1h2-eth proto 201
 ip -n c1h3 link set dev c1h3-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h3 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c1h3 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h3 address add 88.2.1.3/24 dev c1h3-eth
 # everything else goes to c1e2
@@ -404,8 +398,6 @@ ip -n c1h3 route add default via 88.2.1.254 dev c1h3-eth proto 201
 ip -n c1h4 link set dev c1h4-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c1h4 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c1h4 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c1h4 address add 88.2.1.4/24 dev c1h4-eth
 # everything else goes to c1e2
@@ -416,8 +408,6 @@ ip -n c1h4 route add default via 88.2.1.254 dev c1h4-eth proto 201
 ip -n c2h1 link set dev c2h1-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h1 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c2h1 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h1 address add 88.1.1.1/24 dev c2h1-eth
 # everything else goes to c2e1
@@ -428,8 +418,6 @@ ip -n c2h1 route add default via 88.1.1.254 dev c2h1-eth proto 201
 ip -n c2h2 link set dev c2h2-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h2 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c2h2 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h2 address add 88.1.1.2/24 dev c2h2-eth
 # everything else goes to c2e1
@@ -440,8 +428,6 @@ ip -n c2h2 route add default via 88.1.1.254 dev c2h2-eth proto 201
 ip -n c2h3 link set dev c2h3-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h3 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c2h3 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h3 address add 88.2.1.3/24 dev c2h3-eth
 # everything else goes to c2e2
@@ -452,8 +438,6 @@ ip -n c2h3 route add default via 88.2.1.254 dev c2h3-eth proto 201
 ip -n c2h4 link set dev c2h4-eth mtu 1500 up
 # a new namespace's loopback is down, and then its own addresses do not answer
 ip -n c2h4 link set dev lo mtu 65536 up
-# whether it passes on what is not for itself (first: it sets other IPv4 settings back)
-ip netns exec c2h4 sysctl -qw net.ipv4.ip_forward=0
 # a link's address brings its subnet's route along
 ip -n c2h4 address add 88.2.1.4/24 dev c2h4-eth
 # everything else goes to c2e2
