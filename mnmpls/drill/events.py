@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..checks.vpn import CUSTOMER, Vpns
@@ -101,23 +101,41 @@ class Detours:
     """Which end points are still joined while an event lasts, as far as wires and tunnels go."""
 
     def __init__(self, lab: Lab) -> None:
-        self._lab, self._vpns, net = lab, Vpns(lab), network(lab)
+        self._vpns, self._net = Vpns(lab), network(lab)
         routers = {node.name for node in lab.nodes if node.role in ROUTERS}
+        self._wires = [link for link in lab.links if link.is_wire and not any(port.vrf for port in link.ports)]
         self._links = [
             link for link in lab.links
-            if not {port.node for port in link.ports} <= routers or all(net.is_core(port) for port in link.ports)
+            if self._is_core(link) or not (self._is_beneath(link) or {port.node for port in link.ports} <= routers)
         ]  # fmt: skip
 
+    def _is_core(self, link: Link) -> bool:
+        return all(self._net.is_core(port) for port in link.ports)
+
+    def _is_beneath(self, link: Link) -> bool:
+        """Does it carry the core's tunnels, and no labels?"""
+        return any(self._net.segment_of.get((port.node, port.name)) in self._net.beneath for port in link.ports)
+
     def exists(self, event: Event, src: str, dst: str) -> bool:
-        """No customer is on the way of others."""
+        """No customer is on the way of others, and a tunnel of the core goes with what carries it."""
         if event.kind == "daemon":
             return True
         own = {*self._vpns.site_of[src].nodes, *self._vpns.site_of[dst].nodes}
         barred = {name for name, node in self._vpns.nodes.items() if node.role in CUSTOMER and name not in own}
-        barred |= {event.node} if event.kind == "node" else set()
-        beside: dict[str, list[str]] = defaultdict(list)
-        for link in self._links:
-            if tuple((port.node, port.name) for port in link.ports) not in (event.ends, event.ends[::-1]):
-                beside[link.a.node].append(link.b.node)
-                beside[link.b.node].append(link.a.node)
-        return src not in barred and dst in spread([src], beside, barred)
+        off = {event.node} if event.kind == "node" else set()
+        wires = _beside(self._wires, event)
+        standing = (
+            link for link in self._links
+            if link.is_wire or not self._is_core(link) or link.b.node in spread([link.a.node], wires, off)
+        )  # fmt: skip
+        return src not in off and dst in spread([src], _beside(standing, event), barred | off)
+
+
+def _beside(links: Iterable[Link], event: Event) -> dict[str, list[str]]:
+    """Node -> those it has a link to, but for the one that fails."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for link in links:
+        if tuple((port.node, port.name) for port in link.ports) not in (event.ends, event.ends[::-1]):
+            found[link.a.node].append(link.b.node)
+            found[link.b.node].append(link.a.node)
+    return found

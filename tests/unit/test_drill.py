@@ -16,6 +16,7 @@ from mnmpls.drill.streams import Flow, Pair
 from mnmpls.errors import UsageError
 from mnmpls.model import Lab
 from mnmpls.plan import complete
+from mnmpls.plan.ring import ring
 from mnmpls.sources import from_data
 from tests.drills.rounds import BLACKHOLE, closing, read, summary
 
@@ -65,6 +66,18 @@ def test_another_way(lab: Lab) -> None:
     found = {one.text: Detours(lab).exists(one, "h1", "h2") for one in events(lab)}
     assert {text for text, exists in found.items() if not exists} == {"pe1: turned off", "pe2: turned off"}
     assert not Detours(lab).exists(events(lab, ["port"], ["ce2"])[0], "h2", "h1")
+
+
+def test_tunnels_go_with_what_carries_them() -> None:
+    """In the ring, the port that is under a router's tunnels cuts it off, where one of its tunnels does not."""
+    lab = complete(ring())
+    known = Detours(lab)
+    some = events(lab, ["port", "node"], ["pe101"]) + events(lab, ["port", "node"], ["pe102"])
+    found = {one.text: known.exists(one, "client1", "client2") for one in some}
+    cut = {text for text, exists in found.items() if not exists}
+    assert cut == {"pe101: port eth1 shut (pe101 - internet)", "pe101: port pe101-eth0 shut (pe101 - client1)",
+                   "pe101: turned off"}, found  # fmt: skip
+    assert len(found) > len(cut)
 
 
 def test_pairs(lab: Lab) -> None:
