@@ -2,8 +2,8 @@
 
 A process in a network namespace keeps that namespace alive. So that nothing outlives a lab, even one whose owner
 was killed with SIGKILL, every process of its nodes is a descendant of one tiny init in a PID namespace of its own
-(pid_namespaces(7): when the init ends, the kernel kills all the rest), and the init ends with its owner
-(PR_SET_PDEATHSIG). Nothing is ever found or killed by name.
+(pid_namespaces(7): when the init ends, the kernel kills all the rest), and the init ends with its owner: at the end of
+what it reads from it, and by PR_SET_PDEATHSIG. Nothing is ever found or killed by name.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _CLONE_NEWNS, _CLONE_NEWNET, _CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _MS_BIND, _MS_REC, _MS_SLAVE, _MS_NOSUID_NODEV_NOEXEC = 0x1000, 0x4000, 1 << 19, 0x2 | 0x4 | 0x8
 
-# The init ignores SIGCHLD, which makes the kernel reap the orphans that it adopts (wait(2), NOTES).
+# The init ignores SIGCHLD, which makes the kernel reap the orphans that it adopts (wait(2), NOTES). It reads from its
+# owner, whose end is then its own even before unshare(1) has told the kernel so, which it does in the forked child.
 _INIT = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--pid", "--fork", "--kill-child"),
-    *("env", "--ignore-signal=CHLD", "sleep", "infinity"),
+    *("env", "--ignore-signal=CHLD", "cat"),
 )
 
 LINE_S = 60.0
@@ -130,6 +131,8 @@ class Processes:
         """Kill everything that was spawned, and wait until the kernel has done so; a joined namespace lives on."""
         if self._init:
             self._init.kill()
+            if self._init.stdin:
+                self._init.stdin.close()
             self._init.wait()
         if self._fd >= 0:
             os.close(self._fd)
@@ -176,27 +179,19 @@ class Processes:
             return
         self._init = subprocess.Popen(
             _INIT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            bufsize=0,
         )
-        self._fd = self._await_namespace(self._init)
-
-    @staticmethod
-    def _await_namespace(init: subprocess.Popen[bytes]) -> int:
-        """Descriptor of the namespace once its init is there: ``unshare`` has made it by then for its children."""
-        own = os.readlink("/proc/self/ns/pid")
-        path = f"/proc/{init.pid}/ns/pid_for_children"
-        while init.poll() is None:
-            try:
-                fd = os.open(path, os.O_RDONLY)
-            except OSError:  # ENOENT between unshare(2) and the first fork: no init yet
-                continue
-            if os.readlink(f"/proc/self/fd/{fd}") != own:
-                return fd
-            os.close(fd)
-        raise OSError(init.returncode, "the init of the lab's PID namespace did not start")
+        assert self._init.stdin and self._init.stdout
+        with self._init.stdout as answer, suppress(BrokenPipeError):
+            self._init.stdin.write(b"\n")
+            if answer.read(1):  # it runs, and will end with us
+                self._fd = os.open(f"/proc/{self._init.pid}/ns/pid_for_children", os.O_RDONLY)
+                return
+        raise OSError(self._init.wait(), "the init of the lab's PID namespace did not start")
 
 
 def await_readable(fd: int) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -229,22 +230,27 @@ def test_what_exec_started_ends_with_exec_and_with_the_lab(lab: str) -> None:
 
 
 def test_a_lab_may_end_while_it_is_entered() -> None:
-    """Whoever has joined it and wants to start something in it is told so."""
-    owner = Processes()
-    joined = Processes.joined(owner.path())
-    owner.end()
+    """Whoever has joined it and wants to start something in it is told so; also a lab that had only just begun ends."""
+    for _ in range(40):
+        owner = Processes()
+        joined = Processes.joined(owner.path())
+        owner.end()
+        with closing(Namespace.create()) as node:
+            until(partial(is_ended, joined, node))
+        joined.end()
 
-    def is_told(node: Namespace) -> bool:
-        try:
-            with joined.spawn(["sleep", "1000"], node.fd) as late:  # as long as its init is not quite dead
-                assert late.wait() == -signal.SIGKILL
-        except CheckFailed as error:
-            return "the lab has ended meanwhile" in str(error)
-        return False
 
-    with closing(Namespace.create()) as node:
-        until(lambda: is_told(node))
-    joined.end()
+def is_ended(joined: Processes, node: Namespace) -> bool:
+    try:
+        late = joined.spawn(["sleep", "1000"], node.fd)  # as long as its init is not quite dead
+    except CheckFailed as error:
+        return "the lab has ended meanwhile" in str(error)
+    try:
+        assert late.wait(LIMIT_S) == -signal.SIGKILL
+    finally:
+        late.kill()
+        late.wait()
+    return False
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
