@@ -1,10 +1,14 @@
-"""Other processes of this machine, looked at while they come and go."""
+"""Other processes of this machine, looked at while they come and go, and shells on terminals."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pexpect
 
 LIMIT_S = 180.0
 """What a test waits for at most: on a slow machine with much else to do."""
@@ -16,6 +20,15 @@ def until(true: Callable[[], object], what: str = "not in time") -> None:
     while not true():
         assert time.monotonic() < end, what
         time.sleep(0.05)
+
+
+def busy(shell: pexpect.spawn[Any]) -> None:
+    """Has it a program in front that has answered, whose Ctrl-C is then. Before that a shell's child may lose it: bash
+    and dash catch the signal themselves until execve(2)."""
+    shell.sendline("sed -u s/there/here/")
+    shell.expect(r"/here/[^\n]*\n")
+    shell.sendline("I am there")
+    shell.expect_exact("I am here\r\n")
 
 
 def descendants(pid: int) -> dict[int, str]:

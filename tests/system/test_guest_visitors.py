@@ -20,7 +20,7 @@ import pytest
 
 from mnmpls import registry
 from mnmpls.errors import LabError, MnmplsError
-from tests.watching import alive, descendants, until
+from tests.watching import alive, busy, descendants, until
 
 pytestmark = pytest.mark.system
 
@@ -178,8 +178,7 @@ def test_a_terminal_is_a_terminal(name: str) -> None:
         shell.sendline("until stty size | grep '^40 120$'; do sleep 0.1; done")
         shell.expect_exact("40 120\r\n")
         shell.expect_exact("guest> ")
-        shell.sendline("sh -c 'echo in front; sleep 1000'")
-        shell.expect(r"[\r\n]in front\r\n")
+        busy(shell)
         shell.sendintr()
         shell.expect_exact("guest> ")
         shell.sendline("(exit 9)")

@@ -25,7 +25,7 @@ from mnmpls import registry
 from mnmpls.errors import CheckFailed
 from mnmpls.kernel import Namespace
 from mnmpls.processes import Processes
-from tests.watching import children, until, words
+from tests.watching import busy, children, until, words
 
 pytestmark = pytest.mark.system
 
@@ -209,8 +209,7 @@ def test_exec_on_a_terminal(lab: str) -> None:
     shell.expect(r"bash-.*[#$] ")
     shell.sendline("echo $((6*7)); ip -br a | grep -c 10.1.1.1/24")
     shell.expect("42\r\n1\r\n")
-    shell.sendline("sleep 1000")
-    time.sleep(0.3)
+    busy(shell)
     shell.sendintr()
     shell.sendline("echo st=$?")
     shell.expect("st=130")

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import pexpect
 import pytest
 
 from tests.system.test_live import MNMPLS, PROJECT, gone, running
-from tests.watching import until
+from tests.watching import busy, until
 
 pytestmark = pytest.mark.system
 
@@ -113,9 +112,7 @@ def test_exec_on_a_terminal(lab: str) -> None:
     shell.expect(r"bash-.*[#$] ")
     shell.sendline("echo size=$(stty size); ip -br link | grep -c vrf-pe1")
     shell.expect("size=33 99\r\n2\r\n")
-    shell.sendline("echo on; sleep 1000")
-    shell.expect("\ron\r\n")
-    time.sleep(0.3)
+    busy(shell)
     shell.sendintr()
     shell.sendline("echo st=$?")
     shell.expect("st=130")
