@@ -196,9 +196,13 @@ class Processes:
 
 def await_readable(fd: int) -> None:
     """In a large lab, descriptors are beyond those that select(2) knows."""
+    is_readable(fd, None)
+
+
+def is_readable(fd: int, within_s: float | None = 0.0) -> bool:
     watched = select.poll()
     watched.register(fd, select.POLLIN)
-    watched.poll()
+    return bool(watched.poll(within_s if within_s is None else within_s * 1000))
 
 
 def _space(file: int | str) -> tuple[int, int]:
@@ -251,9 +255,22 @@ def unshare_mounts() -> None:
     _check(_libc.unshare(_CLONE_NEWNS))
 
 
-def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """For a forked child: it gets this signal when the thread that started it ends (PR_SET_PDEATHSIG)."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0))
+@contextmanager
+def dying_with_us(number: int = signal.SIGKILL) -> Iterator[Callable[[], None]]:
+    """What children forked meanwhile call: they get this signal when the thread that forked them ends
+    (PR_SET_PDEATHSIG), at once if this process has ended before they asked for it."""
+    us = os.pidfd_open(os.getpid())
+
+    def die_with_us() -> None:
+        _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0))
+        if is_readable(us):
+            os.kill(os.getpid(), number)
+        os.close(us)
+
+    try:
+        yield die_with_us
+    finally:
+        os.close(us)
 
 
 def outlive_parent() -> None:

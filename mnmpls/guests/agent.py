@@ -12,7 +12,6 @@ import signal
 import struct
 import sys
 import termios
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Session:
 def run_child(
     argv: list[bytes], cwd: bytes, environment: list[bytes], fds: tuple[int, int, int], terminal: bool
 ) -> None:
-    """In the forked child: become the command, or say why not as a shell would (126, 127)."""
+    """In the forked child, with all signals blocked: become the command, or say why not as a shell would (126, 127)."""
     os.setsid()
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
@@ -73,6 +72,7 @@ def run_child(
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what has come by now is the command's
     env = dict(item.split(b"=", 1) for item in environment)
     what = cwd
     try:
@@ -156,9 +156,11 @@ class Agent:
             err, stderr = os.pipe()
             outputs[err] = protocol.ERR
         theirs = (stdin, stdout, stderr)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if not pid:
             run_child(argv, cwd, environment, theirs, bool(rows))
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         for fd in set(theirs):
             os.close(fd)
         self.add(number, Session(pid, to, outputs, bool(rows)))
@@ -270,8 +272,10 @@ class Agent:
     def signal(self, number: int, data: bytes) -> None:
         session = self.sessions[number]
         if session.status is None:
-            with suppress(ProcessLookupError):
+            try:
                 os.killpg(session.pid, int(data))
+            except ProcessLookupError:  # it has only just been forked, and leads no group yet
+                os.kill(session.pid, int(data))
 
     def reap(self) -> None:
         """Collect ended children, orphans too: we are the first process."""

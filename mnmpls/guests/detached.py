@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from mnmpls.errors import MnmplsError
 from mnmpls.guests import terminal
-from mnmpls.processes import die_with_parent, outlive_parent
+from mnmpls.processes import dying_with_us, outlive_parent
 
 READY = "mnmpls: ready"
 """The line by which a command in a guest says that whoever waits for it may go; behind it stands a number, the status
@@ -32,10 +32,11 @@ def start(run: Callable[[], int]) -> tuple[int, int]:
     sys.stderr.flush()
     (out, their_out), (err, their_err), (gone, their_gone) = os.pipe(), os.pipe(), os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, terminal.FORWARDED)  # until we are there to hear them
-    pid = os.fork()
-    if not pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        become(run, their_out, their_err, their_gone, (out, err, gone))
+    with dying_with_us(signal.SIGTERM) as die_with_us:
+        pid = os.fork()
+        if not pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            become(run, (their_out, their_err, their_gone), (out, err, gone), die_with_us)
     for fd in (their_out, their_err, their_gone):
         os.close(fd)
     try:
@@ -57,8 +58,11 @@ def start(run: Callable[[], int]) -> tuple[int, int]:
     return pid, status
 
 
-def become(run: Callable[[], int], out: int, err: int, gone: int, not_ours: tuple[int, ...]) -> None:
+def become(
+    run: Callable[[], int], ours: tuple[int, int, int], not_ours: tuple[int, ...], die_with_parent: Callable[[], None]
+) -> None:
     """In the forked child: the process that stays. Its text goes nowhere once nobody waits."""
+    out, err, gone = ours
 
     def go(*_: object) -> None:
         outlive_parent()
@@ -67,7 +71,7 @@ def become(run: Callable[[], int], out: int, err: int, gone: int, not_ours: tupl
     status = 1
     try:
         signal.signal(LET_GO, go)
-        die_with_parent(signal.SIGTERM)
+        die_with_parent()
         os.setsid()
         for fd in not_ours:
             os.close(fd)

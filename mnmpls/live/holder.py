@@ -17,7 +17,7 @@ from .. import registry
 from ..errors import MnmplsError
 from ..model import Lab
 from ..netns import RunningLab
-from ..processes import die_with_parent, outlive_parent
+from ..processes import dying_with_us, outlive_parent
 from ..sources import from_data
 from ..wording import words
 from .ipnetns import Published
@@ -106,10 +106,11 @@ def start(lab: Lab, name: str, listener: socket.socket, options: Options) -> str
     """The same in a process of its own, which outlives this one once the lab is up. Returns what ``ready`` was given;
     raises MnmplsError when the lab did not come up."""
     hear, tell = os.pipe2(os.O_CLOEXEC)
-    holder = os.fork()
-    if holder == 0:
-        os.close(hear)
-        _be_holder(lab, name, listener, options, tell)
+    with dying_with_us() as die_with_us:
+        holder = os.fork()
+        if holder == 0:
+            os.close(hear)
+            _be_holder(lab, name, listener, options, tell, die_with_us)
     os.close(tell)
     listener.close()
     try:
@@ -134,7 +135,9 @@ def without_a_word(status: int) -> str:
     return f"the lab's holder ended {by}, and the lab with it"
 
 
-def _be_holder(lab: Lab, name: str, listener: socket.socket, options: Options, tell: int) -> NoReturn:
+def _be_holder(
+    lab: Lab, name: str, listener: socket.socket, options: Options, tell: int, die_with_parent: Callable[[], None]
+) -> NoReturn:
     def say(what: Mapping[str, Any]) -> None:
         with suppress(OSError), open(tell, "w", encoding="utf-8") as line:
             json.dump(what, line)

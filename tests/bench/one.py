@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from mnmpls.kernel import Namespace, wire
-from mnmpls.processes import die_with_parent
+from mnmpls.processes import dying_with_us
 from tests.bench import chain
 from tests.bench.variants import NAMED, VARIANTS
 
@@ -41,10 +41,11 @@ class Measured(TypedDict):
 def measure(variant: str, nodes: int) -> Measured:
     """In a process of its own. Raises SystemExit, with what it said, when the chain was not as it should be."""
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable]
-    done = subprocess.run(
-        [*command, "-m", "tests.bench.one", variant, str(nodes)],
-        capture_output=True, text=True, timeout=LIMIT_S, cwd=PROJECT, check=False, preexec_fn=die_with_parent,
-    )  # fmt: skip
+    with dying_with_us() as die_with_us:
+        done = subprocess.run(
+            [*command, "-m", "tests.bench.one", variant, str(nodes)],
+            capture_output=True, text=True, timeout=LIMIT_S, cwd=PROJECT, check=False, preexec_fn=die_with_us,
+        )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"{variant}, {nodes} nodes: status {done.returncode}\n{done.stdout}{done.stderr}")
     measured: Measured = json.loads(done.stdout.splitlines()[-1])

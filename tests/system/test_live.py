@@ -219,6 +219,17 @@ def test_exec_on_a_terminal(lab: str) -> None:
     assert shell.exitstatus == 3
 
 
+def test_exec_gives_the_terminal_back(lab: str) -> None:
+    """A shell that took it for itself has ended: the script that ran exec reads on."""
+    exec_it = " ".join([*MNMPLS, "exec", lab, "h1", "--", "bash", "--norc"])
+    script = pexpect.spawn("sh", ["-c", f"{exec_it}; read word; echo read=$word"], env=ENVIRONMENT, timeout=LIMIT_S)
+    script.expect(r"bash-.*[#$] ")
+    script.sendline("exit")
+    script.sendline("on")
+    script.expect_exact("read=on\r\n")
+    script.close()
+
+
 def test_what_exec_started_ends_with_exec_and_with_the_lab(lab: str) -> None:
     """A killed exec takes its command along; a lab that ends takes all commands in it along."""
     for end in ("exec", "lab"):

@@ -1,11 +1,14 @@
-"""Room for descriptors, seen in a process that has little."""
+"""Room for descriptors, seen in a process that has little; children that end with their parent."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from tests.watching import LIMIT_S
 
 ASKED = """
 import resource, sys
@@ -23,3 +26,23 @@ def test_large_labs_get_room_for_their_descriptors(places: int, limit: str) -> N
     """A small one leaves the limit, which what is started would have, too."""
     done = subprocess.run([sys.executable, "-c", ASKED, str(places)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == limit
+
+
+LATE = """
+import os, sys, time
+from mnmpls.processes import dying_with_us
+with dying_with_us(int(sys.argv[1])) as die_with_us:
+    parent = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        die_with_us()
+        print("still there")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ends_with_its_parent_even_if_that_ended_first(number: signal.Signals) -> None:
+    """Between its start and its wish to end with it, it may be long on a busy machine."""
+    words = [sys.executable, "-c", LATE, str(int(number))]
+    assert subprocess.run(words, stdout=subprocess.PIPE, timeout=LIMIT_S, check=True).stdout == b""
