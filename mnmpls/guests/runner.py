@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -239,10 +240,16 @@ class Run:
         for visitor in self.visitors.present if self.visitors else ():
             visitor.tell({"why": why})
 
+    def hear_rest(self) -> None:
+        """What the guest said before its end and did not come in one piece."""
+        with suppress(GuestGone):
+            while self.opened and select.select([self.guest.line], [], [], 0)[0]:
+                self.hear_line()
+
     def write_rest(self) -> None:
-        """What the sessions' commands wrote before the guest's end, to those who take it now."""
+        """What the sessions' commands wrote before the guest's end, as long as somebody takes it."""
         while writes := [fd for session in self.sessions.values() for fd in session.writes]:
-            if not (writable := select.select([], writes, [], 0)[1]):
+            if not (writable := select.select([], writes, [], GRACE_S)[1]):
                 return
             for session in self.sessions.values():
                 session.move((), writable)
@@ -355,6 +362,7 @@ def run(wish: Wish, what: Command, offer: Offer | None = None) -> int:
         except Stopped as stopped:
             return stopped.status
         except GuestGone as gone:
+            course.hear_rest()
             guest.kill()
             course.write_rest()
             course.tell_why(guest.why_gone())

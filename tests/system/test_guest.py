@@ -230,10 +230,17 @@ def test_the_terminal_is_given_back(folder: Path) -> None:
 
 
 def test_a_panic_is_named(folder: Path) -> None:
-    """125 and the kernel's own words, though the output was no terminal."""
-    process = start("read REPLY; echo c >/proc/sysrq-trigger", cwd=folder, stdin=subprocess.PIPE)
-    _, said = process.communicate(b"go on\n", timeout=LIMIT_S)
-    assert process.returncode == 125
+    """125 and the kernel's own words, though the output was no terminal; and all that was written before, even if
+    nobody had time to read it."""
+    script = "until test -e go; do sleep 0.1; done; head -c 72000 /dev/zero; sleep 3; echo c >/proc/sysrq-trigger"
+    process = start(script, cwd=folder)
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGSTOP)
+    (folder / "go").touch()
+    until(lambda: not any(map(alive, below)), "it does not panic")
+    process.send_signal(signal.SIGCONT)
+    written, said = process.communicate(timeout=LIMIT_S)
+    assert (process.returncode, len(written)) == (125, 72_000)
     assert b"the guest kernel panicked (Kernel panic - not syncing: sysrq triggered crash)" in said
     assert b"Traceback" not in said
 
