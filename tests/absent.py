@@ -3,6 +3,7 @@ is no failure, in CI neither."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORD = "not here: "
 """What the reason of such a test's skip begins with. Any other skip is a failure in CI (conftest.py)."""
 _PROGRAMS = ("containerlab",)
+_UNREACHED = re.compile("Failed to fetch|Temporary failure|Could not (resolve|connect)|Unable to connect")
 _SCHEMAS = ("clab.schema.json", "clabernetes.containerlab.dev_topologies.yaml")
 
 
@@ -27,6 +29,12 @@ def schema(name: str) -> str:
     assert name in _SCHEMAS
     path = SHARED / name
     return path.read_text(encoding="utf-8") if path.exists() else _skip(f"{name}, in ../{SHARED.name}")
+
+
+def archive(said: str) -> None:
+    """Skips the test where apt has ``said`` that it could not get Debian's packages."""
+    if _UNREACHED.search(said):
+        _skip("Debian's archive, for apt")
 
 
 def _skip(what: str) -> NoReturn:

@@ -48,7 +48,7 @@ def make_files(variant: str, tar: Path) -> None:
         raise CheckFailed("there is no mmdebstrap, which makes the image's files: run apt-get install mmdebstrap")
     with _staged(variant) as staged:
         words = [
-            program, "--quiet", "--variant=custom", "--mode=root", "--format=tar",
+            program, "--variant=custom", "--mode=root", "--format=tar",
             f"--hook-dir={_MERGED}",
             f"--include={','.join(_packages(variant))}",
             *(f"--dpkgopt={line}" for line in _lines("left-out")),
