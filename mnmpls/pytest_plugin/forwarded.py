@@ -66,7 +66,8 @@ def _command(config: pytest.Config, folder: Path) -> list[str]:
     has_cache = config.pluginmanager.hasplugin("cacheprovider")
     cache = ["-o", f"cache_dir={folder / 'cache'}"] if has_cache else []
     argv = [sys.executable, "-m", "pytest", *map(str, params.args), *ours, *cache]
-    return [sys.executable, "-m", "mnmpls", "guest", "run", *folders, "--", *argv]
+    dies_with_us = ("setpriv", "--pdeathsig", "TERM", "--")  # the session of its own keeps other signals from it
+    return [*dies_with_us, sys.executable, "-m", "mnmpls", "guest", "run", *folders, "--", *argv]
 
 
 class Guests:

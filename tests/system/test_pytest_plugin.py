@@ -432,8 +432,9 @@ def test_two_guests_share_the_files(suite: Path) -> None:
     assert "before this test ran; its last output:" in output
 
 
-def test_ctrl_c_ends_the_guest(suite: Path, tmp_path: Path) -> None:
-    """An interrupted run leaves no guest behind, and no file."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_its_end_is_the_guests(suite: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """A run that is interrupted leaves no guest behind, and no file; one that is killed no guest."""
     (suite / "test_it.py").write_text(KERNEL + '''
 def test_long():
     import time
@@ -443,12 +444,13 @@ def test_long():
     started = start(suite, env={**GUEST, "TMPDIR": str(tmp_path)})
     until((suite / "running").exists)
     below = children(started.pid)
-    started.send_signal(signal.SIGINT)
+    started.send_signal(number)
     output, _ = started.communicate(timeout=180)
-    assert started.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert started.returncode == (pytest.ExitCode.INTERRUPTED if number == signal.SIGINT else -number), output
     assert below, output
     until(lambda: not any(map(alive, below)), f"still there: {below}")
-    assert [path for path in tmp_path.iterdir() if path != suite] == []
+    if number == signal.SIGINT:
+        assert [path for path in tmp_path.iterdir() if path != suite] == []
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", pytest.ExitCode.OK), ("true", pytest.ExitCode.TESTS_FAILED)])
