@@ -70,7 +70,7 @@ class LabNodes(Mapping[str, RunningNode]):
 
     @property
     def namespaces(self) -> dict[str, Namespace]:
-        return {name: node.namespace for name, node in self._nodes.items()}
+        return {name: node.namespace for name, node in list(self._nodes.items())}  # another thread may add some
 
     def check(self, limit_s: float = checks.LIMIT_S) -> checks.Report:
         """Reachability, isolation, labels on the wire, MTU, drift: see mnmpls.checks. What does not fit into the time
@@ -115,7 +115,7 @@ class RunningLab(LabNodes):
         self.services, self._ran_lines = Services(processes), False
         with uncollected():
             super().__init__(lab, processes, {}, self.services.folders)
-        self.beside = ExitStack()  # what goes with the lab
+        self.beside = ExitStack()  # what goes with the lab, first
         try:
             with uncollected():
                 self._grow()
@@ -126,9 +126,9 @@ class RunningLab(LabNodes):
             raise
 
     def close(self) -> None:
+        self.beside.close()
         self.services.close()
         super().close()
-        self.beside.close()
 
     def __enter__(self) -> RunningLab:
         return self

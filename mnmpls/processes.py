@@ -3,7 +3,8 @@
 A process in a network namespace keeps that namespace alive. So that nothing outlives a lab, even one whose owner
 was killed with SIGKILL, every process of its nodes is a descendant of one tiny init in a PID namespace of its own
 (pid_namespaces(7): when the init ends, the kernel kills all the rest), and the init ends with its owner: at the end of
-what it reads from it, and by PR_SET_PDEATHSIG. Nothing is ever found or killed by name.
+what it reads from it, and by PR_SET_PDEATHSIG unless that would tell of a thread's end. Nothing is ever found or killed
+by name.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,8 +33,8 @@ _MS_BIND, _MS_REC, _MS_SLAVE, _MS_NOSUID_NODEV_NOEXEC = 0x1000, 0x4000, 1 << 19,
 
 # The init ignores SIGCHLD, which makes the kernel reap the orphans that it adopts (wait(2), NOTES). It reads from its
 # owner, whose end is then its own even before unshare(1) has told the kernel so, which it does in the forked child.
+_WITH_MAIN_THREAD = ("setpriv", "--pdeathsig", "KILL")
 _INIT = (
-    *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--pid", "--fork", "--kill-child"),
     *("env", "--ignore-signal=CHLD", "cat"),
 )
@@ -88,6 +90,7 @@ class Processes:
     def __init__(self) -> None:
         self._init: subprocess.Popen[bytes] | None = None
         self._fd = -1
+        self._starting = threading.Lock()
 
     @classmethod
     def joined(cls, path: str) -> Processes:
@@ -175,10 +178,14 @@ class Processes:
             os.close(own)
 
     def _start(self) -> None:
-        if self._fd >= 0 and (not self._init or self._init.poll() is None):
-            return
+        with self._starting:
+            if self._fd < 0 or (self._init and self._init.poll() is not None):
+                self._start_init()
+
+    def _start_init(self) -> None:
+        is_main = threading.current_thread() is threading.main_thread()
         self._init = subprocess.Popen(
-            _INIT,
+            (*_WITH_MAIN_THREAD, *_INIT) if is_main else _INIT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,12 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in read(pid, f"task/{pid}/children").split()]
+    """Of all its threads."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for thread in threads for child in read(pid, f"task/{thread}/children").split()]
 
 
 def alive(pid: int) -> bool:

@@ -9,7 +9,7 @@ from ..model import Lab
 from ..netns import RunningLab
 from ..processes import require_exec_allowed
 from .holder import usual_wait_s
-from .serving import answers_of, serve_beside, stop_serving
+from .serving import Door, answers_of
 
 
 def run(lab: Lab, *, wait_s: float | None = None, allow_exec: bool = False, file: str = "") -> RunningLab:
@@ -38,5 +38,4 @@ def run(lab: Lab, *, wait_s: float | None = None, allow_exec: bool = False, file
 
 def offer(running: RunningLab, file: str) -> None:
     name, listener = registry.claim_free(running.lab.name)
-    serve_beside(listener, answers_of(name, "python", file, lambda: [running]))
-    running.beside.callback(stop_serving, listener)
+    running.beside.callback(Door(listener, answers_of(name, "python", file, lambda: [running])).close)

@@ -55,7 +55,7 @@ def answers_of(name: str, runtime: str, file: str, parts: Callable[[], list[Serv
         }  # fmt: skip
 
     def off() -> list[str]:
-        return sorted(node for part in parts() for node in part.off)
+        return sorted(node for part in parts() for node in sorted(part.off))
 
     def part_of(wanted: str) -> Served:
         for part in parts():
@@ -95,7 +95,7 @@ def _path(namespace: Namespace) -> str:
 
 def _part(part: Served) -> dict[str, Any]:
     paths = {name: _path(namespace) for name, namespace in part.namespaces.items()}
-    folders = {name: asdict(found) for name, found in part.folders.items()}
+    folders = {name: asdict(found) for name, found in list(part.folders.items())}
     return {"lab": data(part.lab), "namespaces": paths, "processes": part.processes.path(), "folders": folders,
             "off": sorted(part.off)}  # fmt: skip
 
@@ -123,20 +123,23 @@ def _reply(caller: socket.socket, answers: Mapping[str, Answer]) -> dict[str, An
         return registry.problem(error)
 
 
-def serve_beside(listener: socket.socket, answers: Mapping[str, Answer]) -> None:
-    """Answer from a thread of its own, until the socket is shut down or the process ends."""
+class Door:
+    """Answers from a thread of its own, until it is closed or the process ends."""
 
-    def loop() -> None:
+    def __init__(self, listener: socket.socket, answers: Mapping[str, Answer]) -> None:
+        self._listener, self._answers = listener, answers
+        listener.listen(_CALLERS)
+        self._thread = threading.Thread(target=self._serve, name="lab's door", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
         with suppress(OSError):
             while True:
-                answer(listener, answers)
+                answer(self._listener, self._answers)
 
-    listener.listen(_CALLERS)
-    threading.Thread(target=loop, name="lab's door", daemon=True).start()
-
-
-def stop_serving(listener: socket.socket) -> None:
-    """Wakes the thread that waits on it, too."""
-    with suppress(OSError):
-        listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    def close(self) -> None:
+        """Nobody is being answered any more then: to be done before anything of the lab goes."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread
+        self._thread.join()
+        self._listener.close()

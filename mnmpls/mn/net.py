@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
@@ -18,7 +17,7 @@ from ..checks import intent, reach
 from ..checks.ready import await_reach
 from ..errors import CheckFailed, LabError, MnmplsError, Problem
 from ..kernel_choice import ensure_root
-from ..live.serving import stop_serving
+from ..live.serving import Door
 from ..phases import mark, uncollected
 from ..processes import run_lines
 from . import iperf
@@ -39,7 +38,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def __init__(self, topo: Any = None, **options: Any) -> None:
         self.terms: list[Any] = []
-        self.offered: socket.socket | None = None
+        self.offered: Door | None = None
         ensure_root()
         _raise_own_limits()
         stock.Mininet.inited = True
@@ -177,7 +176,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             return
         LIVE.discard(self)
         if self.offered:
-            stop_serving(self.offered)
+            self.offered.close()
         for node in self.values():
             let_go(node)
         for services in {host.daemons for host in self.hosts if getattr(host, "daemons", None)}:

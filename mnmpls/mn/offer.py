@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .. import registry
 from ..kernel import Namespace
-from ..live.serving import Served, answers_of, serve_beside
+from ..live.serving import Door, Served, answers_of
 from ..model import Lab
 from ..processes import Folders, Processes
 from . import switching
@@ -35,13 +34,12 @@ class Part:
         switching.start(self.nodes[name])
 
 
-def offer(net: Any) -> socket.socket | None:
+def offer(net: Any) -> Door | None:
     """Under the name of the Topo's lab, or "mininet"; nothing for a net without a node of ours."""
     if not any(hasattr(host, "role") for host in net.hosts):
         return None
     name, listener = registry.claim_free(lab_name(net.topo))
-    serve_beside(listener, answers_of(name, "mininet", "", lambda: parts(net)))
-    return listener
+    return Door(listener, answers_of(name, "mininet", "", lambda: parts(net)))
 
 
 def parts(net: Any) -> list[Served]:

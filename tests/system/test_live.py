@@ -9,11 +9,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,11 +23,11 @@ from xml.etree import ElementTree
 import pexpect
 import pytest
 
-from mnmpls import registry
+from mnmpls import load, registry, run
 from mnmpls.errors import CheckFailed
 from mnmpls.kernel import Namespace
 from mnmpls.processes import Processes
-from tests.watching import busy, children, until, words
+from tests.watching import busy, children, descendants, until, words
 
 pytestmark = pytest.mark.system
 
@@ -248,6 +250,35 @@ def test_a_lab_may_end_while_it_is_entered() -> None:
         with closing(Namespace.create()) as node:
             until(partial(is_ended, joined, node))
         joined.end()
+
+
+def test_a_lab_outlives_the_thread_that_made_it() -> None:
+    """The end of its owner is the process's end."""
+    owner = Processes()
+    with closing(Namespace.create()) as node:
+        with ThreadPoolExecutor(1) as pool:
+            sleeper = pool.submit(owner.spawn, ["sleep", "1000"], node.fd).result()
+        with pytest.raises(subprocess.TimeoutExpired):
+            sleeper.wait(1)
+        owner.end()
+        assert sleeper.wait(LIMIT_S) == -signal.SIGKILL
+
+
+def test_who_asks_while_a_lab_ends_wakes_nothing(file: Path, name: str) -> None:
+    """It is answered before that or not at all: nothing of the lab is started any more."""
+    def ask_late(caller: socket.socket) -> None:
+        time.sleep(0.3)  # the end has begun
+        with suppress(OSError):
+            caller.sendall(b'{"lab": true}\n')
+            registry.read_line(caller)
+
+    before = set(descendants(os.getpid()))
+    running = run(load(file))
+    with closing(registry.connect(name)) as caller, ThreadPoolExecutor(1) as pool:
+        late = pool.submit(ask_late, caller)
+        running.close()
+        late.result()
+    assert "cat" not in {word for pid, word in descendants(os.getpid()).items() if pid not in before}
 
 
 def is_ended(joined: Processes, node: Namespace) -> bool:
