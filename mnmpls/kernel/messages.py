@@ -27,7 +27,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 IFF_UP = 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 18, 28, 29
-IFLA_PROP_LIST, IFLA_ALT_IFNAME = 52, 53
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES, IFLA_PROP_LIST, IFLA_ALT_IFNAME = 31, 32, 52, 53
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_VRF_TABLE, IFLA_BR_STP_STATE = 1, 2, 1, 1, 5
 IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_LEARNING, IFLA_BRPORT_NEIGH_SUPPRESS = 4, 5, 8, 32
 RTEXT_FILTER_SKIP_STATS = 8
@@ -156,7 +156,12 @@ def veth_new(a: VethEnd, b: VethEnd) -> Message:
 
 def _veth_end(end: VethEnd) -> bytes:
     mtu = u32(IFLA_MTU, end.mtu_bytes)
-    return text(IFLA_IFNAME, end.name) + _mac(end.mac) + mtu + u32(IFLA_NET_NS_FD, end.namespace)
+    return text(IFLA_IFNAME, end.name) + _mac(end.mac) + mtu + u32(IFLA_NET_NS_FD, end.namespace) + _ONE_QUEUE
+
+
+_ONE_QUEUE = u32(IFLA_NUM_TX_QUEUES, 1) + u32(IFLA_NUM_RX_QUEUES, 1)
+"""As many as a veth uses. Left to itself the kernel makes one for each processor, and then waits twice for all of them
+while it turns the others off (drivers/net/veth.c, veth_init_queues; netif_set_real_num_tx_queues)."""
 
 
 def interface(body: bytes) -> Interface:

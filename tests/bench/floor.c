@@ -2,9 +2,11 @@
  * The floor of the chain: what the kernel's own work costs when nothing but it is done.
  *
  * The same state as every other variant (see chain.py), in the cheapest way known: one thread, one rtnetlink socket
- * per namespace, one send per wire and one per node, sysctls written while the new namespace is the current one.
+ * per namespace, one send per wire and one per node, sysctls written while the new namespace is the current one. The
+ * messages say what ip(8) says, but with QUEUES = 1 wires are asked for with as many queues as they use: left to
+ * itself the kernel gives them one per processor, turns all but one off again, and waits for that twice per wire.
  *
- * usage: floor NODES      talks in lines: "ready", then after each line read: the namespaces' descriptors; "stopped".
+ * usage: floor NODES [QUEUES]     talks in lines: "ready", then after each line read: the namespaces' descriptors; "stopped".
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,6 +34,7 @@ struct batch {
 };
 
 static int *namespaces, *sockets;
+static unsigned queues; /* of each end of a wire; 0: as the kernel likes */
 
 static void fail(const char *what)
 {
@@ -180,6 +183,14 @@ static void make_namespace(int node)
 	set("/proc/sys/net/ipv4/conf/default/rp_filter", "0"); /* ports made later copy it */
 }
 
+static void add_queues(struct batch *b)
+{
+	if (queues) {
+		attribute(b, IFLA_NUM_TX_QUEUES, &queues, sizeof queues);
+		attribute(b, IFLA_NUM_RX_QUEUES, &queues, sizeof queues);
+	}
+}
+
 static void make_wire(int node)
 {
 	struct batch b = { .length = 0 };
@@ -187,11 +198,13 @@ static void make_wire(int node)
 
 	begin(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ours, sizeof ours);
 	attribute(&b, IFLA_IFNAME, "e1", 3);
+	add_queues(&b);
 	struct rtattr *info = attribute(&b, IFLA_LINKINFO, 0, 0);
 	attribute(&b, IFLA_INFO_KIND, "veth", 5);
 	struct rtattr *data = attribute(&b, IFLA_INFO_DATA, 0, 0);
 	struct rtattr *peer = attribute(&b, VETH_INFO_PEER, &theirs, sizeof theirs);
 	attribute(&b, IFLA_IFNAME, "e0", 3);
+	add_queues(&b);
 	attribute(&b, IFLA_NET_NS_FD, &namespaces[node + 1], sizeof(int));
 	end_nest(&b, peer);
 	end_nest(&b, data);
@@ -243,6 +256,7 @@ int main(int count, char **words)
 	int nodes = count > 1 ? atoi(words[1]) : 2;
 	struct rlimit limit;
 
+	queues = count > 2 ? atoi(words[2]) : 0;
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);

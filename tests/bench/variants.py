@@ -28,13 +28,14 @@ def _of_process(pid: int, descriptors: Sequence[int]) -> Paths:
     return [f"/proc/{pid}/fd/{descriptor}" for descriptor in descriptors]
 
 
-def floor(nodes: int) -> Iterator[Paths]:
-    """The kernel's own work and nothing else: raw netlink in C."""
+def floor(nodes: int, *queues: str) -> Iterator[Paths]:
+    """The kernel's own work and nothing else: raw netlink in C. ``queues``: how many a wire is asked for with."""
     with TemporaryDirectory() as folder:
         program = f"{folder}/floor"
         source = Path(__file__).with_name("floor.c")
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
-        talk = subprocess.Popen([program, str(nodes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        words = [program, str(nodes), *queues]
+        talk = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
         def say(line: str) -> str:
             assert talk.stdin and talk.stdout
@@ -47,6 +48,11 @@ def floor(nodes: int) -> Iterator[Paths]:
             yield ()
             yield _of_process(talk.pid, [int(fd) for fd in say("build\n").split()])
             say("stop\n")
+
+
+def floor_of_one_queue(nodes: int) -> Iterator[Paths]:
+    """The same with wires as ours are."""
+    return floor(nodes, "1")
 
 
 def ours(nodes: int) -> Iterator[Paths]:
@@ -200,6 +206,7 @@ def _flags(address: str) -> dict[str, int]:
 
 _ALL: dict[str, Variant] = {
     "floor in C": floor,
+    "floor in C, wires of one queue": floor_of_one_queue,
     "mnmpls": ours,
     "mnmpls, planned before": engine,
     "mnmpls under Mininet": mininet_ours,

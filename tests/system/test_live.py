@@ -137,6 +137,12 @@ def test_up_returns_when_the_lab_works(file: Path, name: str) -> None:
     assert gone(name)
 
 
+def test_wires_have_no_more_queues_than_they_use(lab: str) -> None:
+    """However many processors there are: the kernel would make as many, and wait for all of them."""
+    (wire,) = json.loads(good("exec", lab, "h1", "--", "ip", "-d", "-j", "link", "show", "h1-eth"))
+    assert (wire["num_rx_queues"], wire["num_tx_queues"]) == (1, 1)
+
+
 def test_a_lab_that_does_not_work_is_said_to(file: Path, name: str) -> None:
     """up waits as long as it is told, says who does not answer, ends with status 1 and leaves the lab there."""
     file.write_text(LAB.format(name=name).replace("h3: host", "h3: {role: host, gateway: 10.2.2.9}"))
