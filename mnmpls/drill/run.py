@@ -101,8 +101,8 @@ class Drill:
     def _require_working(self, streams: Streams) -> None:
         start = time.monotonic()
 
-        def well(flows: Mapping[Pair, Flow]) -> bool:
-            return watch.all_there and _steady(flows)
+        def well(flows: Mapping[Pair, Flow]) -> bool:  # for so long that routes have followed the last session
+            return watch.all_there and _steady(flows, watch.since_s)
 
         with _Watch(lambda: None, self._lacking) as watch:
             flows = streams.measure(lambda flows: well(flows) or time.monotonic() - start > self.options.limit_s)

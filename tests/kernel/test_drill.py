@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 import pytest
 
 from mnmpls.drill import Drill, Options, Outcome, events, owners, pairs
+from mnmpls.drill.ways import stacks
 from mnmpls.errors import CheckFailed
 from mnmpls.live.owned import offer
 from mnmpls.netns import RunningLab
@@ -61,6 +62,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 def test_a_link_fails(lab: RunningLab, kind: str) -> None:
     """Packets are lost for a while, then they go round by P, with one more label or another; undone, they come back to
     the direct way, with every session."""
+    assert soon(lambda: all("> p [" not in stack for stack in stacks(lab.lab, lab.namespaces, pairs(lab.lab)).values()))
     (one,) = drill(lab, Options(limit_s=LIMIT_S), kind, nodes=("pe1", "pe2"))
     assert one.ok, one.text()
     assert [measured.pair.text for measured in one.failing.measured] == ["h1 -> h2", "h2 -> h1"]
