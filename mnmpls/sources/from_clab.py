@@ -24,7 +24,7 @@ from ..errors import nearest
 from ..model import ROLES, Lab
 from . import from_tree
 from .keys import DUMMY, LAB, LINK, NODE, PORT
-from .reading import PLAIN, Entries, Notes, is_text, items, mapping, text
+from .reading import PLAIN, Notes, is_text, items, mapping, text
 
 _BRIDGES = frozenset(("bridge", "ovs-bridge"))
 """Kinds that are bridges of the host."""
@@ -37,6 +37,9 @@ _IMAGE = "mnmpls"
 """What an image of ours is called, whatever registry and tag it has."""
 _OF_LAB = tuple(key for key in LAB if key not in ("name", "nodes"))
 _OF_LINK = tuple(key for key in LINK if key not in ("a", "b"))
+
+_Tree = dict[str, yaml.Node]
+"""Entries of one mapping, or of several laid over each other."""
 
 
 def is_clab(root: yaml.Node) -> bool:
@@ -57,7 +60,7 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     notes.places = {path: place for path, place in notes.places.items() if not path.startswith("links[")}
     lab = _lab(notes, topology)
     tunnels = [entry for _, entry in items(notes, "links", lab.pop("links", None))]
-    found: Entries = {key: top[key] for key in ("name",) if key in top}
+    found: _Tree = {key: top[key] for key in ("name",) if key in top}
     found |= lab
     found["nodes"] = _map({name: _map(node, given[name]) for name, node in nodes.items()}, root)
     found["links"] = _list([*links, *tunnels], root)
@@ -67,12 +70,12 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
 class _Levels(NamedTuple):
     """What a node inherits from, weakest first: (where it stands, its entries)."""
 
-    found: tuple[tuple[str, Entries], ...]
+    found: tuple[tuple[str, _Tree], ...]
     group: str
     kind: str
 
     @classmethod
-    def of(cls, notes: Notes, topology: Entries, name: str, node: yaml.Node) -> _Levels:
+    def of(cls, notes: Notes, topology: _Tree, name: str, node: yaml.Node) -> _Levels:
         defaults = _mapping(notes, "topology.defaults", topology.get("defaults"))
         own = _mapping(notes, f"nodes.{name}", node)
         group = text(notes, f"nodes.{name}.group", own.get("group") or defaults.get("group"))
@@ -87,9 +90,9 @@ class _Levels(NamedTuple):
         )
         return cls(found, group, kind)
 
-    def merged(self, notes: Notes, key: str) -> Entries:
+    def merged(self, notes: Notes, key: str) -> _Tree:
         """Of a mapping that Containerlab merges over all levels."""
-        found: Entries = {}
+        found: _Tree = {}
         for where, entries in self.found:
             found |= _mapping(notes, f"{where}.{key}", entries.get(key))
         return found
@@ -101,9 +104,9 @@ class _Levels(NamedTuple):
         name = image.rpartition("/")[2].partition(":")[0]
         return self.kind not in ("", "linux", *_BRIDGES) or not name.startswith(_IMAGE)
 
-    def variables(self, notes: Notes) -> Entries:
+    def variables(self, notes: Notes) -> _Tree:
         """Our words of ``config.vars``: those within ``mnmpls`` are all ours, others may be anybody's."""
-        found: Entries = {}
+        found: _Tree = {}
         for where, entries in self.found:
             told = _vars(notes, where, entries)
             found |= {key: value for key, value in told.items() if key in NODE}
@@ -112,31 +115,31 @@ class _Levels(NamedTuple):
         return found
 
 
-def _nodes(notes: Notes, topology: Entries) -> Entries:
+def _nodes(notes: Notes, topology: _Tree) -> _Tree:
     if "nodes" not in topology:
         return {}
     found = mapping(notes, "nodes", topology["nodes"])
     return {name: node for name, node in found.items() if name}
 
 
-def _level(notes: Notes, topology: Entries, kind: str, name: str) -> Entries:
+def _level(notes: Notes, topology: _Tree, kind: str, name: str) -> _Tree:
     """A group may be a mere word, without an entry."""
     every = _mapping(notes, f"topology.{kind}", topology.get(kind))
     return _mapping(notes, f"topology.{kind}.{name}", every.get(name))
 
 
-def _vars(notes: Notes, where: str, level: Entries) -> Entries:
+def _vars(notes: Notes, where: str, level: _Tree) -> _Tree:
     config = _mapping(notes, f"{where}.config", level.get("config"))
     return _mapping(notes, f"{where}.config.vars", config.get("vars"))
 
 
-def _lab(notes: Notes, topology: Entries) -> Entries:
+def _lab(notes: Notes, topology: _Tree) -> _Tree:
     """The lab's own keys."""
     told = _vars(notes, "topology.defaults", _mapping(notes, "topology.defaults", topology.get("defaults")))
     return mapping(notes, "topology.defaults.config.vars.lab", told["lab"], _OF_LAB) if "lab" in told else {}
 
 
-def _node(notes: Notes, name: str, node: yaml.Node, levels: _Levels) -> Entries:
+def _node(notes: Notes, name: str, node: yaml.Node, levels: _Levels) -> _Tree:
     found = levels.variables(notes)
     if "role" not in found:
         role = _role(notes, levels, found)
@@ -155,7 +158,7 @@ def _node(notes: Notes, name: str, node: yaml.Node, levels: _Levels) -> Entries:
     return found
 
 
-def _lines(notes: Notes, where: str, level: Entries) -> Iterator[yaml.Node]:
+def _lines(notes: Notes, where: str, level: _Tree) -> Iterator[yaml.Node]:
     """Command lines that Containerlab runs in the node, at any stage."""
     yield from (line for _, line in items(notes, f"{where}.exec", level.get("exec")))
     for stage, told in _mapping(notes, f"{where}.stages", level.get("stages")).items():
@@ -169,7 +172,7 @@ def _lines(notes: Notes, where: str, level: Entries) -> Iterator[yaml.Node]:
             yield from (one["command"] for one in each if "command" in one and not is_text(one.get("target"), "host"))
 
 
-def _role(notes: Notes, levels: _Levels, found: Entries) -> str:
+def _role(notes: Notes, levels: _Levels, found: _Tree) -> str:
     """By label, by group, by kind, or by having VRFs."""
     labels = levels.merged(notes, "labels")
     if "mnmpls.role" in labels:
@@ -194,13 +197,13 @@ _VrfsOf = Mapping[str, Mapping[str, _VrfOf]]
 """Node -> interface."""
 
 
-def _taken_from_vrfs(notes: Notes, name: str, node: Entries) -> Mapping[str, _VrfOf]:
+def _taken_from_vrfs(notes: Notes, name: str, node: _Tree) -> Mapping[str, _VrfOf]:
     """Interface -> its VRF, as ``vrfs: {red: {interfaces: [eth2]}}`` says; the key is taken out of ``node``."""
     found: dict[str, _VrfOf] = {}
     given = node.get("vrfs")
     if not isinstance(given, yaml.MappingNode):
         return found
-    vrfs: Entries = {}
+    vrfs: _Tree = {}
     for vrf, details in mapping(notes, f"nodes.{name}.vrfs", given).items():
         vrfs[vrf] = details
         if not isinstance(details, yaml.MappingNode):
@@ -226,7 +229,7 @@ def _unused(notes: Notes, vrf_of: _VrfsOf) -> None:
                 notes.fault(each.where, each.said, text_)
 
 
-def _links(notes: Notes, topology: Entries, nodes: Mapping[str, Entries], vrf_of: _VrfsOf) -> Iterator[yaml.Node]:
+def _links(notes: Notes, topology: _Tree, nodes: Mapping[str, _Tree], vrf_of: _VrfsOf) -> Iterator[yaml.Node]:
     """Of dummies, which are no links of ours, it puts an interface into ``nodes``."""
     for where, node in items(notes, "links", topology.get("links")):
         notes.at(f"topology.{where}", node)
@@ -243,7 +246,7 @@ def _links(notes: Notes, topology: Entries, nodes: Mapping[str, Entries], vrf_of
 
 
 def _link(
-    notes: Notes, where: str, node: yaml.Node, has: Entries, ends: list[Entries], vrf_of: _VrfsOf
+    notes: Notes, where: str, node: yaml.Node, has: _Tree, ends: list[_Tree], vrf_of: _VrfsOf
 ) -> yaml.Node:  # fmt: skip
     told = _mapping(notes, f"{where}.vars", has.get("vars"))
     for i, (side, end) in enumerate(zip("ab", ends, strict=True)):
@@ -254,12 +257,12 @@ def _link(
         if known:
             known.used.append(True)
             end.setdefault("vrf", _text(known.vrf, known.said))
-    link: Entries = {side: _map(end, node) for side, end in zip("ab", ends, strict=True)}
+    link: _Tree = {side: _map(end, node) for side, end in zip("ab", ends, strict=True)}
     link |= {key: value for key, value in told.items() if key in _OF_LINK}
     return _map(link | {key: has[key] for key in ("mtu",) if key in has}, node)
 
 
-def _addresses(notes: Notes, where: str, has: Entries, i: int) -> Iterator[yaml.Node]:
+def _addresses(notes: Notes, where: str, has: _Tree, i: int) -> Iterator[yaml.Node]:
     """Of a link's i-th end; an empty text leaves it open."""
     for key in ("ipv4", "ipv6"):
         for at, (path, address) in enumerate(items(notes, f"{where}.{key}", has.get(key))):
@@ -267,7 +270,7 @@ def _addresses(notes: Notes, where: str, has: Entries, i: int) -> Iterator[yaml.
                 yield address
 
 
-def _end(notes: Notes, where: str, node: yaml.Node) -> Entries:
+def _end(notes: Notes, where: str, node: yaml.Node) -> _Tree:
     """``NODE:INTERFACE``, or ``{node:, interface:, mac:, ipv4:, ipv6:, vars:}``."""
     if isinstance(node, yaml.MappingNode):
         has = mapping(notes, where, node)
@@ -285,7 +288,7 @@ def _end(notes: Notes, where: str, node: yaml.Node) -> Entries:
     return end
 
 
-def _dummy(notes: Notes, where: str, has: Entries, nodes: Mapping[str, Entries]) -> None:
+def _dummy(notes: Notes, where: str, has: _Tree, nodes: Mapping[str, _Tree]) -> None:
     """A dummy "link" is an interface of its one node."""
     if "endpoint" not in has:
         return
@@ -299,11 +302,11 @@ def _dummy(notes: Notes, where: str, has: Entries, nodes: Mapping[str, Entries])
     nodes[name]["dummies"] = _map(given | {port: _map(settings, has["endpoint"])}, has["endpoint"])
 
 
-def _mapping(notes: Notes, where: str, node: yaml.Node | None) -> Entries:
+def _mapping(notes: Notes, where: str, node: yaml.Node | None) -> _Tree:
     return {} if node is None else mapping(notes, where, node)
 
 
-def _said(entries: Entries, key: str) -> str:
+def _said(entries: _Tree, key: str) -> str:
     node = entries.get(key)
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 

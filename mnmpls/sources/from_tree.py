@@ -33,7 +33,7 @@ from . import ipsec, protocols
 from .impairments import impairment, merged
 from .keys import DUMMY, EVPN, LAB, LINK, LSP, MAIN, NODE, PORT, ROUTE, RULE, VRF
 from .own_configs import own_configs
-from .reading import Entries, Notes, flag, is_null, is_text, items, mapping, needed, number, numbers, text, texts
+from .reading import Entries, Notes, is_null, is_text, items, mapping, number, text, texts
 
 END = ("node", *PORT)
 
@@ -52,17 +52,17 @@ NO_ADDRESS = "none"
 def read(notes: Notes, root: yaml.Node) -> Lab:
     """The lab at ``root``, with its faults."""
     top = mapping(notes, "", root, LAB)
-    entries = [node for _, node in items(notes, "links", top.get("links"))]
+    entries = [node for _, node in top.listed("links")]
     nodes = _nodes(notes, root, top)
     for entry in filter(_is_dummy, entries):
         nodes = _with_dummy(notes, nodes, entry)
     return Lab(
-        name=text(notes, "name", top.get("name"), "lab"),
+        name=top.text("name", "lab"),
         nodes=tuple(nodes),
         links=tuple(_links(notes, [entry for entry in entries if not _is_dummy(entry)])),
         lsps=tuple(_lsps(notes, top)),
-        ttl=text(notes, "ttl", top.get("ttl")),
-        platform_labels=number(notes, "platform_labels", top.get("platform_labels")),
+        ttl=top.text("ttl"),
+        platform_labels=top.number("platform_labels"),
         igp=protocols.igp(notes, top.get("igp")),
         labels=protocols.labels(notes, top.get("labels")),
         vpn=protocols.vpn(notes, top.get("vpn")),
@@ -86,27 +86,27 @@ def _node(notes: Notes, name: str, node: yaml.Node) -> Node:
     has = mapping(notes, where, node, NODE)
     if "role" not in has and (isinstance(node, yaml.MappingNode) or is_null(node)):
         notes.fault(where, node, f"{name} has no role: give it one of {', '.join(ROLES)}")
-    main = mapping(notes, f"{where}.main", has["main"], MAIN) if "main" in has else {}
-    imports, exports = _targets(notes, f"{where}.main", main)
+    main = mapping(notes, f"{where}.main", has["main"], MAIN) if "main" in has else None
+    imports, exports = _targets(main) if main else ((), ())
     return Node(
         name,
-        text(notes, f"{where}.role", has.get("role"), "host"),
-        loopbacks=texts(notes, f"{where}.loopback", has.get("loopback")),
+        has.text("role", "host"),
+        loopbacks=has.texts("loopback"),
         vrfs=tuple(_vrfs(notes, f"{where}.vrfs", has.get("vrfs"))),
-        routes=tuple(_route(notes, path, entry) for path, entry in items(notes, f"{where}.routes", has.get("routes"))),
+        routes=tuple(_route(notes, path, entry) for path, entry in has.listed("routes")),
         sysctls=tuple(_sysctls(notes, f"{where}.sysctls", has.get("sysctls"))),
-        gateway=text(notes, f"{where}.gateway", has.get("gateway")),
-        exec=texts(notes, f"{where}.exec", has.get("exec")),
-        label_range=text(notes, f"{where}.label_range", has.get("label_range")),
+        gateway=has.text("gateway"),
+        exec=has.texts("exec"),
+        label_range=has.text("label_range"),
         imports=imports,
         exports=exports,
-        rules=tuple(_rule(notes, path, entry) for path, entry in items(notes, f"{where}.rules", has.get("rules"))),
+        rules=tuple(_rule(notes, path, entry) for path, entry in has.listed("rules")),
         dummies=tuple(_dummies(notes, f"{where}.dummies", has.get("dummies"))),
         igp=protocols.igp_of_node(notes, f"{where}.igp", has.get("igp")),
-        asn=number(notes, f"{where}.asn", has.get("asn")),
-        sid=number(notes, f"{where}.sid", has.get("sid")),
-        own=tuple(own_configs(notes, where, has)),
-        daemon=text(notes, f"{where}.daemon", has.get("daemon")),
+        asn=has.number("asn"),
+        sid=has.number("sid"),
+        own=tuple(own_configs(has)),
+        daemon=has.text("daemon"),
     )
 
 
@@ -120,8 +120,8 @@ def _dummy(notes: Notes, where: str, name: str, node: yaml.Node) -> Dummy:
     if not isinstance(node, yaml.MappingNode):
         return Dummy(name, texts(notes, f"{where}.ip", node))
     has = mapping(notes, where, node, DUMMY)
-    vrf = _vrf_of_port(notes, f"{where}.vrf", has.get("vrf"))
-    return Dummy(name, texts(notes, f"{where}.ip", has.get("ip")), vrf, number(notes, f"{where}.mtu", has.get("mtu")))
+    vrf = _vrf_of_port(has)
+    return Dummy(name, has.texts("ip"), vrf, has.number("mtu"))
 
 
 def _vrfs(notes: Notes, where: str, node: yaml.Node | None) -> list[Vrf]:
@@ -154,52 +154,52 @@ def _evpns(notes: Notes, node: yaml.Node | None) -> list[Evpn]:
 
 def _evpn(notes: Notes, where: str, name: str, node: yaml.Node) -> Evpn:
     has = mapping(notes, where, node, EVPN)
-    imports, exports = _targets(notes, where, has)
-    vni, mtu = (number(notes, f"{where}.{key}", has.get(key)) for key in ("vni", "mtu"))
-    vrf = _vrf_of_port(notes, f"{where}.vrf", has.get("vrf"))
-    return Evpn(name, vni, imports, exports, mtu, vrf, texts(notes, f"{where}.gateway", has.get("gateway")))
+    imports, exports = _targets(has)
+    vni, mtu = map(has.number, ("vni", "mtu"))
+    vrf = _vrf_of_port(has)
+    return Evpn(name, vni, imports, exports, mtu, vrf, has.texts("gateway"))
 
 
 def _vrf(notes: Notes, where: str, name: str, node: yaml.Node) -> Vrf:
     has = mapping(notes, where, node, VRF)
-    imports, exports = _targets(notes, where, has)
-    rd = text(notes, f"{where}.rd", has.get("rd")) or None
-    loopbacks = texts(notes, f"{where}.loopback", has.get("loopback"))
-    table, vni = (number(notes, f"{where}.{key}", has.get(key)) for key in ("table", "vni"))
+    imports, exports = _targets(has)
+    rd = has.text("rd") or None
+    loopbacks = has.texts("loopback")
+    table, vni = map(has.number, ("table", "vni"))
     return Vrf(name, table, rd, imports, exports, loopbacks, vni)
 
 
-def _targets(notes: Notes, where: str, has: Entries) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _targets(has: Entries) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Route targets: those imported, those exported."""
-    both, imports, exports = (texts(notes, f"{where}.{key}", has.get(key)) for key in ("rt", "import", "export"))
+    both, imports, exports = map(has.texts, ("rt", "import", "export"))
     return both + imports, both + exports
 
 
 def _route(notes: Notes, where: str, node: yaml.Node) -> StaticRoute:
     has = mapping(notes, where, node, ROUTE)
     if "label" not in has:
-        needed(notes, where, node, has, dst="a prefix, or default")
+        has.require(node, dst="a prefix, or default")
     return StaticRoute(
-        dst=text(notes, f"{where}.dst", has.get("dst")),
-        via=text(notes, f"{where}.via", has.get("via")),
-        port=text(notes, f"{where}.port", has.get("port")),
-        labels=numbers(notes, f"{where}.labels", has.get("labels")),
-        vrf=text(notes, f"{where}.vrf", has.get("vrf")) or None,
-        label=number(notes, f"{where}.label", has.get("label")),
-        ttl=text(notes, f"{where}.ttl", has.get("ttl")),
-        table=number(notes, f"{where}.table", has.get("table")),
+        dst=has.text("dst"),
+        via=has.text("via"),
+        port=has.text("port"),
+        labels=has.numbers("labels"),
+        vrf=has.text("vrf") or None,
+        label=has.number("label"),
+        ttl=has.text("ttl"),
+        table=has.number("table"),
     )
 
 
 def _rule(notes: Notes, where: str, node: yaml.Node) -> PolicyRule:
     has = mapping(notes, where, node, RULE)
-    needed(notes, where, node, has, table="where they are looked up", priority="1001 to 32765, lower is first")
+    has.require(node, table="where they are looked up", priority="1001 to 32765, lower is first")
     return PolicyRule(
-        table=number(notes, f"{where}.table", has.get("table")) or 0,
-        priority=number(notes, f"{where}.priority", has.get("priority")) or 0,
-        src=text(notes, f"{where}.from", has.get("from")),
-        iif=text(notes, f"{where}.iif", has.get("iif")),
-        fwmark=number(notes, f"{where}.fwmark", has.get("fwmark")),
+        table=has.number("table") or 0,
+        priority=has.number("priority") or 0,
+        src=has.text("from"),
+        iif=has.text("iif"),
+        fwmark=has.number("fwmark"),
     )
 
 
@@ -249,24 +249,24 @@ def _link(notes: Notes, where: str, node: yaml.Node) -> Link:
     for side in ("a", "b"):
         if side not in has:
             notes.fault(where, node, f"a link has two ends, and {side} is missing: write {{a: NODE, b: NODE}}")
-    mtu = number(notes, f"{where}.mtu", has.get("mtu"))
+    mtu = has.number("mtu")
     ends = [_end(notes, f"{where}.{side}", has[side], mtu) if side in has else Port("") for side in ("a", "b")]
-    shared = impairment(notes, where, has)
+    shared = impairment(has)
     if shared != Impairment():
         ends = [replace(end, impairment=merged(end.impairment, shared)) for end in ends]
     limit = has.get("encaplimit")
     return Link(
         ends[0],
         ends[1],
-        text(notes, f"{where}.type", has.get("type"), "veth"),
-        text(notes, f"{where}.name", has.get("name")),
-        texts(notes, f"{where}.over", has.get("over")),
-        number(notes, f"{where}.key", has.get("key")),
-        number(notes, f"{where}.vni", has.get("vni")),
-        number(notes, f"{where}.ttl", has.get("ttl")),
+        has.text("type", "veth"),
+        has.text("name"),
+        has.texts("over"),
+        has.number("key"),
+        has.number("vni"),
+        has.number("ttl"),
         None if is_text(limit, "none") else number(notes, f"{where}.encaplimit", limit),
-        numbers(notes, f"{where}.versions", has.get("versions")),
-        flag(notes, f"{where}.unnumbered", has.get("unnumbered")),
+        has.numbers("versions"),
+        has.flag("unnumbered"),
         protocols.igp_of_link(notes, f"{where}.igp", has.get("igp")),
         protocols.routing(notes, f"{where}.routing", has.get("routing")),
         ipsec.ipsec_of_link(notes, f"{where}.ipsec", has.get("ipsec")),
@@ -283,34 +283,35 @@ def _end(notes: Notes, where: str, node: yaml.Node, mtu: int | None) -> Port:
     if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and node.value[0][0].value not in END:
         name, inner = next(iter(mapping(notes, where, node).items()), ("", node))
         if isinstance(inner, yaml.MappingNode):
-            return _port(notes, where, name, mapping(notes, where, inner, PORT), mtu)
+            return _port(name, mapping(notes, where, inner, PORT), mtu)
         return Port(name, addresses=_addresses(notes, where, inner), mtu_bytes=mtu)
     has = mapping(notes, where, node, END)
-    name = text(notes, f"{where}.node", has.get("node"))
+    name = has.text("node")
     if not name:
         notes.fault(where, node, WHICH_NODE)
-    return _port(notes, where, name, has, mtu)
+    return _port(name, has, mtu)
 
 
-def _port(notes: Notes, where: str, node: str, has: Entries, mtu: int | None) -> Port:
-    own = number(notes, f"{where}.mtu", has.get("mtu"))
+def _port(node: str, has: Entries, mtu: int | None) -> Port:
+    own = has.number("mtu")
     return Port(
         node,
-        text(notes, f"{where}.port", has.get("port")),
-        _addresses(notes, f"{where}.ip", has.get("ip")),
-        _vrf_of_port(notes, f"{where}.vrf", has.get("vrf")),
+        has.text("port"),
+        _addresses(has.notes, has.under("ip"), has.get("ip")),
+        _vrf_of_port(has),
         mtu if own is None else own,
-        text(notes, f"{where}.mac", has.get("mac")) or None,
-        impairment(notes, where, has),
-        text(notes, f"{where}.evpn", has.get("evpn")) or None,
+        has.text("mac") or None,
+        impairment(has),
+        has.text("evpn") or None,
     )
 
 
-def _vrf_of_port(notes: Notes, where: str, node: yaml.Node | None) -> str | None:
+def _vrf_of_port(has: Entries) -> str | None:
+    node = has.get("vrf")
     if isinstance(node, yaml.SequenceNode):
-        notes.fault(where, node, "a port is in one VRF at most: give each VRF a link of its own")
+        has.notes.fault(has.under("vrf"), node, "a port is in one VRF at most: give each VRF a link of its own")
         return None
-    return text(notes, where, node) or None
+    return has.text("vrf") or None
 
 
 def _addresses(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, ...] | None:
@@ -321,22 +322,22 @@ def _addresses(notes: Notes, where: str, node: yaml.Node | None) -> tuple[str, .
 
 
 def _lsps(notes: Notes, top: Entries) -> list[Lsp]:
-    return [_lsp(notes, where, node) for where, node in items(notes, "lsps", top.get("lsps"))]
+    return [_lsp(notes, where, node) for where, node in top.listed("lsps")]
 
 
 def _lsp(notes: Notes, where: str, node: yaml.Node) -> Lsp:
     has = mapping(notes, where, node, LSP)
     if not has.keys() & {"ingress", "egress"}:
-        needed(notes, where, node, has, path="its routers, or ingress and egress")
+        has.require(node, path="its routers, or ingress and egress")
     path = has.get("path")
     shortest = isinstance(path, yaml.ScalarNode) and path.value == SHORTEST
     return Lsp(
-        () if shortest else texts(notes, f"{where}.path", path),
-        numbers(notes, f"{where}.labels", has.get("labels")),
-        text(notes, f"{where}.vrf", has.get("vrf")),
-        text(notes, f"{where}.ingress", has.get("ingress")),
-        text(notes, f"{where}.egress", has.get("egress")),
-        texts(notes, f"{where}.fec", has.get("fec")),
-        text(notes, f"{where}.pop", has.get("pop"), "egress"),
-        text(notes, f"{where}.ttl", has.get("ttl")),
+        () if shortest else has.texts("path"),
+        has.numbers("labels"),
+        has.text("vrf"),
+        has.text("ingress"),
+        has.text("egress"),
+        has.texts("fec"),
+        has.text("pop", "egress"),
+        has.text("ttl"),
     )

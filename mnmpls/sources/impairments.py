@@ -9,7 +9,7 @@ from decimal import Decimal
 import yaml
 
 from ..model import Impairment
-from .reading import Entries, Notes, number, text
+from .reading import Entries
 
 IMPAIRMENTS = ("bw", "delay", "jitter", "loss", "max_queue_size")
 
@@ -18,16 +18,16 @@ _UNITS_US = {"us": 1, "ms": 1000, "s": 1_000_000}
 _DIGITS = r"(\d{1,12}(?:\.\d{1,9})?)"
 
 
-def impairment(notes: Notes, where: str, has: Entries) -> Impairment:
+def impairment(has: Entries) -> Impairment:
     """What of IMPAIRMENTS ``has`` gives."""
     if has.keys().isdisjoint(IMPAIRMENTS):
         return _NONE
     return Impairment(
-        rate_kbit=_scaled(notes, f"{where}.bw", has.get("bw"), 1000, "Mbit/s, such as 10 or 0.5"),
-        delay_us=_time(notes, f"{where}.delay", has.get("delay")),
-        jitter_us=_time(notes, f"{where}.jitter", has.get("jitter")),
-        loss_ppm=_scaled(notes, f"{where}.loss", has.get("loss"), 10_000, "per cent, such as 1 or 0.1"),
-        queue_packets=number(notes, f"{where}.max_queue_size", has.get("max_queue_size")),
+        rate_kbit=_scaled(has, "bw", 1000, "Mbit/s, such as 10 or 0.5"),
+        delay_us=_time(has, "delay"),
+        jitter_us=_time(has, "jitter"),
+        loss_ppm=_scaled(has, "loss", 10_000, "per cent, such as 1 or 0.1"),
+        queue_packets=has.number("max_queue_size"),
     )
 
 
@@ -48,25 +48,26 @@ def impairment_data(given: Impairment) -> dict[str, object]:
     }
 
 
-def _time(notes: Notes, where: str, node: yaml.Node | None) -> int | None:
+def _time(has: Entries, key: str) -> int | None:
     """Microseconds."""
-    given = text(notes, where, node)
+    given = has.text(key)
     found = re.fullmatch(_DIGITS + r"\s*(us|ms|s)", given)
     if found:
         return int(Decimal(found[1]) * _UNITS_US[found[2]])
-    _fault(notes, where, node, given, "a time with its unit, such as 10ms, 500us or 1s")
+    _fault(has, key, given, "a time with its unit, such as 10ms, 500us or 1s")
     return None
 
 
-def _scaled(notes: Notes, where: str, node: yaml.Node | None, factor: int, what: str) -> int | None:
-    given = text(notes, where, node)
+def _scaled(has: Entries, key: str, factor: int, what: str) -> int | None:
+    given = has.text(key)
     found = re.fullmatch(_DIGITS + "%?", given)
     if found:
         return int(Decimal(found[1]) * factor)
-    _fault(notes, where, node, given, what)
+    _fault(has, key, given, what)
     return None
 
 
-def _fault(notes: Notes, where: str, node: yaml.Node | None, given: str, what: str) -> None:
-    if node is not None and isinstance(node, yaml.ScalarNode):
-        notes.fault(where, node, f"expected {what}, not {given[:40]!r}")
+def _fault(has: Entries, key: str, given: str, what: str) -> None:
+    node = has.get(key)
+    if isinstance(node, yaml.ScalarNode):
+        has.notes.fault(has.under(key), node, f"expected {what}, not {given[:40]!r}")

@@ -6,7 +6,7 @@ import yaml
 
 from ..model import CIPHERS, Ipsec
 from .keys import IPSEC
-from .reading import Notes, mapping, needed, number, text, texts
+from .reading import Notes, mapping, text
 
 
 def ipsec_of_link(notes: Notes, where: str, node: yaml.Node | None) -> Ipsec | None:
@@ -15,12 +15,12 @@ def ipsec_of_link(notes: Notes, where: str, node: yaml.Node | None) -> Ipsec | N
     if not isinstance(node, yaml.MappingNode):
         return Ipsec(text(notes, where, node))
     has = mapping(notes, where, node, IPSEC)
-    needed(notes, where, node, has, mode="transport, tunnel, udp or udp-tunnel")
+    has.require(node, mode="transport, tunnel, udp or udp-tunnel")
     return Ipsec(
-        text(notes, f"{where}.mode", has.get("mode")),
-        text(notes, f"{where}.cipher", has.get("cipher"), CIPHERS[0]),
-        texts(notes, f"{where}.secret", has.get("secret")),
-        number(notes, f"{where}.rekey", has.get("rekey")),
+        has.text("mode"),
+        has.text("cipher", CIPHERS[0]),
+        has.texts("secret"),
+        has.number("rekey"),
     )
 
 

@@ -16,16 +16,16 @@ KEYS = (FRR, "bird", SWANCTL)
 """Of a node."""
 
 
-def own_configs(notes: Notes, where: str, has: Entries) -> Iterator[OwnConfig]:
+def own_configs(has: Entries) -> Iterator[OwnConfig]:
     """Those that a node with the entries ``has`` gives, with their texts. A file that cannot be read is a fault."""
     for key in KEYS:
         node = has.get(key)
         if isinstance(node, yaml.MappingNode) and key == FRR:
-            given = mapping(notes, f"{where}.{key}", node, FRR_DAEMONS)
+            given = mapping(has.notes, has.under(key), node, FRR_DAEMONS)
             for daemon in sorted(given, key=FRR_DAEMONS.index):
-                yield from _config(notes, f"{where}.{key}.{daemon}", daemon, given[daemon])
+                yield from _config(has.notes, given.under(daemon), daemon, given[daemon])
         elif node is not None:
-            yield from _config(notes, f"{where}.{key}", key, node)
+            yield from _config(has.notes, has.under(key), key, node)
 
 
 def _config(notes: Notes, where: str, daemon: str, node: yaml.Node) -> Iterator[OwnConfig]:

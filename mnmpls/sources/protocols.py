@@ -6,7 +6,7 @@ import yaml
 
 from ..model import NO_IGP, STATIC, Igp, Labels, Routing, Vpn
 from .keys import IGP, IGP_OF_LINK, IGP_OF_NODE, LABEL_MAKER, ROUTING, VPN_MAKER, Keys
-from .reading import Entries, Notes, flag, mapping, number, text, texts
+from .reading import Entries, Notes, mapping
 
 Data = dict[str, object]
 
@@ -14,7 +14,7 @@ Data = dict[str, object]
 def igp(notes: Notes, node: yaml.Node | None) -> Igp:
     """The lab's."""
     has = _long(notes, "igp", node, IGP)
-    return _igp(notes, "igp", has, text(notes, "igp.protocol", has.get("protocol"), STATIC))
+    return _igp(has, has.text("protocol", STATIC))
 
 
 def igp_of_node(notes: Notes, where: str, node: yaml.Node | None) -> Igp:
@@ -29,17 +29,17 @@ def igp_of_link(notes: Notes, where: str, node: yaml.Node | None) -> Igp:
 
 def labels(notes: Notes, node: yaml.Node | None) -> Labels:
     has = _long(notes, "labels", node, LABEL_MAKER)
-    protocol = text(notes, "labels.protocol", has.get("protocol"), STATIC)
-    return Labels(protocol, *(text(notes, f"labels.{key}", has.get(key)) for key in ("srgb", "pop")))
+    protocol = has.text("protocol", STATIC)
+    return Labels(protocol, *map(has.text, ("srgb", "pop")))
 
 
 def vpn(notes: Notes, node: yaml.Node | None) -> Vpn:
     has = _long(notes, "vpn", node, VPN_MAKER)
     return Vpn(
-        text(notes, "vpn.protocol", has.get("protocol"), STATIC),
-        number(notes, "vpn.asn", has.get("asn")),
-        texts(notes, "vpn.reflectors", has.get("reflectors")),
-        text(notes, "vpn.unicast", has.get("unicast")),
+        has.text("protocol", STATIC),
+        has.number("asn"),
+        has.texts("reflectors"),
+        has.text("unicast"),
     )
 
 
@@ -47,22 +47,24 @@ def routing(notes: Notes, where: str, node: yaml.Node | None) -> Routing:
     """Of one link, between PE and CE."""
     has = _long(notes, where, node, ROUTING)
     return Routing(
-        text(notes, f"{where}.protocol", has.get("protocol"), STATIC),
-        text(notes, f"{where}.area", has.get("area")),
-        flag(notes, f"{where}.as_override", has.get("as_override")),
-        text(notes, f"{where}.site_of_origin", has.get("site_of_origin")),
-        flag(notes, f"{where}.allow_own_as", has.get("allow_own_as")),
+        has.text("protocol", STATIC),
+        has.text("area"),
+        has.flag("as_override"),
+        has.text("site_of_origin"),
+        has.flag("allow_own_as"),
     )
 
 
 def _long(notes: Notes, where: str, node: yaml.Node | None, known: Keys) -> Entries:
     """The long form of either."""
     if node is None:
-        return {}
+        return Entries(notes, where)
     notes.at(where, node)
     if isinstance(node, yaml.MappingNode):
         return mapping(notes, where, node, known)
-    return {"protocol": node}
+    short = Entries(notes, where)
+    short["protocol"] = node
+    return short
 
 
 def _differing(notes: Notes, where: str, node: yaml.Node | None, known: Keys) -> Igp:
@@ -70,22 +72,22 @@ def _differing(notes: Notes, where: str, node: yaml.Node | None, known: Keys) ->
         return Igp()
     notes.at(where, node)
     if not isinstance(node, yaml.ScalarNode):
-        return _igp(notes, where, mapping(notes, where, node, known), "")
+        return _igp(mapping(notes, where, node, known), "")
     if node.value != NO_IGP:
         text_ = f"a protocol is the whole lab's: here write {NO_IGP}, or a mapping with {', '.join(known)}"
         notes.fault(where, node, f"{text_}, not {node.value!r}")
     return Igp(NO_IGP)
 
 
-def _igp(notes: Notes, where: str, has: Entries, protocol: str) -> Igp:
+def _igp(has: Entries, protocol: str) -> Igp:
     return Igp(
         protocol,
-        text(notes, f"{where}.area", has.get("area")),
-        number(notes, f"{where}.metric", has.get("metric")),
-        number(notes, f"{where}.hello", has.get("hello")),
-        number(notes, f"{where}.dead", has.get("dead")),
-        flag(notes, f"{where}.bfd", has["bfd"]) if "bfd" in has else None,
-        text(notes, f"{where}.level", has.get("level")),
+        has.text("area"),
+        has.number("metric"),
+        has.number("hello"),
+        has.number("dead"),
+        has.flag("bfd") if "bfd" in has else None,
+        has.text("level"),
     )
 
 

@@ -18,8 +18,6 @@ TOO_DEEP = f"a lab may have {DEEPEST} levels; this one has more"
 LONGEST_TEXT, LONGEST_KEY = 4096, 64
 """What is longer means nothing in a lab, and would only fill a person's screen."""
 
-Entries = dict[str, yaml.Node]
-
 
 @dataclass
 class Notes:
@@ -41,14 +39,61 @@ class Notes:
         self.problems.append(Problem(where, text, self.place(node)))
 
 
+class Entries(dict[str, yaml.Node]):
+    """What a mapping at the path ``where`` gives. Each way to read one entry gives nothing for a key that is not
+    there."""
+
+    __slots__ = ("notes", "where")
+
+    def __init__(self, notes: Notes, where: str) -> None:
+        self.notes, self.where = notes, where
+
+    def under(self, key: str) -> str:
+        """The path of one entry."""
+        return _under(self.where, key)
+
+    def text(self, key: str, otherwise: str = "") -> str:
+        node = self.get(key)
+        if type(node) is yaml.ScalarNode and not node.start_mark and len(node.value) <= LONGEST_TEXT:
+            return str(node.value)  # as nearly all: no line to be noted
+        return otherwise if node is None else text(self.notes, self.under(key), node)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        node = self.get(key)
+        return () if node is None else texts(self.notes, self.under(key), node)
+
+    def number(self, key: str) -> int | None:
+        node = self.get(key)
+        return None if node is None else number(self.notes, self.under(key), node)
+
+    def numbers(self, key: str) -> tuple[int, ...]:
+        node = self.get(key)
+        return () if node is None else numbers(self.notes, self.under(key), node)
+
+    def flag(self, key: str) -> bool:
+        node = self.get(key)
+        return node is not None and flag(self.notes, self.under(key), node)
+
+    def listed(self, key: str) -> Iterator[tuple[str, yaml.Node]]:
+        node = self.get(key)
+        return iter(()) if node is None else items(self.notes, self.under(key), node)
+
+    def require(self, node: yaml.Node, **keys: str) -> None:
+        """A fault for each key that is missing in ``node``, which these are the entries of, with what it stands for."""
+        if isinstance(node, yaml.MappingNode):
+            for key, meaning in keys.items():
+                if key not in self:
+                    self.notes.fault(self.under(key), node, f"{key} is missing: give {meaning}")
+
+
 def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = (), like: str = "") -> Entries:
     """The entries of a mapping; with ``known``, other keys are faults. Empty values count as left out."""
+    found = Entries(notes, where)
     if not isinstance(node, yaml.MappingNode):
         if not is_null(node):
             hint = f" with {', '.join(known)}" if known else f" such as {like}" if like else ""
             notes.fault(where, node, f"expected a mapping{hint}, not {_what(node)}")
-        return {}
-    found: Entries = {}
+        return found
     for key_node, value in node.value:
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
         if not 0 < len(key) <= LONGEST_KEY:
@@ -64,19 +109,13 @@ def mapping(notes: Notes, where: str, node: yaml.Node, known: Collection[str] = 
             if key_node.start_mark:
                 notes.at(_under(where, key), key_node)
             found[key] = value
-    return {key: value for key, value in found.items() if value.tag != _NULL or not is_null(value)} if known else found
+    for key in [key for key, value in found.items() if value.tag == _NULL and is_null(value)] if known else ():
+        del found[key]
+    return found
 
 
 def _under(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
-
-
-def needed(notes: Notes, where: str, node: yaml.Node, has: Entries, **keys: str) -> None:
-    """A fault for each key that is missing, with what it stands for."""
-    if isinstance(node, yaml.MappingNode):
-        for key, meaning in keys.items():
-            if key not in has:
-                notes.fault(f"{where}.{key}", node, f"{key} is missing: give {meaning}")
 
 
 def is_null(node: yaml.Node) -> bool:
@@ -91,7 +130,8 @@ def text(notes: Notes, where: str, node: yaml.Node | None, otherwise: str = "") 
     """A scalar exactly as it is written."""
     if node is None:
         return otherwise
-    notes.at(where, node)
+    if node.start_mark:
+        notes.at(where, node)
     if isinstance(node, yaml.ScalarNode) and len(node.value) <= LONGEST_TEXT:
         return str(node.value)
     notes.fault(where, node, f"expected a text, not {_what(node)}")
