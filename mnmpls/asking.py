@@ -3,6 +3,7 @@ that folder for these functions, which are called with the node's Folders."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,9 @@ RUN = "/run/frr"
 EVENTS = "mnmpls.log"
 """In /run/frr: what was noticed about the node's daemons."""
 _ANSWER_S = 5.0
+
+_PORTS = "show yang operational-data /frr-interface:lib"
+"""All of FRR's daemons know this one; a port that is not there, but in a configuration, has no number."""
 
 _REFUSED = (
     re.compile(r"\[EC \d+\] (?P<why>[^\[\]]+) on config line (?P<line>\d+): (?P<text>.*)"),
@@ -100,6 +104,18 @@ def answers(run: str, daemon: str) -> bool:
     if daemon == CHARON:
         return _ask(run, daemon, "list-conns") not in (None, "[]")
     return _ask(run, daemon, "show status" if daemon == BIRD else "show version") is not None
+
+
+@_there
+def ports(run: str, daemon: str) -> frozenset[tuple[str, str]]:
+    """Each port of the kernel that a daemon of FRR's has heard of, and its VRF; none if it does not tell."""
+    try:
+        said = json.loads(_ask(run, daemon, _PORTS) or "{}")
+    except ValueError:
+        return frozenset()
+    found = said.get("frr-interface:lib", {}).get("interface", ())
+    there = (one for one in found if one.get("state", {}).get("if-index"))
+    return frozenset((one.get("name", ""), one.get("vrf", "")) for one in there)
 
 
 @_there

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .asking import CHARON, EVENTS, answers, ask, initiate, log_lines, refusals
+from .asking import CHARON, EVENTS, answers, ask, initiate, log_lines, ports, refusals
 from .daemons import (
-    INTEGRATED,
     QUESTIONS,
+    ZEBRA,
     Secret,
     Service,
     Session,
@@ -30,14 +30,14 @@ from .daemons import (
 )
 from .daemons.peers import CHILDREN
 from .errors import CheckFailed, Problem
-from .homes import Home, confine, confine_reader, confine_urgent
+from .homes import ETC, Home, confine, confine_reader, confine_urgent
 from .kernel import Namespace, forget
 from .model import Lab
 from .processes import Folders, Processes
 from .programs import find
 
 READER = "vtysh"
-"""Hands an integrated configuration out to the daemons."""
+"""Hands a configuration out to daemons that have read none."""
 _GIVEN_UP = ("Can't fork", "Failure to initialize pam")
 """What it says before it ends by itself; the former of a command that starts a program (vtysh.c, execute_command)."""
 
@@ -127,16 +127,20 @@ class Services:
                 self._spawn(name, service)
         for name, service in every:
             self._await_socket(name, service.name)
-        for name in dict.fromkeys(name for name, service in every if service.is_integrated):
-            self._hand_out(name)
+        handed = {(name, service.file_name): service for name, service in every if service.is_handed}
+        for (name, _), service in handed.items():
+            self._hand_out(name, service, to_all=service.is_integrated)
 
-    def _hand_out(self, name: str, *words: str) -> None:
-        """An integrated configuration, to all of the node's daemons or to those in ``words``."""
-        node = self._nodes[name]
+    def _hand_out(self, name: str, service: Service, to_all: bool = False) -> None:
+        """Its configuration, to this daemon or to all of the node's."""
+        node, file = self._nodes[name], service.file_name
+        node.home.write(file, service.config)
+        whose = [] if to_all else ["-d", service.name]
+        which = ["-b"] if service.is_integrated else ["-f", f"{ETC}/{file}"]
         log = node.home.log(READER)
         try:
             process = self._processes.spawn(
-                [find(READER), "-b", *words], node.netns, node.home.path("mounts"), preexec_fn=confine_reader,
+                [find(READER), *whose, *which], node.netns, node.home.path("mounts"), preexec_fn=confine_reader,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         finally:
@@ -148,11 +152,13 @@ class Services:
             process.wait()
         said = "".join(self._log(name, READER))
         if process.returncode < 0 or any(words in said for words in _GIVEN_UP):
-            why = f"{READER} did not hand all of {INTEGRATED} out"
+            why = f"{READER} did not hand all of {file} out"
             raise CheckFailed(f"{name}: {why} (nothing in it may start a program); {self._last_words(name, READER)}")
 
     def _spawn(self, name: str, service: Service, again: bool = True) -> None:
         node = self._nodes[name]
+        if service.needs_ports and not service.is_integrated:
+            node.home.write(service.file_name, service.at_start)
         log = node.home.log(service.name)
         try:
             process = self._processes.spawn(
@@ -182,15 +188,16 @@ class Services:
                     initiate(node.home.folders, peer.name, child)
 
     def _await_socket(self, name: str, daemon: str) -> None:
-        """Until it takes questions; one that is killed before that is started once more. Raises CheckFailed with its
-        last words."""
+        """Until it takes questions, and knows the ports if it needs to; one that is killed before that is started once
+        more. Raises CheckFailed with its last words."""
         node, until = self._nodes[name], time.monotonic() + _START_S
-        while not answers(node.home.folders, daemon):
+        while not _is_ready(node, daemon):
             one = node.daemons[daemon]
             if (one.process.poll() or 0) < 0 and one.again:
                 self._died(one)
             elif one.process.poll() is not None or time.monotonic() > until:
-                how, own = _ending(one.process.poll()), one.service.where
+                lacks = "know the VRFs of its ports" if answers(node.home.folders, daemon) else "answer"
+                how, own = _ending(one.process.poll(), lacks), one.service.where
                 told = f" as told {self._told(own)}" if own else ""
                 raise CheckFailed(f"{name}: {daemon} did not start{told} ({how}); {self._last_words(name, daemon)}")
             time.sleep(_AGAIN_S)
@@ -255,10 +262,10 @@ class Services:
             self._agree(name, ())
         for each in leaning:
             self._spawn(name, each.service, each.again)
-        if service.is_integrated:
-            for one in (service.name, *(each.service.name for each in leaning)):
-                self._await_socket(name, one)
-                self._hand_out(name, "-d", one)
+        for one in (service, *(each.service for each in leaning)):
+            if one.is_handed:
+                self._await_socket(name, one.name)
+                self._hand_out(name, one)
 
     def _last_words(self, name: str, daemon: str) -> str:
         lines = self._log(name, daemon)[-_LAST_LINES:]
@@ -326,9 +333,14 @@ class Services:
             os.close(wake[1])  # the thread hears that
 
 
-def _ending(status: int | None) -> str:
+def _is_ready(node: _Node, daemon: str) -> bool:
+    home, needs_ports = node.home.folders, node.daemons[daemon].service.needs_ports
+    return answers(home, daemon) and (not needs_ports or ports(home, ZEBRA) <= ports(home, daemon))
+
+
+def _ending(status: int | None, lacks: str = "answer") -> str:
     if status is None:
-        return f"it does not answer after {_START_S:g} s"
+        return f"it does not {lacks} after {_START_S:g} s"
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
@@ -383,7 +395,7 @@ def refused(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[tuple[Service,
                 files.setdefault(service.file_name, []).append(service)
         for readers in files.values():
             first = readers[0]
-            who = [READER] if first.is_integrated else [one.name for one in readers]
+            who = [READER] if first.is_handed else [one.name for one in readers]
             heard = [dict(refusals(log_lines(folders[node], one))) for one in who]
             lines = sorted(set.intersection(*(set(each) for each in heard)))
             text = f"{who[0]} does not take line {{}} of {first.path or 'its text'}: {{}}"

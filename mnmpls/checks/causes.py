@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 _RECENT = 100
 """Lines of a log: what is older may be mended."""
 
-_SORTED_AFTER = (
-    "FRR 8.4's ospf6d loses ports of VRFs whose names sort after 'default': "
-    "give VRF {0} one before it, such as a-{0}, or the link routing: bgp or versions: [4]"
-)
-"""At its start it has two of such a port, and finds the first by their VRFs' names (lib/if.c,
-if_lookup_by_name_all_vrf)."""
-
 _OF_PORTS = (
     (r"invalid Area ID (\S+)", "the other end is in area {}"),
     (r"area mismatch \((\S+)\)", "the other end is in area {}"),
@@ -35,7 +28,6 @@ _OF_PORTS = (
     (r"MTU (\d+) is larger than \[.*\]'s MTU (\d+)", "the other end's MTU is {} bytes, its own {}"),
     (r"MTU mismatch \(my (\d+) rcvd (\d+)\)", "its own MTU is {} bytes, the other end's {}"),
     (r"auth-type mismatch, local (\w+), rcvd (\w+)", "its own authentication is {}, the other end's {}"),
-    (r"corruption detected -- interface with this name exists already in VRF (\S+)!", _SORTED_AFTER),
     (r"Simple auth failed|ospf_check_md5 checksum mismatch", "the two ends have different keys"),
 )
 """Lines about a port, of ospfd (ospfd/ospf_packet.c), ospf6d (ospf6d/ospf6_message.c) and BIRD, and what they mean."""

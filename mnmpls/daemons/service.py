@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..asking import BIRD
@@ -15,6 +16,8 @@ COMMON = ("-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "infor
 
 INTEGRATED = "frr.conf"
 """Where this file is, FRR's daemons read no others: vtysh tells each what is its own (lib/vty.c, vty_read_config)."""
+
+_IN_VRFS = re.compile(r"^\s*router ospf6 vrf\s", re.MULTILINE)
 
 BIRD_ARGV = (BIRD, "-f", "-c", "/etc/frr/bird.conf", "-s", "/run/frr/bird.ctl")
 BIRD_USER = ("-u", "bird", "-g", "bird")
@@ -44,3 +47,20 @@ class Service:
     @property
     def is_integrated(self) -> bool:
         return self.file == INTEGRATED
+
+    @property
+    def is_handed(self) -> bool:
+        """Is it given its configuration by vtysh, when it runs?"""
+        return self.is_integrated or self.needs_ports
+
+    @property
+    def at_start(self) -> str:
+        """What it reads even then: the host's name, which vtysh hands to nobody."""
+        return "".join(line for line in self.config.splitlines(keepends=True) if line.startswith("hostname "))
+
+    @property
+    def needs_ports(self) -> bool:
+        """Has it to know which VRFs the ports are in before it hears of these? ospf6d takes all others for the main
+        table's, and leaves them in the OSPF of that one (lib/if.c, lib_interface_create; ospf6d/ospf6_interface.c,
+        ospf6_interface_start)."""
+        return self.name == "ospf6d" and bool(_IN_VRFS.search(self.config))

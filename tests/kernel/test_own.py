@@ -101,18 +101,36 @@ def test_bird_says_what_is_wrong() -> None:
 
 REFUSED_WHOLE = "nodes.r1.frr: vtysh does not take line 5 of its text: 'foo': Unknown command"
 
+OSPF6 = """hostname {0}
+router ospf6
+ ospf6 router-id 10.0.0.{1}
+exit
+router ospf6{2}
+ ospf6 router-id 10.0.0.{1}
+exit
+interface {0}-{3}-eth
+ ipv6 ospf6 area 0
+ ipv6 ospf6 hello-interval 1
+ ipv6 ospf6 network point-to-point
+"""
+
 REFUSED_LINE = "nodes.r2.frr.zebra: zebra does not take line 1 of its text: 'log file"
 
 
 def test_own_configuration_stays_in_the_lab(tmp_path: Path) -> None:
     """A configuration cannot write outside its node, and its lines that are not understood are told with their place;
-    they do not keep the others from their effect."""
+    they do not keep the others from their effect, in a VRF neither."""
     wrong = "hostname r2\nrouter ospf\n network nowhere area 0\n!\nfoo bar\n"
     outside = f"log file {tmp_path}/direct.log"
     static = "log file /tmp/own.log\nip route 9.9.9.9/32 lo\n"
     whole = f"{outside}\nexit\noutput file {tmp_path}/output\nconfigure\nfoo\n{static}"
     files = {"ospfd": wrong, "zebra": f"{outside}\n{static}"}
-    given = {"nodes": {"r1": {"role": "ce", "frr": whole}, "r2": {"role": "ce", "frr": files}}, "links": [["r1", "r2"]]}
+    nodes = {
+        "r1": {"role": "ce", "frr": whole}, "r2": {"role": "ce", "frr": files},
+        "pe": {"role": "pe", "vrfs": ["red"], "frr": {"ospf6d": OSPF6.format("pe", 1, " vrf red", "r3") + "foo\n"}},
+        "r3": {"role": "ce", "frr": {"ospf6d": OSPF6.format("r3", 2, "", "pe")}},
+    }  # fmt: skip
+    given = {"nodes": nodes, "links": [["r1", "r2"], [{"pe": {"vrf": "red"}}, "r3"]]}
     said: list[str] = []
 
     def are_told(running: RunningLab) -> bool:
@@ -123,6 +141,8 @@ def test_own_configuration_stays_in_the_lab(tmp_path: Path) -> None:
         assert soon(lambda: are_told(running)), said
         shown = [text(running[name], "vtysh", "-c", "show running-config") for name in ("r1", "r2")]
         assert all("ip route 9.9.9.9/32 lo" in each for each in shown)
+        asked = ["vtysh", "-d", "ospf6d", "-c", "show ipv6 ospf6 vrf red neighbor"]
+        assert soon(lambda: "Full" in running["pe"].run(asked).stdout)
         found = {one.subject: one.seen for one in running.check().of("config") if not one.ok}
     assert list(tmp_path.iterdir()) == []
     assert not os.path.exists("/tmp/own.log")
@@ -130,6 +150,7 @@ def test_own_configuration_stays_in_the_lab(tmp_path: Path) -> None:
         "nodes.r2.frr.ospfd: ospfd does not take line 3 of its text: 'network nowhere area 0': No such command; "
         "nodes.r2.frr.ospfd: ospfd does not take line 5 of its text: 'foo bar': No such command"
     )
+    assert found["pe ospf6d.conf"].startswith("nodes.pe.frr.ospf6d: vtysh does not take line 12 of its text: 'foo': ")
     assert [one for one in said if "line 3" in one and "zebra" in one] == []  # which staticd took
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_interface
 
 import pytest
 
+from mnmpls.asking import events
 from mnmpls.model import Lab, Routing
 from mnmpls.netns import RunningLab
 from mnmpls.sources import from_data, load
-from tests.kernel.test_daemons import LIMIT_S, soon, text
+from tests.kernel.running import settled
+from tests.kernel.test_daemons import LIMIT_S, one_pid, soon, text
 from tests.unit.test_daemons import TOPOS
 
 pytestmark = pytest.mark.kernel
@@ -42,14 +47,14 @@ def test_all_is_as_intended(lab: RunningLab) -> None:
     labels, reachability and isolation."""
     assert soon(lambda: lab.check().ok), lab.check().text()
     assert {one.subject for one in lab.check().of("route")} == {
-        *(f"pe{i}: routes in {vrf}" for i in (1, 2) for vrf in ("red", "blue")),
-        *(f"{ce}: routes told to it" for ce in ("red1", "red2", "blue1", "blue2")),
+        *(f"pe{i}: routes in {vrf}" for i in (1, 2) for vrf in ("red", "green")),
+        *(f"{ce}: routes told to it" for ce in ("red1", "red2", "green1", "green2")),
     }  # fmt: skip
 
 
 def test_told_not_planned(lab: RunningLab) -> None:
     """A CE's routes to other sites are its daemon's, and there is no default route."""
-    for ce, protocol in (("red1", "bgp"), ("blue1", "ospf")):
+    for ce, protocol in (("red1", "bgp"), ("green1", "ospf")):
 
         def told(ce: str = ce, by: str = f" proto {protocol} ") -> set[str]:
             lines = text(lab[ce], "ip", "route").splitlines() + text(lab[ce], "ip", "-6", "route").splitlines()
@@ -60,16 +65,32 @@ def test_told_not_planned(lab: RunningLab) -> None:
 
 
 def test_daemons_took_every_line(lab: RunningLab) -> None:
-    """The configuration read back holds every line. An area that OSPFv3 was told of at its router stands at the
-    port."""
+    """The configuration read back holds every line, and so does the file, for who looks into it."""
     for node in lab.values():
         running = text(node, "vtysh", "-c", "show running-config") if node.folders else ""
         there = {line.strip() for line in running.splitlines()}
         for service in lab.services.of(node.name):
             lines = {line.strip() for line in service.config.splitlines() if not line.startswith("!")}
-            areas = {line for line in lines if line.startswith("interface ") and " area " in line}
-            assert lines - areas - there == set(), (node.name, service.name)
-            assert {f"ipv6 ospf6 area {line.split()[-1]}" for line in areas} <= there
+            assert lines - there == set(), (node.name, service.name)
+            if service.name == "ospf6d":
+                assert text(node, "cat", "/etc/frr/ospf6d.conf") == service.config
+
+
+def test_vrf_of_any_name(lab: RunningLab) -> None:
+    """OSPFv3 is in a VRF as told, although its name sorts after that of the main table's; also when ospf6d starts
+    anew, by itself or with zebra."""
+    def area(node: str) -> list[str]:
+        said = lab[node].run(["vtysh", "-d", "ospf6d", "-c", "show ipv6 ospf6 vrf green interface"]).stdout
+        return re.findall(r"Area ID (\S+),", said)
+
+    assert (area("pe1"), area("pe2")) == (["0.0.0.0"], ["0.0.0.7"])
+    for node, daemon in (("pe1", "zebra"), ("pe2", "ospf6d")):
+        os.kill(one_pid(lab, node, daemon), signal.SIGKILL)
+    assert soon(lambda: [len(events(lab.folders[node])) for node in ("pe1", "pe2")] == [1, 1])
+    assert soon(lambda: area("pe1") == ["0.0.0.0"] and area("pe2") == ["0.0.0.7"])
+    assert lab.await_reach(LIMIT_S) == ""
+    report = settled(lab)
+    assert report.ok, report.text()
 
 
 def test_route_that_is_gone_or_too_much(lab: RunningLab) -> None:

@@ -23,9 +23,6 @@ from mnmpls.checks.causes import meaning, of_bgpd, of_ldpd
          "the two ends have different keys"),
         ("ospf4: Bad HELLO packet from nbr 10.0.0.1 on r-x-eth - area mismatch (0.0.0.7)",
          "the other end is in area 0.0.0.7"),
-        ("if_update_to_new_vrf(r-x-eth): corruption detected -- interface with this name exists already in VRF red!",
-         "FRR 8.4's ospf6d loses ports of VRFs whose names sort after 'default': give VRF red one before it, such as "
-         "a-red, or the link routing: bgp or versions: [4]"),
     ],
 )  # fmt: skip
 def test_line_of_a_log(line: str, said: str) -> None:

@@ -93,18 +93,18 @@ def test_tables(lab: Lab) -> None:
     assert found["red1", ""]["10.2.0.0/24"].source == ("pe1", "red")
     assert found["red1", ""]["10.2.0.0/24"].path == (65000, 65102)
     assert found["red1", ""]["10.1.0.0/24"].source is None
-    assert found["pe2", "blue"]["10.9.9.1/32"].source == ("pe1", "blue")
+    assert found["pe2", "green"]["10.9.9.1/32"].source == ("pe1", "green")
     assert "10.9.9.1/32" not in found["red2", ""]
 
 
 def test_daemons(lab: Lab) -> None:
     """A CE runs what it speaks; each pair has its session, by each IP version, in the VRF."""
     kinds = {node: [service.name for service in some] for node, some in services(lab).items()}
-    assert kinds["red1"] == ["zebra", "bgpd"] and kinds["blue1"] == ["zebra", "ospfd", "ospf6d"]
+    assert kinds["red1"] == ["zebra", "bgpd"] and kinds["green1"] == ["zebra", "ospfd", "ospf6d"]
     at_red = {(one.peer_node, one.vrf, ":" in one.peer) for one in sessions(lab) if one.daemon == "bgpd" and one.vrf}
     assert at_red == {(name, "red", v6) for name in ("red1", "red2") for v6 in (False, True)}
-    told = [one.text for one in sessions(lab) if one.node == "blue1"]
-    assert told == ["OSPF adjacency with pe1 on blue1-pe1-eth", "OSPFv3 adjacency with pe1 on blue1-pe1-eth"]
+    told = [one.text for one in sessions(lab) if one.node == "green1"]
+    assert told == ["OSPF adjacency with pe1 on green1-pe1-eth", "OSPFv3 adjacency with pe1 on green1-pe1-eth"]
 
 
 def test_own_as_is_taken() -> None:
