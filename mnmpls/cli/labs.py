@@ -224,8 +224,7 @@ def _switch(options: Namespace, state: str) -> int:
     if of.runtime == finding.GUEST:
         status = again_inside(name, [options.verb, name, *options.nodes])
         if not status:
-            off = {*of.off, *options.nodes} if options.verb == "stop" else {*of.off} - {*options.nodes}
-            registry.ask(name, {"off": sorted(off)})
+            registry.ask(name, {state: options.nodes})
         return status
     for node in options.nodes:
         if of.runtime == DOCKER:

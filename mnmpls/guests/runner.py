@@ -185,8 +185,9 @@ class Run:
                 self.lose(visitor)
             elif "about" in said:
                 visitor.tell(self.about())
-            elif "off" in said:
-                self.off = sorted(map(text, said["off"]))
+            elif "off" in said or "on" in said:
+                off, on = (set(map(text, said.get(state, ()))) for state in ("off", "on"))
+                self.off = sorted({*self.off, *off} - on)
                 visitor.tell(self.about())
             elif "run" in said and not visitor.number:
                 self.welcome(visitor, said)
@@ -195,7 +196,7 @@ class Run:
             elif "size" in said and visitor.number:
                 self.resize(visitor.number, size(said["size"]))
             else:
-                visitor.refuse("this lab runs in a guest: only about, off and run are answered here", 1)
+                visitor.refuse("this lab runs in a guest: only about, off, on and run are answered here", 1)
         except (ValueError, TypeError) as error:
             visitor.refuse(f"not understood: {error}", 1)
 

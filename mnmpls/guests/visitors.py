@@ -2,8 +2,8 @@
 
 They come to the socket that has the lab's name (mnmpls/registry.py) and write one JSON object on a line.
 
-``{"about": true}`` is answered with what is known of the guest, and so is ``{"off": [NODE, …]}``, which tells the nodes
-that are turned off in there now. ``{"run": [ARGUMENT, …], "env": {…}, "cwd": FOLDER,
+``{"about": true}`` is answered with what is known of the guest, and so are ``{"off": [NODE, …]}`` and ``{"on": [NODE,
+…]}``, which tell of nodes that were turned off or on in there. ``{"run": [ARGUMENT, …], "env": {…}, "cwd": FOLDER,
 "tty": [ROWS, COLUMNS] or null, "apart": BOOL}``, with three descriptors by SCM_RIGHTS, is one more session with these
 as its input, output and errors. It is answered twice: ``{"opened": true, "writable": [FOLDER, …]}`` and, at its end,
 ``{"status": N}``; where the guest ends first, ``{"why": TEXT}`` may come. Between these the visitor may write

@@ -246,7 +246,7 @@ def test_a_visitor_that_is_killed_takes_its_command_along(name: str, trap: str) 
 
 @pytest.mark.parametrize(("said", "answer"), [
     (b"no JSON\n", "not understood"),
-    (b'{"down": true}\n', "only about, off and run are answered here"),
+    (b'{"down": true}\n', "only about, off, on and run are answered here"),
     (b'{"run": []}\n', "no command given"),
     (b'{"run": ["true"], "env": {}, "cwd": "/", "tty": null}\n', "3 descriptors"),
     (b'{"run": ["true"], "env": {"A": 1}, "cwd": "/", "tty": null}\n', "1 is no text"),

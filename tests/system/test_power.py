@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_off_and_on(lab: str) -> None:
         assert good("stop", lab, "h1", "r") == f"{lab}: h1 is off\n{lab}: r is off\n"
         assert one.wait(180) == 128 + 9
     assert good("stop", lab, "r") == f"{lab}: r is off\n"
-    assert running()[lab]["off"] == ["h1", "r"] and " 5 (h1, r off) " in good("list")
+    assert running()[lab]["off"] == ["h1", "r"] and " 5 (h1, r off) " in mnmpls("list").stdout
     refused = mnmpls("exec", lab, "r", "--", "true")
     assert refused.returncode == 1 and f"r of lab '{lab}' is turned off: `mnmpls start {lab} r`" in refused.stderr
     assert mnmpls("stop", lab, "q").returncode == 2
@@ -52,10 +53,12 @@ def test_in_a_guest(tmp_path: Path) -> None:
     small.write_text(L3VPN)
     guest.good("up", small, "--name", one)
     try:
-        assert guest.good("stop", one, "p") == f"{one}: p is off\n"
-        assert running()[one]["off"] == ["p"]
+        with ThreadPoolExecutor(2) as pool:
+            said = [*pool.map(lambda node: guest.good("stop", one, node), ("p", "h1"))]
+        assert said == [f"{one}: p is off\n", f"{one}: h1 is off\n"]
+        assert running()[one]["off"] == ["h1", "p"]
         assert guest.mnmpls("check", one).returncode == 1
-        assert guest.good("start", one, "p") == f"{one}: p is on\n"
+        assert guest.good("start", one, "p", "h1") == f"{one}: p is on\n{one}: h1 is on\n"
         assert running()[one]["off"] == []
         guest.good("check", one)
         assert "\n1 event: all healed" in guest.good("drill", one, "--event", "node", "--node", "p", "--hold", "0.2")
