@@ -30,11 +30,15 @@ SOURCES: dict[str, Callable[[str, Mapping[str, str]], Lab]] = {
 }
 
 
+_FOR_MININET = ": topologies in Python are started with `sudo mn --custom FILE`"
+
+
 def load(path: str, variables: Mapping[str, str] = os.environ) -> Lab:
     """The lab in the file ``path``, open where the file leaves it open; ``variables`` are for Containerlab's. Raises
     LabError."""
     ending = Path(path).suffix
     if ending not in SOURCES:
         known = ", ".join(sorted(SOURCES))
-        raise LabError([Problem("", f"a lab file ends in one of {known}, this one in {ending or 'nothing'}", path)])
+        text = f"a lab file ends in one of {known}, this one in {ending or 'nothing'}"
+        raise LabError([Problem("", f"{text}{_FOR_MININET if ending == '.py' else ''}", path)])
     return SOURCES[ending](path, variables)

@@ -218,6 +218,8 @@ def test_unknown_ending_and_missing_file(tmp_path: Path) -> None:
     """A file that no reader knows, or that is not there, is a LabError and no traceback."""
     with pytest.raises(LabError, match=r"ends in one of \.dot, \.gv, \.yaml, \.yml, this one in \.doc"):
         load("lab.doc")
+    with pytest.raises(LabError, match=r"in \.py: topologies in Python are started with `sudo mn --custom FILE`"):
+        load("lab.py")
     with pytest.raises(LabError, match="cannot read the lab file: No such file"):
         load(str(tmp_path / "none.yml"))
 
