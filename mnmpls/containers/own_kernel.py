@@ -23,6 +23,7 @@ from ..export.containerlab import READY_FILE
 from ..guests import host
 from ..kernel import Namespace
 from ..kernel.events import LinkEvents
+from ..kernel.refusals import CAP_NET_ADMIN, CAP_NET_RAW, may
 from ..model import Lab
 from ..plan import records
 from ..state import Port
@@ -37,7 +38,6 @@ INSIDE = FOLDER / "guest"
 _READY = FOLDER / "ready"
 _PYTHON = (sys.executable, "-m", "mnmpls.containers.own_kernel")
 _NOTICED_S, _LOOK_S, _TOLD_S = 10.0, 0.05, 30.0
-_CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
 
 
 def forget() -> None:
@@ -50,7 +50,7 @@ def choice(lab: Lab, name: str) -> guests.Choice | None:
     """The guest that the node has to run in; None where the container's own kernel can do all. Raises
     MissingFeature, and LabError for a container that has too few rights."""
     wanted = host.features({name: records(lab)[name]})
-    if not _may(_CAP_NET_ADMIN):  # which all that is tried takes
+    if not may(CAP_NET_ADMIN):  # which all that is tried takes
         return _unprivileged(lab, name, wanted)
     if _may_make_namespaces():
         found = guests.choose("auto", wanted)
@@ -61,16 +61,10 @@ def choice(lab: Lab, name: str) -> guests.Choice | None:
     return guests.Choice(("uml",), host.describe(lacking)) if lacking else None
 
 
-def _may(capability: int) -> bool:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    has = next(line for line in lines if line.startswith("CapEff:"))
-    return bool(int(has.split()[1], 16) >> capability & 1)
-
-
 def _unprivileged(lab: Lab, name: str, wanted: frozenset[str]) -> guests.Choice:
     """A kernel of its own takes no rights but to the frames of its ports, which the runtime has set up."""
     problem = guests.unfit(guests.GUESTS["uml"], wanted)
-    if not _may(_CAP_NET_RAW):
+    if not may(CAP_NET_RAW):
         problem = "CAP_NET_RAW, by which such a kernel has its ports, is taken away"
     if problem:
         text = "it may not set up its network: give it cap-add: [NET_ADMIN], or leave privileged: false out"

@@ -7,13 +7,13 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from mnmpls.errors import KernelRefused
 from mnmpls.kernel import Namespace, try_cipher, try_esp, wire
-from mnmpls.kernel.refusals import refused
+from mnmpls.kernel.refusals import IN_USER_NAMESPACE, refused
 from mnmpls.model import STATIC, Lab
 from mnmpls.state import (
     MPLS_IN_IP,
@@ -272,13 +272,20 @@ def load_mpls() -> None:
 
 def describe(lacking: Mapping[str, str], most: int = len(FEATURES)) -> str:
     """A sentence about what is missing; beyond ``most`` it only says how much."""
-    names = [feature.spoken for name, feature in FEATURES.items() if name in lacking]
-    told, left = names[:most], len(names) - most
-    spoken = " and no ".join(filter(None, [", no ".join(told[:-1]), told[-1]]))
-    if left > 0:
-        spoken = f"{', no '.join(told)} and {left} more of what is needed"
+    allowed = {name: why for name, why in lacking.items() if why != IN_USER_NAMESPACE}
+    forbidden = [FEATURES[name].spoken for name in lacking if name not in allowed]
+    absent = [feature.spoken for name, feature in FEATURES.items() if name in allowed]
+    parts = [f"has no {_listed(absent, most)}"] if absent else []
+    parts += [f"lets nobody in a user namespace have {' and '.join(forbidden)}"] if forbidden else []
     why = f" ({lacking['netns']})" if "netns" in lacking else ""
-    return f"this kernel has no {spoken}{why}"
+    return f"this kernel {' and '.join(parts)}{why}"
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    told, left = names[:most], len(names) - most
+    if left > 0:
+        return f"{', no '.join(told)} and {left} more of what is needed"
+    return " and no ".join(filter(None, [", no ".join(told[:-1]), told[-1]]))
 
 
 def explain(lacking: Mapping[str, str]) -> str:

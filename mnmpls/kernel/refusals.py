@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 from ..errors import KernelRefused
 from ..state import (
@@ -28,6 +29,9 @@ from ..state import (
 from ..wording import words
 
 GUEST = "or run in a guest that has it: MNMPLS_KERNEL=uml (or qemu), `mnmpls guest run`"
+IN_USER_NAMESPACE = "the kernel allows this to nobody in a user namespace"
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13  # include/uapi/linux/capability.h
+_ALL_USERS = ["0", "0", "4294967295"]
 _WRITABLE = "in a container: start it with --privileged; elsewhere: mount -o remount,rw /proc/sys"
 
 
@@ -54,7 +58,7 @@ def missing_interface(record: object, name: str) -> KernelRefused:
 
 def _meaning(record: object, code: int, said: str) -> tuple[str, str]:
     if code == errno.EPERM:
-        return "only root may do this", "run it with sudo (or as root in a guest: `mnmpls guest run`)"
+        return _forbidden()
     if not isinstance(record, Record) and (found := _no_record(str(record), code)):
         return found
     if code == errno.EMFILE:
@@ -65,6 +69,25 @@ def _meaning(record: object, code: int, said: str) -> tuple[str, str]:
         if isinstance(record, kind) and (found := meaning(record, code, said)):
             return found
     return _any_record(code, said)
+
+
+def _forbidden() -> tuple[str, str]:
+    """Root may have few of root's rights, and those of a user namespace do not count for all that is asked (FOU's
+    GENL_ADMIN_PERM, net/ipv4/fou_core.c, is for the machine's own)."""
+    if os.geteuid() != 0:
+        return "only root may do this", "run it with sudo (or as root in a guest: `mnmpls guest run`)"
+    if not may(CAP_NET_ADMIN):
+        return "root may not do this here", "in a container: give it cap-add: [NET_ADMIN], or --privileged"
+    if Path("/proc/self/uid_map").read_text(encoding="ascii").split() != _ALL_USERS:
+        return IN_USER_NAMESPACE, "start it outside: docker without userns-remap, all else as the machine's root"
+    return "something forbids it even to root", "look for a security module or seccomp profile that does (`dmesg`)"
+
+
+def may(capability: int) -> bool:
+    """Whether this process has it in its user namespace."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    has = next(line for line in lines if line.startswith("CapEff:"))
+    return bool(int(has.split()[1], 16) >> capability & 1)
 
 
 def _no_record(what: str, code: int) -> tuple[str, str] | None:

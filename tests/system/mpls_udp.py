@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import re
 import shlex
 import socket
@@ -16,6 +18,7 @@ from mnmpls.apply import apply
 from mnmpls.checks import check
 from mnmpls.checks.layers import layers
 from mnmpls.commands import command
+from mnmpls.guests import host
 from mnmpls.model import Lab
 from mnmpls.sources import data, from_data, load
 from mnmpls.state import Tunnel, UdpPort
@@ -23,6 +26,7 @@ from tests.kernel.running import Running, running_lab
 
 LAB = Path(__file__).resolve().parents[2] / "topos" / "mpls_udp.yml"
 FLOWS = 16
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def ping(running: Running, size_bytes: int) -> int:
@@ -132,5 +136,19 @@ def over_ipv6(lab: Lab) -> Lab:
     return from_data(json.loads(text))
 
 
+def in_a_user_namespace() -> str:
+    """What its root, who has all rights in there, is told of this kernel."""
+    hear, tell = os.pipe()
+    if os.fork() == 0:
+        ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET)
+        Path("/proc/self/uid_map").write_text("0 0 1", encoding="ascii")
+        os.write(tell, host.describe(host.missing({"fou", "fou6"})).encode())
+        os._exit(0)
+    os.close(tell)
+    with open(hear, encoding="ascii") as said:
+        return said.read()
+
+
 LOADED = load(str(LAB))
-json.dump({"4": seen(LOADED, 20), "6": seen(over_ipv6(LOADED), 40)}, sys.stdout)
+FOUND = {"4": seen(LOADED, 20), "6": seen(over_ipv6(LOADED), 40)}
+json.dump({**FOUND, "forbidden": in_a_user_namespace()}, sys.stdout)

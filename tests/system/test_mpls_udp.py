@@ -99,3 +99,9 @@ def test_all_is_as_planned(seen: dict[str, Any]) -> None:
     hand is missed and put right."""
     assert seen["ok"], seen["report"]
     assert (seen["again"], seen["by_hand"]) == ([], [])
+
+
+def test_root_of_a_user_namespace_is_told_that_it_may_not(both: dict[str, Any]) -> None:
+    """As in docker with userns-remap: the kernel has it, and gives it to the machine's own root alone."""
+    told = "tunnels for MPLS in UDP and tunnels for MPLS in UDP over IPv6"
+    assert both["forbidden"] == f"this kernel lets nobody in a user namespace have {told}"
