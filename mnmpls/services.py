@@ -255,6 +255,7 @@ class Services:
         leaning = [each for each in self._nodes[name].daemons.values() if service.name in each.service.needs]
         for each in leaning:
             self._kill(each)
+            del self._nodes[name].daemons[each.service.name]
         self._spawn(name, service, again)
         if leaning or service.name == CHARON:
             self._await_socket(name, service.name)

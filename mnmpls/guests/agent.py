@@ -109,7 +109,8 @@ class Agent:
     def serve(self) -> None:
         self.send(protocol.READY, 0, os.uname().release.encode())
         while True:
-            for fd, event in self.poll.poll():
+            known = [(fd, event, self.owner.get(fd)) for fd, event in self.poll.poll()]
+            for fd, event, owner in known:
                 if fd == self.line:
                     self.hear()
                 elif fd == self.wake:
@@ -117,8 +118,8 @@ class Agent:
                     self.reap()
                 elif fd in self.displays:
                     self.call(*self.displays[fd])
-                elif fd in self.owner:
-                    self.move(self.owner[fd], fd, event)
+                elif owner is not None and self.owner.get(fd) == owner:  # else it is another one's meanwhile
+                    self.move(owner, fd, event)
 
     def hear(self) -> None:
         data = os.read(self.line, 65536)

@@ -143,6 +143,27 @@ def test_zebra_dies(lab: RunningLab) -> None:
     assert report.ok, report.text()
 
 
+def test_zebra_that_cannot_come_back(lab: RunningLab) -> None:
+    """The others of its node, ended with it, stay down as well until they are asked for; the lab is watched on."""
+    said: list[str] = []
+    lab.services.report = said.append
+    folders, zebra = lab["p"].folders, one_pid(lab, "p", "zebra")
+    assert folders
+    taken = Path(folders.run, "zebra.pid")
+    taken.unlink()
+    taken.mkdir()  # it does not start where it cannot write its number
+    os.kill(zebra, signal.SIGKILL)
+    assert soon(lambda: len(said) == 2), said
+    assert "started once more" in said[0] and "zebra did not start" in said[0] and "it stays down" in said[1]
+    taken.rmdir()
+    lab.start("p")
+    assert lab.await_reach(LIMIT_S) == ""
+    os.kill(one_pid(lab, "p", "ospfd"), signal.SIGKILL)
+    assert soon(lambda: len(said) == 3), said
+    assert "p: ospfd died (signal 9), started once more" in said[2]
+    assert lab.await_reach(LIMIT_S) == ""
+
+
 def test_daemon_that_dies(lab: RunningLab) -> None:
     """It is started once more and the lab works again, which check notes; a second time it stays down, and check names
     the daemon and the sessions that went with it."""
