@@ -45,7 +45,7 @@ def about(name: str) -> About:
     """Of a running lab. Raises NotRunning."""
     if name not in registry.names() and (found := in_docker().get(name)):
         return found
-    return finding.about(name)
+    return finding.about(name, finding.PATIENT_S)
 
 
 def running() -> tuple[tuple[About, ...], tuple[str, ...]]:
@@ -96,7 +96,7 @@ def name_of(given: str) -> str:
 
 
 def in_guest(name: str) -> bool:
-    return name in registry.names() and finding.about(name).runtime == finding.GUEST
+    return name in registry.names() and about(name).runtime == finding.GUEST
 
 
 def again_inside(

@@ -32,9 +32,13 @@ class About:
     """Nodes that are turned off."""
 
 
-def about(name: str) -> About:
+PATIENT_S = 60.0
+"""For who wants something of a lab: its owner may first have to start a node's daemons for somebody else."""
+
+
+def about(name: str, timeout_s: float = registry.ANSWER_S) -> About:
     """Raises NotRunning."""
-    known = registry.ask(name, {"about": True})
+    known = registry.ask(name, {"about": True}, timeout_s)
     told = {key: value for key, value in known.items() if key in About.__slots__}
     return About(**{**told, "off": tuple(told.get("off", ()))})
 
@@ -60,7 +64,7 @@ def labs() -> tuple[tuple[About, ...], tuple[str, ...]]:
 def node(lab: str, name: str) -> Iterator[RunningNode]:
     """A node of a running lab of another process, for commands in it. Raises NotRunning, and LabError for a node that
     it has not."""
-    where = registry.ask(lab, {"node": name})
+    where = registry.ask(lab, {"node": name}, PATIENT_S)
     try:
         namespace, processes = Namespace.open(where["namespace"]), Processes.joined(where["processes"])
     except OSError as error:

@@ -13,6 +13,7 @@ from ..netns import LabNodes
 from ..node import NoSuchNode
 from ..processes import Folders, Processes, make_room
 from ..sources import from_data
+from .finding import PATIENT_S
 
 
 class Joined:
@@ -54,7 +55,7 @@ def _part(part: Mapping[str, Any]) -> LabNodes:
 @contextmanager
 def join(name: str) -> Iterator[Joined]:
     """Inside the block the lab's nodes can be used. Raises NotRunning."""
-    joined = Joined(name, map(_part, registry.ask(name, {"lab": True}, 30)["parts"]))
+    joined = Joined(name, map(_part, registry.ask(name, {"lab": True}, PATIENT_S)["parts"]))
     try:
         yield joined
     finally:

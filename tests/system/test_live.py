@@ -503,10 +503,16 @@ def test_foreground_ends_with_ctrl_c(file: Path, name: str) -> None:
 
 
 def test_a_silent_holder_hangs_nobody(lab: str) -> None:
-    """A holder that does not answer is named by list, and down ends it all the same."""
+    """A holder that does not answer is named by list, and down ends it all the same; exec waits for one that is only
+    busy."""
     pid = holder(lab)
     os.kill(pid, signal.SIGSTOP)
-    done = mnmpls("list")
+    with subprocess.Popen([*MNMPLS, "exec", lab, "h1", "--", "echo", "on"], env=ENVIRONMENT,
+                          stdout=subprocess.PIPE, text=True) as waiting:  # fmt: skip
+        done = mnmpls("list")
+        os.kill(pid, signal.SIGCONT)
+        assert waiting.communicate(timeout=LIMIT_S)[0] == "on\n"
+    os.kill(pid, signal.SIGSTOP)
     assert done.returncode == 1 and lab in done.stderr
     pidfd = os.pidfd_open(pid)
     done = mnmpls("down", lab, "--timeout", "20")
