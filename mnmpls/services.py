@@ -43,7 +43,7 @@ _GIVEN_UP = ("Can't fork", "Failure to initialize pam")
 
 _VTYSH = "hostname {}\nno service integrated-vtysh-config\n"
 """Without its name, the prompt would be the machine's."""
-_START_S, _STOP_S, _AGAIN_S = 20.0, 3.0, 0.02
+_START_S, _STOP_S, _AGAIN_S = 60.0, 3.0, 0.02
 _LAST_LINES = 5
 _URGENT = frozenset({"bfdd"})  # whose being late is a failure to others
 _SHOWN = 6
