@@ -113,6 +113,8 @@ def answer(listener: socket.socket, answers: Mapping[str, Answer]) -> None:
 def _reply(caller: socket.socket, answers: Mapping[str, Answer]) -> dict[str, Any]:
     try:
         request = json.loads(registry.read_line(caller))
+        if not isinstance(request, dict):
+            raise ValueError("a request is an object")
         asked = next((each for each in answers if request.get(each)), "")
         if not asked:
             return {"error": f"this lab answers {', '.join(answers)}; asked was {', '.join(request)}", "exit_code": 1}

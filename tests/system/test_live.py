@@ -523,6 +523,15 @@ def test_a_silent_holder_hangs_nobody(lab: str) -> None:
     assert gone(lab)
 
 
+def test_nonsense_ends_no_lab(lab: str) -> None:
+    """Who asks for nothing that there is gets an answer, and so does the next."""
+    for said in (b"[]\n", b"5\n", b"\xff\n", b"{\n", b'{"apply": 5}\n', b'{"apply": {"nodes": 5}}\n'):
+        with closing(registry.connect(lab)) as caller:
+            caller.sendall(said)
+            assert "error" in json.loads(registry.read_line(caller)), said
+    good("check", lab)
+
+
 def test_python_has_the_same(file: Path, name: str, tmp_path: Path) -> None:
     """load and run: nodes by name, their output, the lab in `mnmpls list` meanwhile and gone afterwards."""
     script = tmp_path / "script.py"
