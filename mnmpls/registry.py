@@ -16,7 +16,7 @@ import re
 import socket
 import struct
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,18 @@ class NotRunning(CheckFailed):
     """No lab of this name runs here."""
 
 
+class Taken(LabError):
+    """Another lab has this name."""
+
+
 class NotYours(MnmplsError):
     """The lab belongs to another user."""
 
 
 def claim(name: str) -> socket.socket:
     """A socket that has ``name`` as long as somebody holds it. Whoever answers on it calls ``listen``, in the process
-    that the lab belongs to: that is the one which callers are told of (SO_PEERCRED, unix(7)). Raises LabError for a
-    name that is taken or that is none."""
+    that the lab belongs to: that is the one which callers are told of (SO_PEERCRED, unix(7)). Raises Taken, and
+    LabError for a name that is none."""
     if not _NAME.fullmatch(name):
         text = f"{name!r} is no name for a lab: up to 63 letters, digits, '_', '.' and '-', not a sign first"
         raise LabError([Problem("name", text)])
@@ -54,7 +58,7 @@ def claim(name: str) -> socket.socket:
         if error.errno != errno.EADDRINUSE:
             raise
         text = f"a lab named {name!r} runs already: `mnmpls down {name}` ends it, --name gives this one another name"
-        raise LabError([Problem("name", text)]) from error
+        raise Taken([Problem("name", text)]) from error
     return ours
 
 
@@ -64,11 +68,8 @@ def claim_free(name: str) -> tuple[str, socket.socket]:
     name = os.environ.get(NAME_OUTSIDE, name)
     for number in range(1, 1000):
         one = name if number == 1 else f"{name}-{number}"
-        try:
+        with suppress(Taken):
             return one, claim(one)
-        except LabError:
-            if one not in names():
-                raise
     raise LabError([Problem("name", f"a thousand labs named {name!r} run already")])
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -521,6 +522,28 @@ def test_a_silent_holder_hangs_nobody(lab: str) -> None:
     os.close(pidfd)
     assert done.returncode == 0, done
     assert gone(lab)
+
+
+def test_a_name_that_comes_free_meanwhile(name: str) -> None:
+    """Who wants it, or the next free one, has one of them; nobody is told that it is taken."""
+    over = threading.Event()
+
+    def have_it_now_and_then() -> None:
+        while not over.is_set():
+            with suppress(registry.Taken):
+                registry.claim(name).close()
+
+    with ThreadPoolExecutor(2) as pool:
+        others = [pool.submit(have_it_now_and_then) for _ in range(2)]
+        try:
+            for _ in range(10_000):
+                got, claimed = registry.claim_free(name)
+                claimed.close()
+                assert got.startswith(name)
+        finally:
+            over.set()
+    for other in others:
+        other.result()
 
 
 def test_nonsense_ends_no_lab(lab: str) -> None:
