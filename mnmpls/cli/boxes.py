@@ -31,9 +31,13 @@ def lab_of(options: Namespace) -> Lab:
     for option in ("foreground", "netns", "kernel"):
         if getattr(options, option):
             raise UsageError(f"up: --{option} is not for --runtime docker: docker holds the lab's nodes")
-    lab = load(options.file)
-    lab = replace(lab, name=options.name or lab.name)
-    return complete(lab) if _is_topology(options.file) else containerlab.planned(lab)
+    return _planned(options.file, options.name)
+
+
+def _planned(file: str, name: str) -> Lab:
+    lab = load(file)
+    lab = replace(lab, name=name or lab.name)
+    return complete(lab) if _is_topology(file) else containerlab.planned(lab)
 
 
 def up(lab: Lab, options: Namespace, exec_lines: bool) -> str:
@@ -70,6 +74,27 @@ def _wanted(lab: Lab, file: str) -> tuple[Sequence[topology.Box], Mapping[str, s
     del tree["topology"]["defaults"]["binds"]
     text = containerlab.spelled(tree)
     return topology.read(text, lab, file), {containerlab.LAB_FILE: text}
+
+
+def apply(name: str, file: str) -> Mapping[str, Mapping[str, list[str]]]:
+    """What was changed at each node, so that the running lab is what ``file`` says. Raises MnmplsError."""
+    file = os.path.realpath(file)
+    lab = _planned(file, name)
+    boxes, files = _wanted(lab, file)
+    with registry.claim(name), connected() as client:
+        if not files:
+            _require_bound(labs.boxes_of(client, name), file)
+        return deploy.change(client, lab, boxes, files)
+
+
+def _require_bound(found: Mapping[str, labs.Found], file: str) -> None:
+    """The nodes read the topology at their next start, and others read it there, too."""
+    for one in found.values():
+        if one.pid and one.is_ours and text_of(labs.file_inside(one)) != text_of(file):
+            raise UsageError(
+                f"{one.node} has a former or another file than {file}: an editor that makes a new file takes the old "
+                "one from nobody who has it bound; bind its folder, or write it in place (cat NEW > FILE)"
+            )
 
 
 def _is_topology(file: str) -> bool:

@@ -238,16 +238,18 @@ def _switch(options: Namespace, state: str) -> int:
 def verb_apply(options: Namespace) -> int:
     name = name_of(options.lab)
     of = about(name)
-    if of.runtime == DOCKER:
-        raise UsageError(f"lab {name!r} runs in docker: `mnmpls down` and `mnmpls up` make it what its file says now")
     file = options.file or of.file
     if not file:
         raise UsageError(f"lab {name!r} was not started from a file: say which file it shall be like")
-    wanted = from_data(json.load(sys.stdin)) if file == "-" else load(file)
-    lab = replace(complete(wanted), name=name)
-    if of.runtime == finding.GUEST:
-        return again_inside(name, ["apply", name, "-", *(["--json"] if options.json else [])], json.dumps(data(lab)))
-    done = registry.ask(name, {"apply": data(lab)}, options.timeout or 1e6)["nodes"]
+    if of.runtime == DOCKER:
+        done = boxes().apply(name, file)
+    else:
+        wanted = from_data(json.load(sys.stdin)) if file == "-" else load(file)
+        lab = replace(complete(wanted), name=name)
+        if of.runtime == finding.GUEST:
+            words = ["apply", name, "-", *(["--json"] if options.json else [])]
+            return again_inside(name, words, json.dumps(data(lab)))
+        done = registry.ask(name, {"apply": data(lab)}, options.timeout or 1e6)["nodes"]
     if options.json:
         print(json.dumps(done))
         return 0

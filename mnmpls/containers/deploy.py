@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,8 +22,8 @@ from ..model import Lab, Port
 from ..plan.origins import located
 from .daemon import refusals
 from .entry import FAILED_FILE
-from .labs import Found, box, boxes_of, found
-from .topology import Box
+from .labs import Found, box, boxes_of, changed, found
+from .topology import MADE, Box
 
 NETNS = Path("/run/netns")
 _MTU_BYTES = 9500
@@ -51,6 +51,37 @@ def deploy(client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str]
     except BaseException:
         remove(client, lab.name)
         raise
+
+
+def change(client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str]) -> dict[str, Mapping[str, list[str]]]:
+    """What of the running lab's nodes is not as the completed ``lab`` says: what was removed and written, by node. The
+    containers stay, with ``files``. Raises LabError before anything is changed, NotRunning, CheckFailed."""
+    there = boxes_of(client, lab.name)
+    if problems := list(_others(there, boxes, lab)):
+        raise LabError(problems)
+    ours = [one for one in there.values() if one.is_ours]
+    if files:
+        _at_once(lambda one: client.api.put_archive(one.name, "/", _archive(files)), ours)
+    done: dict[str, Mapping[str, list[str]]] = {}
+
+    def make(one: Found) -> None:
+        done[one.node] = changed(one, lab)
+
+    _at_once(make, [one for one in ours if one.pid])
+    return {node: done[node] for node in there if any(done.get(node, {}).values())}
+
+
+def _others(there: Mapping[str, Found], boxes: Sequence[Box], lab: Lab) -> Iterator[Problem]:
+    """What only other containers could be."""
+    remedy = f"`mnmpls down {lab.name}` and `mnmpls up` make it"
+    for one in boxes:
+        if one.node not in there:
+            yield Problem(f"nodes.{one.node}", f"a new node, which is a new container: {remedy}", one.place)
+        elif there[one.node].made not in ("", one.settings["labels"][MADE]):
+            text = f"its container would be another (its image, rights, environment, sysctls, binds or links): {remedy}"
+            yield Problem(f"nodes.{one.node}", text, one.place)
+    for node in sorted(there.keys() - {one.node for one in boxes}):
+        yield Problem(f"nodes.{node}", f"it has a container, and is not in the lab any more: {remedy}")
 
 
 def remove(client: Any, lab: str) -> None:

@@ -4,6 +4,7 @@ that both give them, and joined in by the namespaces of their first processes.""
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import platform
 import subprocess
@@ -27,15 +28,16 @@ from ..node import NoSuchNode, RunningNode
 from ..plan import complete
 from ..processes import Folders, Processes
 from ..registry import NotRunning
-from ..sources import load
+from ..sources import data, load
 from ..state import Record
 from ..vrf import in_vrf
-from . import has_daemon
+from . import change, has_daemon
 from .daemon import connected, refusals
 from .entry import FOLDER, lab_file
 from .far import Far, FarNamespace
 from .own_kernel import INSIDE
 from .space import NodeNamespace, wires_of
+from .topology import MADE
 
 RUNTIME = "docker"
 LAB, NODE, FILE, NODE_FOLDER = "containerlab", "clab-node-name", "clab-topo-file", "clab-node-lab-dir"
@@ -65,6 +67,8 @@ class Found:
     """Made by Containerlab itself."""
     is_ours: bool = True
     """Of our image, which sets its node up. What others are, whoever wrote the topology sees to."""
+    made: str = ""
+    """A word for what it was made of (topology.py); empty for Containerlab's."""
 
     def has(self, inside: str) -> bool:
         """Whether there is a file at ``inside`` that was written since it was started."""
@@ -96,7 +100,7 @@ def _found(told: Mapping[str, Any]) -> Found:
     )
     health = state.get("Health", {}).get("Status", "")
     pid, name = state["Pid"] if state["Running"] else 0, told["Name"].lstrip("/")
-    file, whose = labels.get(FILE, ""), (NODE_FOLDER in labels, labels.get(_TITLE) == IMAGE)
+    file, whose = labels.get(FILE, ""), (NODE_FOLDER in labels, labels.get(_TITLE) == IMAGE, labels.get(MADE, ""))
     return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, file, health, started, *whose)
 
 
@@ -141,11 +145,16 @@ def _file_of(name: str, boxes: Iterable[Found]) -> tuple[str, Mapping[str, str]]
     for one in boxes:
         with suppress(CheckFailed):  # it has none
             if one.pid:
-                return str(lab_file(Path(one.path(str(FOLDER))))), _variables(one.pid)
+                return file_inside(one), _variables(one.pid)
     for one in boxes:
         if os.path.exists(one.file):
             return one.file, os.environ
     raise CheckFailed(f"lab {name!r}: no running container has its topology in {FOLDER}, and its file is gone")
+
+
+def file_inside(one: Found) -> str:
+    """The lab that a running container was given. Raises CheckFailed for one without."""
+    return str(lab_file(Path(one.path(str(FOLDER)))))
 
 
 @contextmanager
@@ -172,6 +181,24 @@ def node(lab: str, name: str) -> Iterator[RunningNode]:
         opened = ContainerNode(one)
     yield opened
     opened.close()
+
+
+def changed(one: Found, lab: Lab) -> Mapping[str, list[str]]:
+    """The node made into what the completed ``lab`` says: what was removed and written. Raises CheckFailed with its
+    words."""
+    with _entering(lab.name):
+        node = ContainerNode(one)
+    try:
+        pipe = subprocess.PIPE
+        process = node.popen(change.COMMAND, stdin=pipe, stdout=pipe, stderr=pipe)
+        said, errors = process.communicate(json.dumps(data(lab)).encode() + b"\n")
+    finally:
+        node.close()
+    last = (said.splitlines() or errors.splitlines() or [b"it has said nothing"])[-1].decode(errors="replace")
+    done = json.loads(last) if last.startswith("{") else {"error": last}
+    if "error" in done:
+        raise CheckFailed(f"{one.node} could not be changed: {done['error']}")
+    return {"removed": done["removed"], "written": done["written"]}
 
 
 def box(lab: str, boxes: Mapping[str, Found], name: str) -> Found:

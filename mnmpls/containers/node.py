@@ -5,20 +5,23 @@ links at both ends, and Containerlab puts them back without telling anybody."""
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..apply import apply
+from ..apply import Difference, apply, remove_added
 from ..checks.drift import needs
+from ..errors import CheckFailed
 from ..export.containerlab import READY_FILE
 from ..kernel.events import LinkEvents
 from ..model import Lab
-from ..plan import records
+from ..plan import complete, records
 from ..plan.origins import located
 from ..processes import Processes
 from ..services import Services
 from ..state import Port, Record, Sysctl
 from ..wording import words
+from .change import Questions
 from .space import NodeNamespace, wires_of
 
 _SETTLED_S = 0.05
@@ -41,17 +44,17 @@ class Keeper:
         self.ports = wires_of(lab, name)
         self.enough = len(self.ports) if links is None else min(links, len(self.ports))
         self.namespace = NodeNamespace.of("/proc/self/ns/net", self.ports, self.wanted)
+        self.events, self.questions = LinkEvents(self.namespace), Questions()
         self.services = Services(Processes(), say, own_folders=False)
         self._unsettable: tuple[Sysctl, ...] = ()
 
     def keep(self) -> None:
         """For ever. Raises KernelRefused, CheckFailed for what cannot be set up."""
-        events = LinkEvents(self.namespace)
         self.ready.unlink(missing_ok=True)
         self.say(f"{self.name} of lab {self.lab.name}, with {', '.join(self.ports) or 'no ports'}")
         done: Mapping[str, int] = {}
         while True:
-            here = self._await_ports(events, done)
+            here = self._await_ports(done)
             absent = [port for port in self.ports if port not in here]
             wanted = self._without(absent)
             self._set_up(wanted)
@@ -61,14 +64,38 @@ class Keeper:
             self.say(f"ready{again}: {len(wanted)} records are in the kernel{without}")
             done = here
             while self._numbers() == done:
-                events.wait()
+                self._wait()
+
+    def _wait(self, timeout_s: float | None = None) -> bool:
+        """Until something happened to ports, and True then; who asks for something meanwhile is answered."""
+        heard = select.select([self.events.fileno(), self.questions.fileno()], [], [], timeout_s)[0]
+        if self.questions.fileno() in heard:
+            self.questions.answer(self.change)
+        return self.events.wait(0)
+
+    def change(self, lab: Lab) -> Difference:
+        """Of what the lab is now only the difference is made. Raises MnmplsError."""
+        lab = complete(lab)
+        if wires_of(lab, self.name) != self.ports:
+            raise CheckFailed(f"{self.name}: its links are others now, which the container runtime makes")
+        before, self.lab, self.wanted = self.wanted, lab, records(lab)[self.name]
+        self.namespace.own(self.ports, self.wanted | before)
+        if not self.ready.exists():
+            return Difference()  # it will be set up like this
+        self.services.end_others(lab)
+        undone = remove_added(self.wanted | before, self.namespace, self.name)
+        here = self._numbers()
+        done = undone + self._set_up(self._without([port for port in self.ports if port not in here]))
+        if done:
+            self.say(f"changed: {len(done.remove)} records went, {len(done.write)} were written")
+        return done
 
     def _numbers(self) -> Mapping[str, int]:
         """Interface indexes of those ports that are there; a port that was made anew has another."""
         there = self.namespace.indexes(self.up)
         return {port: there[port] for port in self.ports if port in there}
 
-    def _await_ports(self, events: LinkEvents, done: Mapping[str, int]) -> Mapping[str, int]:
+    def _await_ports(self, done: Mapping[str, int]) -> Mapping[str, int]:
         told: list[str] = []
         while len(here := self._numbers()) < self.enough:
             if done:
@@ -76,9 +103,9 @@ class Keeper:
             if (absent := [port for port in self.ports if port not in here]) != told:
                 self.say(f"waiting for {', '.join(absent)}")
                 told = absent
-            if not events.wait(_TOLD_AGAIN_S):
+            if not self._wait(_TOLD_AGAIN_S):
                 told = []
-        while events.wait(_SETTLED_S):
+        while self._wait(_SETTLED_S):
             pass
         return self._numbers()
 
@@ -86,11 +113,12 @@ class Keeper:
         gone = [Port(name) for name in absent]
         return frozenset(record for record in self.wanted if not any(needs(record, port) for port in gone))
 
-    def _set_up(self, wanted: frozenset[Record]) -> None:
+    def _set_up(self, wanted: frozenset[Record]) -> Difference:
         with located(self.lab):
-            apply(self._settable(wanted), self.namespace, self.name)
+            done = apply(self._settable(wanted), self.namespace, self.name)
         others = {node.name for node in self.lab.nodes if node.name != self.name}
         self.services.fit(self.lab, {self.name: self.namespace}, others)
+        return done
 
     def _settable(self, wanted: frozenset[Record]) -> frozenset[Record]:
         """Without ``privileged: true`` /proc/sys is read-only, and what is not there already stays as it is: said once

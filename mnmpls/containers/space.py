@@ -26,10 +26,14 @@ class NodeNamespace(Namespace):
     def of(cls, path: str, wires: Iterable[str], wanted: Iterable[Record]) -> NodeNamespace:
         """The one at ``path``, of the node with these ports and records. Raises OSError."""
         found = cls(os.open(path, os.O_RDONLY))
-        names = (getattr(record, "name", "") for record in wanted)
-        found._wires = frozenset(wires)
-        found._own = frozenset(("lo", *found._wires, *filter(None, names)))
+        found.own(wires, wanted)
         return found
+
+    def own(self, wires: Iterable[str], wanted: Iterable[Record]) -> None:
+        """From now on it is that of a node with these."""
+        names = (getattr(record, "name", "") for record in wanted)
+        self._wires = frozenset(wires)
+        self._own = frozenset(("lo", *self._wires, *filter(None, names)))
 
     def observe(self, sysctls: Iterable[str] = ()) -> frozenset[Record]:
         return frozenset(record for record in self.observed(sysctls) if not self._is_foreign(record))

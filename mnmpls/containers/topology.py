@@ -3,6 +3,8 @@ inheritance (https://containerlab.dev/manual/nodes/). What the nodes are in the 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +19,8 @@ from ..sources.variables import expanded, names
 from .space import wires_of
 
 POLICIES = ("IfNotPresent", "Never", "Always")
+MADE = "mnmpls.made"
+"""Label of what the container was made of."""
 _MAPS = ("env", "labels", "sysctls")
 _LISTS = ("binds", "cap-add", "devices")
 _PLAIN = ("image", "image-pull-policy", "entrypoint", "cmd", "user", "privileged", "restart-policy", "cpu", "memory",
@@ -165,7 +169,18 @@ class _Reader:
             **self._rights(), **self._limits(), **self._command(),
             "volumes": list(self._binds()),
         }  # fmt: skip
+        settings["labels"][MADE] = self._digest(settings)
         return Box(self.node, self.long, str(self.given.get("image")), pull, settings, self.place, self._place("image"))
+
+    def _digest(self, settings: Mapping[str, Any]) -> str:
+        """Of all that cannot be changed while it runs, its links too; from which file it came is not of that."""
+        wires = [link.ports for link in self.lab.links if link.is_wire and self.node in (link.a.node, link.b.node)]
+        parts: dict[str, Any] = dict(settings)
+        for key in ("labels", "environment"):
+            parts[key] = {name: value for name, value in settings[key].items() if value != self.file}
+        parts["links"] = sorted([each.node, each.name, each.mac] for ends in wires for each in ends)
+        told = json.dumps([self.given.get("image"), parts], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def _labels(self) -> dict[str, str]:
         own = {str(key): str(value) for key, value in self.given.get("labels", {}).items()}

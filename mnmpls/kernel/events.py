@@ -18,6 +18,9 @@ class LinkEvents:
         self._socket = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         self._socket.bind((0, _RTMGRP_LINK))
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Until there was one; False where the time was up before. Those that have come by then count as one."""
         if not select.select([self._socket], [], [], timeout_s)[0]:

@@ -17,7 +17,7 @@ pytestmark = BOXED
 
 def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: Path) -> None:
     """Each node's kernel holds the same; who reaches whom, and the labels on the wires, are proven by the same check.
-    It survives `docker restart` of its P and of a PE, and leaves nothing."""
+    It survives `docker restart` of its P and of a PE, as what it has become by `apply`, and leaves nothing."""
     file = tmp_path / "five.yml"
     file.write_text(FIVE)
     good("up", file, "--runtime", "docker")
@@ -33,6 +33,8 @@ def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: 
                 assert boxes.trace(src, dst).text() == plain.trace(src, dst).text()
         assert " findings as intended (drift 5 of 5, trace 1 of 1, mtu 2 of 2" in good("check", "five")
         assert good("exec", "five", "pe1", "--vrf", "red", "--", "cat", "/proc/sys/kernel/hostname") == "pe1\n"
+        file.write_text(FIVE.replace("pe1: {role: pe, vrfs: [red]}", "pe1: {role: pe, vrfs: {red: {table: 77}}}"))
+        assert "pe1: + ip link red up type vrf table 77\n" in good("apply", "five")
         for node in ("p", "pe1"):
             docker("restart", "-t", "1", f"clab-five-{node}")
             assert mnmpls("drift", "five").returncode == 1

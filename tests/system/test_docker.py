@@ -89,6 +89,37 @@ def test_lab_of_containers_from_up_to_down(dockerd: str, tmp_path: Path) -> None
     assert left() == []
 
 
+def test_running_lab_becomes_what_its_file_says(dockerd: str, tmp_path: Path) -> None:
+    """Only the difference is made, the containers stay, and what it was before is gone; what takes another container,
+    or a file that the nodes do not see, is refused with its place before anything is changed. It is the same after a
+    restart."""
+    file = written(tmp_path)
+    good("up", file, "--runtime", "docker")
+    try:
+        first, text = inspected("clab-plain-h1")["State"]["Pid"], file.read_text()
+        for was, now in (("group: ce,", "group: ce, user: root,"), ("h2:eth1], ipv4", "h2:eth2], ipv4")):
+            file.write_text(text.replace(was, now))
+            done = mnmpls("apply", "plain")
+            assert done.returncode == 2 and "its container would be another (its image," in done.stderr, done
+            assert f"{file}:15: nodes.r: " in done.stderr
+        file.write_text(text.replace("192.168.1.1/24", "192.168.1.7/24"))
+        assert good("apply", "plain") == (
+            "h1: - ip address 192.168.1.1/24 dev eth1\nh1: + ip address 192.168.1.7/24 dev eth1\n"
+            "h1: + ip route default via 192.168.1.254 dev eth1\nplain: as the file says\n"
+        )
+        assert good("apply", "plain") == "plain: nothing to do\n"
+        assert "9 of 9" in good("check", "plain") and inspected("clab-plain-h1")["State"]["Pid"] == first
+        docker("restart", "-t", "1", "clab-plain-h1")
+        good("start", "plain", "h1")
+        assert "9 of 9" in good("check", "plain")
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(file)
+        assert "has a former or another file than" in mnmpls("apply", "plain").stderr
+    finally:
+        good("down", "plain")
+    assert left() == []
+
+
 def test_links_come_back(dockerd: str, tmp_path: Path) -> None:
     """A node turned off and on again, and one that docker restarted behind our back: `start` makes its links anew, and
     the nodes at both ends set themselves up again. One whose lab has become wrong meanwhile does not pass for ready."""

@@ -60,9 +60,10 @@ def settled() -> str:
 
 def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -> None:
     """`up` waits for the sessions in there; check, trace, logs, vtysh, drift and drill see the routers' kernels and
-    daemons. After `docker restart` of one PE, and the other off and on, all comes back; nothing is left in the end.
-    No rights are needed for any of it."""
-    good("up", written(tmp_path), "--runtime", "docker", "--wait", f"{LIMIT_S:g}")
+    daemons. After `docker restart` of one PE, and the other off and on, all comes back, as its file says by then;
+    nothing is left in the end. No rights are needed for any of it."""
+    file = written(tmp_path)
+    good("up", file, "--runtime", "docker", "--wait", f"{LIMIT_S:g}")
     try:
         assert "(daemon 8 of 8, session 6 of 6, route 2 of 2, label 2 of 2, drift 4 of 4, trace 1 of 1, " in settled()
         assert f"may not set up its network: {RUNS}" in said("clab-routed-pe1", "ready: ")
@@ -80,6 +81,8 @@ def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -
         good("stop", "routed", "pe2")
         docker("restart", "-t", "1", "clab-routed-pe1")
         good("start", "routed", "pe2")
+        file.write_text(file.read_text().replace("172.16.0.0", "172.16.9.0").replace("172.16.0.1", "172.16.9.1"))
+        assert "pe1: + ip address 172.16.9.1/31 dev eth2\n" in good("apply", "routed")
         assert "NOT" not in settled()
     finally:
         good("down", "routed")
