@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -22,7 +23,8 @@ from ..processes import Folders, Processes
 from ..sources import data
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
-_ANSWER_S = 2.0
+_ANSWER_S, _AGAIN_S = 2.0, 0.2
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _CALLERS = 64
 
 
@@ -101,8 +103,15 @@ def _part(part: Served) -> dict[str, Any]:
 
 
 def answer(listener: socket.socket, answers: Mapping[str, Answer]) -> None:
-    """Take one caller and answer; whoever is not of our user or root, or is slow, gets nothing."""
-    caller, _ = listener.accept()
+    """Take one caller and answer; whoever is not of our user or root, or is slow, gets nothing. Where no more files can
+    be open, the caller waits for a next time."""
+    try:
+        caller, _ = listener.accept()
+    except OSError as error:
+        if error.errno not in _SHORT:
+            raise
+        time.sleep(_AGAIN_S)
+        return
     with caller, suppress(OSError):
         caller.settimeout(_ANSWER_S)
         if registry.peer(caller)[1] not in (0, os.geteuid()):

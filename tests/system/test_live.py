@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ import pexpect
 import pytest
 
 from mnmpls import load, registry, run
-from mnmpls.errors import CheckFailed
+from mnmpls.errors import CheckFailed, MnmplsError
 from mnmpls.kernel import Namespace
 from mnmpls.processes import Processes
 from tests.watching import busy, children, descendants, until, words
@@ -544,6 +545,18 @@ def test_a_name_that_comes_free_meanwhile(name: str) -> None:
             over.set()
     for other in others:
         other.result()
+
+
+def test_a_holder_that_can_open_no_more_files(lab: str) -> None:
+    """Who asks gets no answer, the lab goes on, and answers again when it can."""
+    pid = holder(lab)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    with pytest.raises(MnmplsError, match="gave no answer"):
+        registry.ask(lab, {"about": True}, 1)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    good("check", lab)
+    assert holder(lab) == pid
 
 
 def test_nonsense_ends_no_lab(lab: str) -> None:
