@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .errors import MissingFeature
 from .model import FRR, FRR_DAEMONS, STATIC, SWANCTL, Lab
 
-ALWAYS = ("setpriv", "unshare", "env", "sleep")
+ALWAYS = ("setpriv", "unshare", "env", "cat")
 """What the first process of a lab's PID namespace is made with (processes.py)."""
 
 DAEMON_FOLDERS = ("/usr/lib/frr", "/usr/libexec/frr")
@@ -34,7 +34,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "env": "coreutils",
-    "sleep": "coreutils",
+    "cat": "coreutils",
     "ip": "iproute2",
     "mn": "mininet",
     "tcpdump": "tcpdump",
@@ -92,6 +92,9 @@ def require(lab: Lab) -> None:
     absent = missing(lab)
     if absent:
         lines = [f"there is no program {one.program!r} on PATH, wanted {one.where or 'by every lab'}" for one in absent]
-        packages = " ".join(dict.fromkeys(PACKAGES.get(one.program, one.program) for one in absent))
-        remedy = f"  what to do: apt-get install {packages}; `mnmpls doctor` knows other systems"
-        raise MissingFeature("\n".join([*lines, remedy]))
+        without = [one.program for one in absent if one.program in FRR_DAEMONS and find("zebra")]
+        others = (one.program for one in absent if one.program not in without)
+        packages = " ".join(dict.fromkeys(PACKAGES.get(program, program) for program in others))
+        remedies = [f"this machine's FRR comes without {', '.join(without)}: leave it out"] if without else []
+        remedies += [f"apt-get install {packages}; `mnmpls doctor` knows other systems"] if packages else []
+        raise MissingFeature("\n".join([*lines, f"  what to do: {'; '.join(remedies)}"]))

@@ -23,7 +23,7 @@ VERSIONS = {
     "setpriv": ("--version",),
     "unshare": ("--version",),
     "env": ("--version",),
-    "sleep": ("--version",),
+    "cat": ("--version",),
     "ip": ("-V",),
     "tcpdump": ("--version",),
     "iperf": ("--version",),

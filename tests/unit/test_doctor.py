@@ -9,7 +9,7 @@ from mnmpls.doctor.remedies import REMEDIES, RIGHTS, remedy
 from mnmpls.doctor.report import Diagnosis, Item, State
 from mnmpls.errors import MissingFeature
 from mnmpls.guests.host import FEATURES, describe
-from mnmpls.model import Lab, Node
+from mnmpls.model import Lab, Node, OwnConfig
 from mnmpls.plan import complete, l3vpn, records
 from mnmpls.programs import PACKAGES, missing, require
 from mnmpls.sources import from_data, load
@@ -114,6 +114,15 @@ def test_programs_of_exec_lines_are_needed_before_anything_is_made() -> None:
     with pytest.raises(MissingFeature, match=r"'no-such-program' on PATH, wanted at nodes\.h1\.exec") as raised:
         require(lab)
     assert "apt-get install no-such-program" in str(raised.value)
+
+
+def test_a_daemon_that_frr_comes_without_is_no_matter_of_packages() -> None:
+    """Debian's has no sharpd."""
+    lab = Lab("x", (Node("r1", "ce", own=(OwnConfig("zebra", "!\n"), OwnConfig("sharpd", "!\n"))),), ())
+    with pytest.raises(MissingFeature, match=r"'sharpd' on PATH, wanted at nodes\.r1\.frr\.sharpd") as raised:
+        require(lab)
+    assert "this machine's FRR comes without sharpd: leave it out" in str(raised.value)
+    assert "apt-get" not in str(raised.value)
 
 
 def test_much_that_is_missing_is_told_shortly() -> None:
