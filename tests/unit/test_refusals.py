@@ -46,7 +46,6 @@ LACKING: list[tuple[Record, int, str, str]] = [
         "modprobe mpls_iptunnel",
     ),
     (Route(254, "10.0.0.0/8", (_HOP,)), errno.ENOBUFS, "", "more memory"),
-    (VrfDevice("red", 10), errno.EPERM, "", "sudo"),
 ]
 
 
