@@ -129,7 +129,8 @@ def test_dual_homed() -> None:
 
 def test_dual_homed_by_ospf() -> None:
     """Two PEs of one site tell it the VPN's routes by OSPF; what each hears there of the other's is of no use to it,
-    not even before it has them by BGP: else it would tell them to the VPN as its own."""
+    not even before it has them by BGP: else it would tell them to the VPN as its own. A port that was
+    down is one of the site's two ways again when it is back."""
     pe = {"role": "pe", "vrfs": ["red"]}
     given = {
         "name": "two_exits", "igp": "ospf", "labels": "ldp", "vpn": "bgp",
@@ -149,6 +150,9 @@ def test_dual_homed_by_ospf() -> None:
             ways = (way for way in said.get(prefix, ()) if way["protocol"] == "ospf")
             return [any(hop.get("active") for hop in way["nexthops"]) for way in ways]
 
+        def ways_of_ce() -> int:
+            return running["ce"].run(["ip", "route", "show", prefix]).stdout.count(" via ")
+
         assert running.await_reach(LIMIT_S) == ""
         running.stop("pe1")
         running.start("pe1")
@@ -156,3 +160,7 @@ def test_dual_homed_by_ospf() -> None:
         assert heard() == [False]
         assert running.await_reach(LIMIT_S) == ""
         assert soon(lambda: running.check().ok), running.check().text()
+        for port in ("ce-pe1-eth", "ce-pe2-eth"):
+            for state, ways in (("down", 1), ("up", 2)):
+                text(running["ce"], "ip", "link", "set", port, state)
+                assert soon(lambda ways=ways: ways_of_ce() == ways)  # type: ignore[misc]
