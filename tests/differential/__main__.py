@@ -6,6 +6,7 @@ Namespaces, Mininet and docker have one guest together; containers that bring th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,8 @@ from tests.boxes import daemon, daemon_in_memory, good, make_image, mnmpls
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0
 _PAIRS = 6
+_MEMORY_MIB = "3072"
+"""Of the guest: a container's keeper and its shim take 40 MiB, and labs have up to twenty nodes."""
 _SETTINGS, _ERROR = "settings", "error"
 _LINE = "found: "
 
@@ -143,10 +146,11 @@ def main(argv: Sequence[str]) -> int:
     files = [*argv] or sorted(map(str, ROOT.glob("topos/*.yml")))
     python = (sys.executable, "-m")
     words = [*python, "mnmpls", "guest", "run", "--", *python, "tests.differential", "--inside", *files]
+    guests = {"MNMPLS_MEMORY_MIB": _MEMORY_MIB, **os.environ}
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="mnmpls-docker-") as folder, daemon(Path(folder)):
         make_image(frr=True, uml=True)
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as guest:
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=guests) as guest:
             assert guest.stdout
             told = (line.removeprefix(_LINE) for line in guest.stdout if line.startswith(_LINE))
             try:
