@@ -82,7 +82,6 @@ class Guest:
         if self.dead:
             return
         self.dead = True
-        self.line.close()
         os.close(self.alive)  # the cage ends itself now; if something in it is broken, we help
         if not self.cage.options:
             self.wait_silence()
@@ -91,6 +90,7 @@ class Guest:
                 os.killpg(group, signal.SIGKILL)
         self.process.wait()
         self.wait_silence()
+        self.line.close()  # last: an agent that is still there would panic over it, as if that had been the cause
         os.close(self.console_end)
         os.close(self.pidfd)
         if not self.cage.private:
