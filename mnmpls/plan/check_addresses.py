@@ -128,7 +128,7 @@ def _subnet_twice(lab: Lab, given: Sequence[_Given]) -> Iterator[Fault]:
     """Two wires of one node in one subnet: it would look for all neighbours of both on one of them."""
     seen: dict[tuple[str, str | None, int, Subnet], _Given] = {}
     for each in given:
-        if each.segment is not None and each.address.network.num_addresses > 1:
+        if each.segment is not None and each.subnet[1] < each.address.max_prefixlen:
             first = seen.setdefault((each.node, each.vrf, each.address.version, each.subnet), each)
             if first.segment != each.segment and first.address.ip != each.address.ip:
                 text = f"{each.node} is in {each.address.network} by another wire already, {lab.told(first.where)}"

@@ -141,14 +141,15 @@ def _cidr_fault(text: str) -> str:
     if "/" not in text:
         length = 30 if address.version == 4 else 64
         return f"{text} lacks its prefix length: write {text}/{length}, or how long it is"
-    if address.ip.is_multicast or address.ip.is_unspecified:
+    ip = address.ip
+    if ip.is_multicast or ip.is_unspecified:
         return f"{text} is not the address of one interface"
-    if address.ip.is_loopback:  # net/ipv4/route.c: packets from and to 127.0.0.0/8 are taken from no link
+    if ip.is_loopback:  # net/ipv4/route.c: packets from and to 127.0.0.0/8 are taken from no link
         return f"{text} is for a machine's packets to itself, which take no link: give another"
     if address.version == 4 and address.network.prefixlen < 31:
         ends = (address.network.network_address, address.network.broadcast_address)
-        if address.ip in ends:
-            kind = "the subnet's own address" if address.ip == ends[0] else "the subnet's broadcast address"
+        if ip in ends:
+            kind = "the subnet's own address" if ip == ends[0] else "the subnet's broadcast address"
             return f"{text} is {kind}: give one of {ends[0] + 1} to {ends[1] - 1}"
     return ""
 

@@ -60,7 +60,7 @@ def _loopback_faults(node: Node, where: str) -> Iterator[Fault]:
 
 def _subnet_fault(loopback: str) -> str:
     address = cidr(loopback)
-    if address is None or address.network.num_addresses == 1:
+    if address is None or address.network.prefixlen == address.max_prefixlen:
         return ""
     text = f"a loopback is a single address, and {loopback} is a subnet"
     return f"{text}: write {address.ip}/{address.max_prefixlen}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
 
 from ..errors import nearest
 from ..model import Lab, Node, Port, StaticRoute
@@ -15,6 +16,8 @@ from .routes import destination, version
 from .spelling import cidr, is_address
 
 Fault = tuple[str, str]
+_At = tuple[str | None, bytes]
+"""A VRF, and an address there."""
 
 
 def route_faults(lab: Lab, net: Network, node: Node, where: str) -> Iterator[Fault]:
@@ -22,6 +25,7 @@ def route_faults(lab: Lab, net: Network, node: Node, where: str) -> Iterator[Fau
     modes: dict[int, str] = {}
     ports = [port.name for port in net.ports.get(node.name, ())]
     known = {*ports, *(vrf.name for vrf in node.vrfs), "lo"}
+    own = _own_addresses(net, node) if node.routes else frozenset()
     for i, route in enumerate(node.routes):
         path = f"{where}.routes[{i}]"
         if route.label is None:
@@ -31,7 +35,7 @@ def route_faults(lab: Lab, net: Network, node: Node, where: str) -> Iterator[Fau
             if modes.setdefault(route.label, route.ttl) != route.ttl:
                 text = f"the ways of label {route.label} have one ttl together, and another of them has"
                 yield f"{path}.ttl", f"{text} {modes[route.label]!r}: give both the same"
-        yield from _hop_faults(net, node, route, path)
+        yield from _hop_faults(net, node, route, own, path)
         if route.port and route.port not in known and all(ports):
             yield f"{path}.port", f"{node.name} has no port {route.port!r}; {nearest(route.port, set(ports))}"
         yield from leaving_faults(route.labels, f"{path}.labels")
@@ -43,7 +47,7 @@ def _destination_faults(route: StaticRoute, path: str) -> Iterator[Fault]:
     subnet = cidr(destination(route))
     if subnet is None:
         yield f"{path}.dst", f"{route.dst!r} is not a prefix, such as 10.1.0.0/16, nor the word default"
-    elif subnet.ip != subnet.network.network_address:
+    elif not _begins(destination(route)):
         yield f"{path}.dst", f"{route.dst} is an address inside the prefix {subnet.network}: write that"
     if not route.via and not route.port:
         yield path, f"where does {route.dst or 'this route'} lead? Give via (an address), port (a port's name), or both"
@@ -74,34 +78,42 @@ def _label_faults(lab: Lab, node: Node, route: StaticRoute, path: str) -> Iterat
         yield f"{path}.ttl", fault
 
 
-def _hop_faults(net: Network, node: Node, route: StaticRoute, path: str) -> Iterator[Fault]:
+def _hop_faults(
+    net: Network, node: Node, route: StaticRoute, own: frozenset[_At], path: str
+) -> Iterator[Fault]:
     if route.via and not is_address(route.via):
         yield f"{path}.via", f"{route.via!r} is not an address"
     elif route.via and not route.port and not may_reach(net, node, route.via):
         text = f"the next hop {route.via} is in no subnet of {node.name}'s ports{has(net, node)}"
         yield f"{path}.via", f"{text}: give one that is, or name the port too"
-    elif route.via and _is_own(net, node, route):
+    elif route.via and (route.vrf, _packed(route.via)) in own:  # the kernel takes it, and nothing gets anywhere
         yield f"{path}.via", f"the next hop {route.via} is {node.name}'s own address: give its neighbour's"
     if route.vrf is not None and (fault := vrf_fault(net, node, route.vrf)):
         yield f"{path}.vrf", fault
 
 
-def _is_own(net: Network, node: Node, route: StaticRoute) -> bool:
-    """Whether the next hop is an address of the node itself: the kernel takes it, and nothing gets anywhere."""
-    via = _number(route.via)
-    return any(
-        via == _number(text)
-        for port in net.ports.get(node.name, ())
-        if port.vrf == route.vrf
-        for text in port.addresses or ()
+def _own_addresses(net: Network, node: Node) -> frozenset[_At]:
+    return frozenset(
+        (port.vrf, packed) for port in net.ports.get(node.name, ())
+        for text in port.addresses or () if (packed := _packed(text))
     )
 
 
 @lru_cache(maxsize=65536)
-def _number(text: str) -> tuple[int, int] | None:
-    """IP version and address, as numbers: to be compared for every route with every address."""
-    address = cidr(text)
-    return None if address is None else (address.version, int(address))
+def _begins(subnet: str) -> bool:
+    """Whether its address is its first."""
+    prefix = interface(subnet)
+    return prefix.ip == prefix.network.network_address
+
+
+@lru_cache(maxsize=65536)
+def _packed(text: str) -> bytes:
+    """An address as the kernel has it, to be compared for every route with every address; empty for what is none."""
+    address = text.partition("/")[0].partition("%")[0]
+    try:
+        return inet_pton(AF_INET6 if ":" in address else AF_INET, address)
+    except OSError:
+        return b""
 
 
 def _no_labels_there(net: Network, node: Node, route: StaticRoute) -> str:
