@@ -255,10 +255,11 @@ def lab_of(node: Any) -> Lab:
 
 def _data_of_nodes(nodes: Sequence[Any]) -> Mapping[str, Any]:
     """Live Mininet nodes and the links between them in a lab file's form, with what is open left open."""
-    links = {id(intf.link): intf.link for node in nodes for intf in node.intfList() if intf.link}
+    every = {id(intf.link): intf.link for node in nodes for intf in node.intfList() if intf.link}
+    links = sorted(every.values(), key=lambda link: getattr(link, "born", _LAST))
     return _data(
         [_live_node(node) for node in nodes],
-        [(getattr(link, "told", {}), _live_end(link.intf1), _live_end(link.intf2)) for link in links.values()],
+        [(getattr(link, "told", {"type": "veth"}), _live_end(link.intf1), _live_end(link.intf2)) for link in links],
     )
 
 
@@ -287,24 +288,19 @@ def lab_from_topo(topo: Topo) -> Lab:
 
 
 def _data_of_topo(topo: Topo) -> Mapping[str, Any]:
-    """As of the nodes that will be made of it, and in their order: ours, then other people's around them."""
+    """As of the nodes and links that will be made of it, and in their order: ours, then other people's around them."""
     infos = {name: topo.nodeInfo(name) for name in sorted(topo.nodes(), key=topo.isSwitch)}
     ours = [(name, cls.role, info) for name, info in infos.items() if hasattr(cls := info.get("cls"), "role")]
-    every = [info for _, _, info in topo.links(withInfo=True)]
+    every = [info for _, _, info in topo.links(sort=True, withInfo=True)]
     beside: dict[str, list[str]] = {name: [] for name in infos}
     for info in every:
         beside[info["node1"]].append(info["node2"])
         beside[info["node2"]].append(info["node1"])
     own = [name for name, _, _ in ours]
     others = sorted(spread(own, beside)[len(own) :])
-    rank = {name: i for i, name in enumerate((*own, *others))}
-
-    def first_end(info: Mapping[str, Any]) -> tuple[int, int]:
-        return min((rank[info[f"node{n}"]], info[f"port{n}"]) for n in (1, 2))
-
-    found = sorted((info for info in every if info["node1"] in rank), key=first_end)
+    found = {*own, *others}
     nodes = [*ours, *((name, "bridge" if topo.isSwitch(name) else "host", {}) for name in others)]
-    return _data(nodes, (_topo_link(info, frozenset(own)) for info in found))
+    return _data(nodes, (_topo_link(info, frozenset(own)) for info in every if info["node1"] in found))
 
 
 def _topo_link(info: Mapping[str, Any], ours: frozenset[str]) -> _Told:
@@ -314,8 +310,8 @@ def _topo_link(info: Mapping[str, Any], ours: frozenset[str]) -> _Told:
         own = info.get(f"params{n}") or {}
         return node, name, {**info, **own} if node in ours else {"ip": own.get("ip", "none")}
 
-    settings = {"type": "type", **SETTINGS}
-    return {key: info[given] for given, key in settings.items() if given in info}, end(1), end(2)
+    told = {key: info[given] for given, key in SETTINGS.items() if given in info}
+    return {"type": info.get("type", "veth"), **told}, end(1), end(2)
 
 
 def _data(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_Told]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from mininet.link import Intf, Link
@@ -14,6 +15,9 @@ from ..kernel import wire
 from ..model import DUMMY, LINK_TYPES
 from ..sources.impairments import IMPAIRMENTS
 from .graph import SETTINGS, configure, forget_plans, namespace_of, plan_around, segment, settle
+
+births = count()
+"""Links are planned in the order of their making."""
 
 
 class LabIntf(Intf):  # type: ignore[misc]
@@ -102,6 +106,7 @@ class MPLSLink(Link):  # type: ignore[misc]
         if shaped and not all(hasattr(node, "role") for node in (node1, node2)):
             text = f"{', '.join(shaped)}: only nodes of ours have shaped links; leave it out, or give cls=TCLink"
             raise LabError([Problem(f"{node1}-{node2}", text)])
+        self.born = next(births)
         self.told = {"type": type, **{key: params.pop(given) for given, key in SETTINGS.items() if given in params}}
         shape = {key: params.pop(key) for key in shaped}
         params.update({end: {**shape, **(params.get(end) or {})} for end in ("params1", "params2")} if shape else {})

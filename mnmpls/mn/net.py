@@ -22,7 +22,7 @@ from ..phases import mark, uncollected
 from ..processes import run_lines
 from . import iperf
 from .graph import Planned, all_made, fit_daemons, let_go, plan_around, prepare, settle
-from .links import MPLSLink, check_without, shape
+from .links import MPLSLink, births, check_without, shape
 from .nodes import PROCESSES
 from .offer import offer
 
@@ -117,6 +117,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             params.setdefault("fast", False)  # fast: a shell in one node names the other by its pid, unknown in there
         link = super().addLink(*ends, port1, port2, cls, **params)
         if not isinstance(link, MPLSLink):
+            link.born = next(births)
             settle(*(node for node in ends if hasattr(node, "role")))
         return link
 

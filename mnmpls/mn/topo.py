@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from mininet.topo import Topo
@@ -20,7 +21,15 @@ from .nodes import ROLE_CLASSES
 
 
 class LabTopo(Topo):  # type: ignore[misc]
-    """The Topo of a Lab: ``LabTopo(lab)``, or ``LabTopo("lab.yml")`` for a lab file."""
+    """The Topo of a Lab: ``LabTopo(lab)``, or ``LabTopo("lab.yml")`` for a lab file.
+
+    Nodes and links keep the order in which they were added, where Mininet sorts them by name: it decides by which of
+    its addresses a node is known, and has to be the same in every runtime.
+    """
+
+    def __init__(self, *args: Any, **params: Any) -> None:
+        self._written: dict[tuple[str, str, Any], None] = {}
+        super().__init__(*args, **params)
 
     def build(self, lab: Lab | str) -> None:
         """Raises CheckFailed for a lab file whose nodes have command lines, unless MNMPLS_ALLOW_EXEC=1."""
@@ -43,6 +52,21 @@ class LabTopo(Topo):  # type: ignore[misc]
             self.addHost(node.name, cls=ROLE_CLASSES[node.role], lsps=lsps, **_node_params(node), **extra)
         for link in lab.links:
             self._add(link)
+
+    def addLink(self, node1: str, node2: str, *args: Any, **params: Any) -> Any:  # noqa: N802
+        key = super().addLink(node1, node2, *args, **params)
+        self._written[node1, node2, key] = None
+        return key
+
+    def nodes(self, sort: bool = True) -> list[str]:
+        return list(self.g.nodes())
+
+    def iterLinks(self, withKeys: bool = False, withInfo: bool = False) -> Iterator[tuple[Any, ...]]:  # noqa: N802, N803
+        for a, b, key in self._written:
+            yield a, b, *((key,) if withKeys else ()), *((self.linkInfo(a, b, key),) if withInfo else ())
+
+    def links(self, sort: bool = False, withKeys: bool = False, withInfo: bool = False) -> list[Any]:  # noqa: N803
+        return list(self.iterLinks(withKeys, withInfo))
 
     def _add(self, link: Link) -> None:
         names = {f"intfName{n}": port.name for n, port in enumerate(link.ports, 1)}

@@ -14,7 +14,7 @@ from mininet.log import setLogLevel
 
 from mnmpls.checks import check, trace
 from mnmpls.errors import LabError
-from mnmpls.mn.graph import plan_around
+from mnmpls.mn.graph import _latest, plan_around, prepare
 from mnmpls.mn.links import MPLSLink
 from mnmpls.mn.net import Mininet
 from mnmpls.mn.nodes import PROCESSES, CEHost, LabHost, LANBridge, MPLSRouter, PERouter
@@ -189,6 +189,39 @@ def test_stock_mininet_takes_our_classes() -> None:
     finally:
         made.stop()
         PROCESSES.end()
+
+
+class Written(LabTopo):
+    """In an order that is neither that of names nor that of ports."""
+
+    def build(self) -> None:  # type: ignore[override]
+        for name, cls in (("z", PERouter), ("m", MPLSRouter), ("a", PERouter)):
+            self.addHost(name, cls=cls)
+        self.addLink("z", "a", port1=5)
+        self.addLink("m", "z")
+        self.addLink("a", "z", port2=2)
+        self.addLink("a", "m")
+
+
+@pytest.mark.parametrize(
+    ("lab", "nodes", "links"),
+    [("topos/mpls_gre.yml", ["A", "B", "net"], ["A-net", "B-net", "A-B"]),
+     (Written, ["z", "m", "a"], ["z-a", "m-z", "a-z", "a-m"])],
+)  # fmt: skip
+def test_a_lab_keeps_its_order_and_is_planned_once(lab: Any, nodes: list[str], links: list[str]) -> None:
+    """Nodes and links of a lab file or a Topo are planned as they were written, and the plan is the one that was made
+    before there was a node."""
+    written = LabTopo(str(ROOT / lab)) if isinstance(lab, str) else lab()
+    prepare(written)
+    before = list(_latest.values())
+    made = Mininet(topo=written)
+    try:
+        (planned,) = made.planned()
+        assert [planned.plan] == before
+        assert [node.name for node in planned.lab.nodes] == nodes
+        assert [f"{link.a.node}-{link.b.node}" for link in planned.lab.links] == links
+    finally:
+        made.stop()
 
 
 @pytest.mark.parametrize("sizes", [{"customers": 3, "sites": 3, "hosts": 1, "core": 2}, {"core": 1, "hosts": 1}])

@@ -66,9 +66,14 @@ def test_a_label_means_one_thing_at_a_router(lab: Lab) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "topos").glob("*.yml")), ids=lambda path: path.stem)
 def test_mininet_gets_the_same_plan(path: Path) -> None:
-    """A lab file's Topo, read back from Mininet's parameters, comes to the same records, as a pipe too."""
+    """A lab file's Topo, read back from Mininet's parameters, comes to the same records, as a pipe too; nodes, links
+    and their ends are in the file's order."""
     for lab in (load(str(path)), replace(load(str(path)), ttl="pipe")):
-        assert records(complete(lab_from_topo(LabTopo(lab)))) == records(complete(lab))
+        wanted, found = complete(lab), complete(lab_from_topo(LabTopo(lab)))
+        assert records(found) == records(wanted)
+        assert [node.name for node in found.nodes] == [node.name for node in wanted.nodes]
+        ends = ([(port.node, port.name) for link in each.links for port in link.ports] for each in (found, wanted))
+        assert next(ends) == next(ends)
 
 
 def test_vpns_and_ranges() -> None:
