@@ -18,9 +18,14 @@ from mininet.node import NullController
 from ..errors import CheckFailed, LabError, Problem, nearest
 from .cli import CLI
 from .net import LIVE, Mininet
+from .nodes import CEHost, LabHost, LANBridge
 from .proof import check, prove
 
-__all__ = ["CLI", "Mininet", "buildTopo", "cleanup", "findController", "tests", "validate"]
+__all__ = ["CLI", "Mininet", "buildTopo", "cleanup", "findController", "hosts", "switches", "tests", "validate"]
+
+hosts = {"lab": LabHost, "ce": CEHost}
+switches = {"lan": LANBridge}
+"""For stock topologies: ``mn --custom … --topo tree,2 --host lab --switch lan``."""
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
 

@@ -270,7 +270,7 @@ def _is_ours(node: Any) -> bool:
 def _live_node(node: Any) -> tuple[str, str, Mapping[str, Any]]:
     """Somebody else's node is there too: a switch is a LAN to us, anything else a host that sets itself up."""
     if _is_ours(node):
-        return node.name, node.role, node.params
+        return node.name, node.role, node.given
     return node.name, "bridge" if isinstance(node, Switch) else "host", {}
 
 
@@ -319,7 +319,7 @@ def _data(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_
     nodes = list(nodes)
     vrfs = {name: tuple(_vrfs(params.get("vrfs"))) for name, role, params in nodes if role == "pe"}
     tables = [params["platform_labels"] for _, _, params in nodes if "platform_labels" in params]
-    own = {name: params["ip"] for name, _, params in nodes if _is_chosen(params.get("ip"))}
+    own = {name: _with_prefix(params["ip"]) for name, _, params in nodes if params.get("ip") is not None}
     lsps = [each for _, _, params in nodes for each in _many(params.get("lsps"))]
     return {
         "name": "mininet",
@@ -332,9 +332,9 @@ def _data(nodes: Iterable[tuple[str, str, Mapping[str, Any]]], links: Iterable[_
     }
 
 
-def _is_chosen(ip: object) -> bool:
-    """Whether a node's ``ip`` is its user's, not the 10.x.x.x/8 that stock Mininet gives to every host."""
-    return ip is not None and not (isinstance(ip, str) and ip.startswith("10.") and ip.endswith("/8"))
+def _with_prefix(ip: Any) -> Any:
+    """As Node.setIP in stock Mininet: an address alone, given to a whole node, is one of a /8."""
+    return f"{ip}/8" if isinstance(ip, str) and ip.replace(".", "").isdigit() else ip
 
 
 def _gateway(params: Mapping[str, Any]) -> str:

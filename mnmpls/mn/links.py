@@ -24,25 +24,36 @@ class LabIntf(Intf):  # type: ignore[misc]
     """A port of a node. ``ip`` (a CIDR, a list, or ``"none"``), ``vrf``, ``evpn`` and ``mtu`` are its part of the lab,
     and so is what TCLink takes: ``bw`` (Mbit/s), ``delay``, ``jitter``, ``loss`` (per cent) and ``max_queue_size``."""
 
-    def config(self, **params: Any) -> dict[str, Any]:
-        """Nothing yet: the node applies everything at once when it starts."""
-        self.up = True
-        return {}
+    name: str
+    params: dict[str, Any]
+
+    def config(self, mac: str | None = None, ip: str | None = None, **params: Any) -> dict[str, Any]:
+        """In a lab that does not run nothing yet: the node applies everything at once when it starts. In a running one
+        as Mininet's TCIntf: these impairments in the place of those that the port has. Raises LabError as setIP."""
+        if not (getattr(self.node, "configured", False) and hasattr(self.link, "intf2")):  # it is being made
+            self.up = True
+            return {}
+        told = {"mac": mac and self.setMAC(mac), "ip": ip and self.setIP(ip)}
+        if set(params) & set(IMPAIRMENTS):
+            self._tell({**{key: each for key, each in self.params.items() if key not in IMPAIRMENTS}, **params})
+        return {key: each for key, each in told.items() if each is not None}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
         """Give the port this address instead of the one it has. The lab is planned anew: planned addresses across the
         link follow, others stay. Raises LabError, and nothing has changed, where that cannot be."""
-        before = self.params.get("ip")
-        self.params["ip"] = ipstr if "/" in ipstr else f"{ipstr}/{prefixLen or 8}"
         for port in segment(self):
             port.planned = None
+        self._tell({**self.params, "ip": ipstr if "/" in ipstr else f"{ipstr}/{prefixLen or 8}"})
+        return ""
+
+    def _tell(self, params: dict[str, Any]) -> None:
+        before, self.params = self.params, params
         try:
             settle(self.node)
         except LabError:
-            self.params["ip"] = before
+            self.params = before
             settle(self.node)
             raise
-        return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
         self.mac = macstr
@@ -57,6 +68,18 @@ class LabIntf(Intf):  # type: ignore[misc]
 
     def updateAddr(self) -> tuple[str | None, str | None]:  # noqa: N802
         return self.ip, self.mac
+
+    def rename(self, newname: str) -> str:
+        """As stock, down while it is done. Raises LabError, and nothing has changed, for what cannot be a name."""
+        check_port_name(self.node.name, newname)
+        self.ifconfig("down")
+        said = self.node.popen(["ip", "link", "set", self.name, "name", newname]).communicate()[1].decode()
+        if not said:
+            self.node.nameToIntf[newname] = self.node.nameToIntf.pop(self.name)
+            self.name = newname
+            forget_plans()
+        self.ifconfig("up")
+        return str(said)
 
     def isUp(self, setUp: bool = False) -> bool:  # noqa: N802
         if setUp:

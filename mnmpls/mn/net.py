@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterable
+from copy import copy
+from functools import partial
 from itertools import permutations
 from typing import Any
 from weakref import WeakSet
@@ -42,7 +44,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         ensure_root()
         _raise_own_limits()
         stock.Mininet.inited = True
-        if not (topo and topo.switches(sort=False)):
+        topo = topo and classed(topo, options.get("host"), options.get("switch"))
+        if topo and not _others(topo):
             options.update(controller=None, waitConnected=False)  # there is nobody to control or to wait for
         LIVE.add(self)
         try:
@@ -65,8 +68,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             finally:
                 all_made()
         self._run_daemons()
-        for host in self.hosts:
-            run_lines(host.name, host.params.get("exec", ()), host.popen)
+        for node in self.lab_nodes():
+            run_lines(node.name, node.params.get("exec", ()), node.popen)
         self.offered = offer(self)
 
     def _run_daemons(self) -> None:
@@ -80,14 +83,14 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
                     error(f"*** {plan.lab.name} is up, but {said}\n")
 
     def buildFromTopo(self, topo: Any = None) -> None:  # noqa: N802
-        """As stock, without a word about switches and controllers where there are none."""
-        topo = topo or self.topo
-        if topo.switches(sort=False):
+        """As stock, without a word about switches and controllers where there are none but LANs of ours."""
+        topo = classed(topo, self.host, self.switch) if topo else self.topo
+        if _others(topo):
             super().buildFromTopo(topo)
             return
         info("*** Creating network\n*** Adding hosts:\n")
-        for name in topo.hosts():
-            self.addHost(name, **topo.nodeInfo(name))
+        for name in (*topo.hosts(), *topo.switches()):
+            (self.addSwitch if topo.isSwitch(name) else self.addHost)(name, **topo.nodeInfo(name))
             info(f"{name} ")
         info("\n*** Adding links:\n")
         for a, b, params in topo.links(sort=True, withInfo=True):
@@ -98,12 +101,26 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
         """As stock, but a node of ours gets no address out of 10.0.0.0/8."""
         check_node_name(name, self)
-        cls = cls or self.host
+        cls, params = _spelt_out(cls or self.host, params)
         if not hasattr(cls, "role"):
             return super().addHost(name, cls, **params)
-        node = cls(name, **params)
+        node = self.nameToNode[name] = cls(name, **params)
+        node.ip_is_its_own = True
         self.hosts.append(node)
-        self.nameToNode[name] = node
+        return node
+
+    def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
+        """As stock. Raises LabError for a node of ours that is no LAN."""
+        check_node_name(name, self)
+        cls, params = _spelt_out(cls or self.switch, params)
+        if not hasattr(cls, "role"):
+            return super().addSwitch(name, cls, **params)
+        if cls.role != "bridge":
+            text = f"{cls.__name__} is no switch: give LANBridge, or call addHost for a node of another role"
+            raise LabError([Problem(f"nodes.{name}", text)])
+        node = self.nameToNode[name] = cls(name, **params)
+        node.portBase = 1  # as Switch has it, and Topo for what it calls one: s1-eth1 is the first
+        self.switches.append(node)
         return node
 
     def addLink(  # noqa: N802
@@ -139,7 +156,8 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     def configHosts(self) -> None:  # noqa: N802
         # Other people's nodes first: what they do is known then to the plan of ours.
-        for host in sorted(self.hosts, key=lambda host: hasattr(host, "role")):
+        others = [host for host in self.hosts if not hasattr(host, "role")]
+        for host in (*others, *self.lab_nodes()):
             info(host.name + " ")
             host.configDefault(**({} if host.defaultIntf() else {"ip": None, "mac": None}))
         info("\n")
@@ -164,7 +182,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         return super().addNAT(name, connect, **params)
 
     def start(self) -> None:
-        if self.switches or self.controllers:
+        if self._has_others():
             super().start()
         elif not self.built:
             self.build()
@@ -180,22 +198,23 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
             self.offered.close()
         for node in self.values():
             let_go(node)
-        for services in {host.daemons for host in self.hosts if getattr(host, "daemons", None)}:
+        for services in {node.daemons for node in self.lab_nodes() if node.daemons}:
             services.close()
-        if self.switches or self.controllers:
+        if self._has_others():
             super().stop()
         else:
-            if self.hosts:
-                info(f"*** Stopping {len(self.hosts)} nodes\n")
+            nodes = (*self.hosts, *self.switches)
+            if nodes:
+                info(f"*** Stopping {len(nodes)} nodes\n")
             self.stopXterms()
-            for node in self.hosts:
+            for node in nodes:
                 node.terminate()
         if not LIVE:
             PROCESSES.end()
 
     def startTerms(self) -> None:  # noqa: N802
         """A terminal for each node (``mn -x``)."""
-        self.openTerms(self.hosts)
+        self.openTerms((*self.hosts, *self.switches))
 
     def openTerms(self, nodes: Iterable[Any], term: str = "xterm") -> None:  # noqa: N802
         """A window on the user's display for each of these nodes. Raises CheckFailed where there is no display."""
@@ -218,9 +237,17 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
 
     # Looking
 
+    def lab_nodes(self) -> list[Any]:
+        """Those of our classes."""
+        return [node for node in (*self.hosts, *self.switches) if hasattr(node, "role")]
+
+    def _has_others(self) -> bool:
+        """Whether it has switches that are not ours, or controllers."""
+        return bool(self.controllers) or any(not hasattr(switch, "role") for switch in self.switches)
+
     def planned(self) -> tuple[Planned, ...]:
         """The labs in this net: one for each set of connected nodes."""
-        found = {id(plan): plan for host in self.hosts if hasattr(host, "role") for plan in [plan_around(host)]}
+        found = {id(plan): plan for node in self.lab_nodes() for plan in [plan_around(node)]}
         return tuple(found.values())
 
     def results(self, only: Iterable[Any] = ()) -> tuple[reach.Result, ...]:
@@ -290,6 +317,29 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
                 if wanted[a.name, b.name].reaches:
                     return a, b
         raise CheckFailed("iperf: there are no two hosts in this net that are meant to reach each other")
+
+
+def _spelt_out(cls: Any, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """``partial(CLS, KEY=VALUE)`` as Mininet's users write it: a class, and what its nodes are given."""
+    if not (isinstance(cls, partial) and hasattr(cls.func, "role")):
+        return cls, params
+    return cls.func, {**cls.keywords, **params}
+
+
+def classed(topo: Any, host: Any, switch: Any) -> Any:
+    """The same Topo, each of whose nodes names its class where that is one of ours: that which the net was given for
+    all hosts or all switches, unless the node has its own."""
+    made, made.g = copy(topo), copy(topo.g)
+    made.g.node = {}
+    for name, told in topo.g.node.items():
+        cls, params = _spelt_out(told.get("cls") or (switch if topo.isSwitch(name) else host), told)
+        made.g.node[name] = {**params, "cls": cls} if hasattr(cls, "role") else told
+    return made
+
+
+def _others(topo: Any) -> bool:
+    """Whether it has switches that are not ours."""
+    return any(not hasattr(topo.nodeInfo(name).get("cls"), "role") for name in topo.switches(sort=False))
 
 
 def check_node_name(name: str, net: Any) -> None:

@@ -19,6 +19,7 @@ from ..errors import CheckFailed
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
 from ..processes import Processes
+from . import switching
 from .graph import configure, ended, foreseen, forget_plans, lab_of
 from .links import LabIntf, MPLSLink
 
@@ -67,10 +68,12 @@ class LabNode(Node):  # type: ignore[misc]
     ``evpns``     LANs that PEs stretch over the core, as in a lab file; given to one router, they are the lab's.
     ``ttl``       ``"uniform"`` or ``"pipe"``; given to one router, it is all routers'.
 
-    Mininet's default address out of 10.0.0.0/8 is not used: addresses belong to links, or are planned.
+    ``ip`` is its first port's. Mininet's default one out of 10.0.0.0/8 is not used: addresses belong to links, or are
+    planned.
     """
 
     role = "host"
+    ip_is_its_own = False  # an ``ip`` may be what a stock Mininet gave it
     isSetup = True  # noqa: N815  Mininet would fork `which mnexec ifconfig`, and we need neither
 
     shell = _OnFirstUse()
@@ -160,6 +163,13 @@ class LabNode(Node):  # type: ignore[misc]
 
     # Set-up
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """Its parameters, without the ``ip`` 10.x.x.x/8 that a stock Mininet gives to every host."""
+        ip = self.params.get("ip")
+        default = isinstance(ip, str) and ip.startswith("10.") and ip.endswith("/8") and not self.ip_is_its_own
+        return {**self.params, "ip": None} if default else self.params
+
     def config(self, **_params: Any) -> dict[str, Any]:
         """Mininet calls this at start, when the links are there: plan the lab around this node, apply our share."""
         self.configured = True
@@ -216,9 +226,28 @@ class LabHost(LabNode):
 
 
 class LANBridge(LabNode):
-    """A LAN: a bridge in a namespace of its own, without a process."""
+    """A LAN: a bridge in a namespace of its own, without a process. For ``addHost``, and for ``addSwitch`` or
+    ``Mininet(switch=LANBridge)`` where a topology has switches."""
 
     role = "bridge"
+
+    def start(self, _controllers: Any) -> None:
+        """``switch s1 start`` at the prompt; a net that starts has set it up already."""
+        if self.off:
+            switching.start(self)
+
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
+        """``switch s1 stop`` at the prompt keeps its ports, and turns it off; a net that ends takes all with it."""
+        if not deleteIntfs:
+            switching.stop(self)
+
+    def connected(self) -> bool:
+        """There is no controller that it could wait for."""
+        return True
+
+    def dpctl(self, *_words: str) -> str:
+        """Raises CheckFailed."""
+        raise CheckFailed(f"{self.name} is a LAN, and no OpenFlow switch: `{self.name} bridge link` shows its ports")
 
 
 ROLE_CLASSES = {cls.role: cls for cls in (MPLSRouter, PERouter, CEHost, LabHost, LANBridge)}

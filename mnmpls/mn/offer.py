@@ -36,7 +36,7 @@ class Part:
 
 def offer(net: Any) -> Door | None:
     """Under the name of the Topo's lab, or "mininet"; nothing for a net without a node of ours."""
-    if not any(hasattr(host, "role") for host in net.hosts):
+    if not net.lab_nodes():
         return None
     name, listener = registry.claim_free(lab_name(net.topo))
     return Door(listener, answers_of(name, "mininet", "", lambda: parts(net)))

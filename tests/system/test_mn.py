@@ -113,6 +113,12 @@ def test_failed_test_ends_with_a_status(plain: Path, nothing_left: None) -> None
     assert "are not as intended" in bad.stdout + bad.stderr
 
 
+def test_stock_topology_with_our_nodes(plain: Path, nothing_left: None) -> None:
+    """``--host lab --switch lan`` makes any of mn's own topologies of our nodes."""
+    done = run("--custom", str(plain), "--topo", "tree,2", "--host", "lab", "--switch", "lan", "--test", "pingall")
+    assert (done.returncode, "(12/12 as intended)" in done.stdout + done.stderr) == (0, True), done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "status"),
     [("raise RuntimeError('mine')", 1), ("from mnmpls.errors import LabError; raise LabError([])", 2)],
