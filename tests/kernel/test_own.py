@@ -43,7 +43,7 @@ def test_own_beside_generated(mixed: RunningLab) -> None:
     }  # fmt: skip
     assert {one.subject.partition(":")[0] for one in report.of("session")} == {"pe1"}
     assert "BGP session with ce in red" in {one.subject.partition(": ")[2] for one in report.of("session")}
-    assert "proto bird" in text(mixed["ce"], "ip", "route")
+    assert soon(lambda: "proto bird" in text(mixed["ce"], "ip", "route"))
     assert {one.expected for one in report.of("reach")} == {"h1 was to answer", "h2 was to answer"}
 
 
