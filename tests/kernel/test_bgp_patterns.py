@@ -129,6 +129,6 @@ def test_mininet() -> None:
     try:
         net.start()
         assert soon(lambda: net.pingAll() == 0)
-        assert "65002" in net["ca"].cmd("vtysh -c 'show bgp ipv4 unicast'")
+        assert soon(lambda: "65002" in net["ca"].cmd("vtysh -c 'show bgp ipv4 unicast'"))
     finally:
         net.stop()

@@ -44,7 +44,7 @@ def test_bird_at_customers() -> None:
         }  # fmt: skip
         daemons = {one.subject for one in report.of("daemon") if not one.subject.startswith("pe ")}
         assert daemons == {"ce1 bird", "ce2 bird"}
-        assert "proto bird" in text(running["ce2"], "ip", "route")
+        assert soon(lambda: "proto bird" in text(running["ce2"], "ip", "route"))
 
 
 def test_bird_in_the_core() -> None:
