@@ -25,8 +25,8 @@ from mnmpls.checks.whole import site_pairs
 from mnmpls.containers import labs
 from mnmpls.errors import CheckFailed, MnmplsError
 from mnmpls.export.containerlab import planned, spelled, topology
-from mnmpls.mn.graph import Planned, plan_around
 from mnmpls.mn.net import Mininet
+from mnmpls.mn.nodes import PROCESSES
 from mnmpls.mn.topo import LabTopo
 from mnmpls.model import Lab
 from mnmpls.netns import LabNodes, RunningLab
@@ -45,7 +45,7 @@ Seen = dict[str, dict[str, Any]]
 """Kind -> subject -> what was seen of it."""
 
 
-def seen(part: LabNodes | Planned) -> Seen:
+def seen(part: LabNodes) -> Seen:
     """Of a running lab. Labels that daemons made are told by their number only."""
     lab, spaces = part.lab, part.namespaces
     if problem := await_reach(lab, spaces, part.folders, LIMIT_S):
@@ -62,7 +62,7 @@ def seen(part: LabNodes | Planned) -> Seen:
     return found
 
 
-def _labels(part: LabNodes | Planned, src: str, dst: str, version: int) -> list[Any]:
+def _labels(part: LabNodes, src: str, dst: str, version: int) -> list[Any]:
     address = Intent(part.lab).vpns.address(dst, version) or dst
     way = trace(part.lab, part.records, part.namespaces, src, address)
     if not way.ok:
@@ -80,7 +80,10 @@ def in_mininet(lab: Lab) -> Seen:
     setLogLevel("warning")
     net = Mininet(topo=LabTopo(lab))
     try:
-        return seen(plan_around(net[lab.nodes[0].name]))
+        parts = net.planned()  # nodes that are not connected are planned apart
+        spaces = {name: space for part in parts for name, space in part.namespaces.items()}
+        folders = {name: folder for part in parts for name, folder in part.folders.items()}
+        return seen(LabNodes(lab, PROCESSES, spaces, folders))
     finally:
         net.stop()
 
