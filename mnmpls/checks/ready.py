@@ -12,6 +12,8 @@ from ..model import Lab
 from ..processes import Folders
 from ..services import agree_again, awaited, missing, refused
 from .bindings import bindings
+from .equal_ways import equal_ways
+from .findings import Finding
 from .intent import Expectation, Intent, expectations
 from .learned import with_learned
 from .predict import Hop, ways
@@ -28,7 +30,7 @@ _SOON_S, _LATE_S = 0.02, 0.32
 """What no kernel tells of, such as a BFD session, is asked for at growing intervals after the last news."""
 _AGREE_S = 8.0
 """Keys are agreed on within a second or two; who lacks them for so long asks again."""
-_LABELS_S = 5.0
+_TABLES_S = 5.0
 _FOLLOWED = 100
 """Pairs whose ways are looked at in the kernels' tables: those of a large lab take seconds."""
 _SHOWN = 10
@@ -56,7 +58,7 @@ def await_reach(
         awaiting = _Awaiting(lab, namespaces, folders, time.monotonic() + limit_s, tell, notices)
         problem = awaiting.sessions()
         if not problem:
-            awaiting.labels()
+            awaiting.tables()
             problem = awaiting.answers()
     return f"not as intended after {limit_s:g} s:{problem}" if problem else ""
 
@@ -99,21 +101,25 @@ class _Awaiting:
             self._wait()
         return ""
 
-    def labels(self) -> None:
-        """LDP's are in the kernels a moment after its sessions are up. For that moment only: one that is never used is
-        what check tells of."""
-        until = min(self._until, time.monotonic() + _LABELS_S)
-        while not all(one.ok for one in bindings(self._lab, self._namespaces, self._folders, ())):
+    def tables(self) -> None:
+        """LDP's labels and the second of equal ways are in the kernels a moment after the sessions are up. For that
+        moment only: what never comes is what check tells of."""
+        until = min(self._until, time.monotonic() + _TABLES_S)
+        while not all(one.ok for one in self._known_soon()):
             if time.monotonic() > until:
                 return
             self._wait()
+
+    def _known_soon(self) -> Iterator[Finding]:
+        yield from bindings(self._lab, self._namespaces, self._folders, ())
+        yield from equal_ways(self._lab, self._namespaces, self._folders, (), patience_s=0)
 
     def answers(self) -> str:
         """The pairs that are wrong in the end. While the tables have no way, no packet is sent."""
         intent = Intent(self._lab)
         while True:
             if self._folders:
-                self._tables(intent)
+                self._until_led(intent)
             wrong = [each for each in probe(self._lab, self._namespaces) if not each.ok]
             if not wrong:
                 return ""
@@ -121,7 +127,7 @@ class _Awaiting:
                 return _listed(self._why(each, intent) for each in wrong)
             self._wait()
 
-    def _tables(self, intent: Intent) -> None:
+    def _until_led(self, intent: Intent) -> None:
         """Until the kernels' tables lead from everybody to whom they should, or nothing has changed for a while."""
         while lost := list(self._lost(intent, expectations(intent, hosts_only=False))):
             self._say(_fib(lost))

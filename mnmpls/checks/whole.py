@@ -14,6 +14,7 @@ from .bindings import bindings
 from .capture import Tap, tap
 from .control import control
 from .drift import drifts
+from .equal_ways import equal_ways
 from .evpn import evpn_findings
 from .findings import Finding, Report
 from .intent import Intent, count, unasked
@@ -78,6 +79,7 @@ def check(
     report = _each("drift", "nodes", list(records), drifted, until("drift"))
     report += control(lab, folders, off)
     report += Report((*bindings(lab, namespaces, folders, off), *told_routes(lab, namespaces, folders, off)))
+    report += Report(tuple(equal_ways(lab, namespaces, folders, off)))
     report += Report(tuple(segments(world, off)))
     with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)

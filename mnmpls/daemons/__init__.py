@@ -14,11 +14,11 @@ from .ipsec import cause, secrets_conf, strongswan_conf
 from .peers import Peer, Secret
 from .segments import sid_labels
 from .service import INTEGRATED, Service
-from .sessions import QUESTIONS, ZEBRA, Session, established
+from .sessions import QUESTIONS, ZEBRA, Session, documents, established
 
 __all__ = [
     "INTEGRATED", "QUESTIONS", "ZEBRA", "Peer", "Secret", "Service", "Session", "cause", "daemon_at",
-    "established", "secrets_conf", "services", "sessions", "sid_labels", "strongswan_conf",
+    "documents", "established", "secrets_conf", "services", "sessions", "sid_labels", "strongswan_conf",
 ]  # fmt: skip
 
 

@@ -163,11 +163,11 @@ def established(daemon: str, answer: str) -> frozenset[tuple[str, str]]:
         return bird_sessions.established(daemon, answer)
     if daemon == "isisd":
         return frozenset(_of_isisd(answer))
-    return frozenset(each for said in _documents(answer) for each in _READERS[daemon](said))
+    return frozenset(each for said in documents(answer) for each in _READERS[daemon](said))
 
 
-def _documents(answer: str) -> Iterator[Any]:
-    """Asked of all VRFs, ospf6d gives a document for each."""
+def documents(answer: str) -> Iterator[Any]:
+    """Asked of all VRFs, ospf6d and zebra give a document for each."""
     rest = answer.lstrip()
     while rest:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from mnmpls.checks.equal_ways import equal_ways
 from mnmpls.checks.layers import layers
 from mnmpls.daemons import sessions
 from mnmpls.netns import RunningLab
@@ -137,6 +138,44 @@ def test_ldp_outlives_a_silent_failure(numbered: RunningLab) -> None:
     assert len(after) == 2 and all(late > early for early, late in zip(before, after, strict=True))
     report = settled(numbered)
     assert report.ok, report.text()
+
+
+def unequal(lab: RunningLab, node: str) -> str:
+    """What check has to say about a node's equal ways, without patience; empty if all is well."""
+    found = equal_ways(lab.lab, lab.namespaces, lab.folders, (), patience_s=0)
+    return "; ".join(one.seen for one in found if one.node == node)
+
+
+def spoil(lab: RunningLab, node: str, *what: str) -> None:
+    """Takes one of two next hops off a route of the kernel's behind zebra's back, if there are two of them."""
+    words = lab[node].run(["ip", what[0], "route", "show", *what[1:]], check=True).stdout.split()
+    if words.count("nexthop") == 2:
+        second = words.index("nexthop", words.index("nexthop") + 1)
+        lab[node].run(["ip", what[0], "route", "replace", *words[:second]])
+
+
+def test_one_of_two_equal_ways_is_missing(numbered: RunningLab) -> None:
+    """pe202 is as far from pe101 by either tunnel. With one taken out of the kernel's routes, and of the label's, all
+    are still reached, and check names it. The daemons write it anew when a tunnel comes back."""
+    v6 = "fd53:ba85:6bf9:10::3"
+    (label,) = {one["localLabel"] for one in told(numbered, "pe101", "binding") if one["prefix"] == "10.10.0.3/32"}
+    assert soon(lambda: not unequal(numbered, "pe101"))
+
+    def is_named(text: str, *what: str) -> bool:
+        spoil(numbered, "pe101", *what)  # again, if BFD has had it written anew meanwhile
+        return f"the kernel sends {text} not by " in unequal(numbered, "pe101")
+
+    assert soon(lambda: is_named(f"{v6}/128", "-6", v6))
+    assert soon(lambda: is_named(f"label {label}", "-M", label))
+
+    def is_found() -> bool:
+        spoil(numbered, "pe101", "-4", "10.10.0.3")
+        return "pe101: equal ways" in {one.subject for one in numbered.check().of("route", ok=False)}
+
+    assert soon(is_found)
+    for state in ("down", "up"):
+        numbered["pe101"].run(["ip", "link", "set", "pe101-pe102-gre", state], check=True)
+    assert soon(lambda: not unequal(numbered, "pe101")) and settled(numbered).ok
 
 
 def test_a_label_that_the_kernel_has_not(numbered: RunningLab) -> None:
