@@ -12,7 +12,7 @@ from mnmpls.netns import RunningLab
 from mnmpls.plan import complete
 from mnmpls.sources import from_data
 from tests.kernel.running import settled
-from tests.kernel.test_daemons import LIMIT_S, text
+from tests.kernel.test_daemons import LIMIT_S, soon, text
 
 pytestmark = pytest.mark.kernel
 
