@@ -115,7 +115,7 @@ def drift_of(
 
 def site_pairs(intent: Intent) -> Iterator[Pair]:
     """For each two sites, or pieces of one that an EVPN joins, of which one reaches the other, in each IP version that
-    both speak, one pair of end points, hosts if there are any."""
+    both speak, one pair of end points, hosts if there are any; none where own configurations decide."""
     vpns = intent.vpns
     parts = [part for site in vpns.sites for part in vpns.parts(site)]
     ends = {(part.nodes[0], version): _end(vpns, part, version) for part in parts for version in (4, 6)}
@@ -129,6 +129,8 @@ def site_pairs(intent: Intent) -> Iterator[Pair]:
 
 
 def _arriving(intent: Intent, src: str, dst: str, version: int) -> Iterator[Pair]:
+    if intent.vpns.lab.has_own and not intent.is_told(src, dst):
+        return
     outcome = intent.outcome(src, intent.vpns.address(dst, version) or "")
     if outcome.taker == dst:
         yield src, dst, version, outcome.answers

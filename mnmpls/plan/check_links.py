@@ -41,8 +41,6 @@ def _dummy_faults(lab: Lab, net: Network) -> Iterator[Fault]:
         seen.add((node.name, dummy.name))
         if not dummy.name:
             yield where, f"a dummy of {node.name} has no name: give it one"
-        if not dummy.addresses:
-            yield f"{where}.ip", "a dummy is there for its addresses: give it one, such as 10.9.0.1/24"
         yield from _port_faults(net, node, dummy.port(node.name), where)
 
 

@@ -18,9 +18,9 @@ _OTHER_BLOCK = re.compile(r"(?:router|vrf|route-map|mpls|l2vpn|line|end)\b")
 
 
 def with_own_words(lab: Lab) -> Lab:
-    """``lab`` with what own configurations say and it leaves open: addresses of ports and loopbacks, which zebra sets
-    in any case, and by which neighbours are to have theirs in the same subnets; a CE's AS number, which its PE has to
-    know. A router's loopback is its own affair."""
+    """``lab`` with what own configurations say and it leaves open: addresses of ports, dummies and loopbacks, which
+    zebra sets in any case, and by which neighbours are to have theirs in the same subnets; a CE's AS number, which its
+    PE has to know. A router's loopback is its own affair."""
     found = {node.name: addresses_in(node) for node in lab.nodes if node.routes_itself}
     if not found:
         return lab
@@ -32,7 +32,8 @@ def with_own_words(lab: Lab) -> Lab:
 def _with_own(node: Node, found: Mapping[str, tuple[str, ...]]) -> Node:
     vrfs = tuple(_with_own_loopbacks(vrf, found) for vrf in node.vrfs)
     given = node.loopbacks or found.get("lo", ()) or ((NO_LOOPBACK,) if node.role in ROUTERS else ())
-    return replace(node, loopbacks=given, vrfs=vrfs, asn=node.asn or _asn_in(node))
+    dummies = (replace(one, addresses=one.addresses or found.get(one.name, ())) for one in node.dummies)
+    return replace(node, loopbacks=given, vrfs=vrfs, dummies=tuple(dummies), asn=node.asn or _asn_in(node))
 
 
 def _asn_in(node: Node) -> int | None:

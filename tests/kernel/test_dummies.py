@@ -21,7 +21,7 @@ LAB = Lab(
     (
         Node("h1", "host"),
         Node("pe1", "pe", vrfs=(Vrf("red"),)),
-        Node("p1", "p", dummies=(Dummy("d1", ("10.8.0.1/24",)),)),
+        Node("p1", "p", dummies=(Dummy("d1", ("10.8.0.1/24",)), Dummy("d2"))),
         Node("pe2", "pe", vrfs=(Vrf("red"),), dummies=(Dummy("d0", ("10.9.0.1/24", "fd09::1/64"), "red", 1400),)),
     ),
     (
@@ -49,6 +49,7 @@ def test_dummies_are_reached_as_ports_are() -> None:
         assert _answers(running, "h1", "fd09::1")
         assert _answers(running, "pe2", "10.8.0.1")
         assert not _answers(running, "h1", "10.8.0.1")
+        assert "d2" in running.namespaces["p1"].ports()  # without an address
         there, wanted = running.namespaces["pe2"], running.records["pe2"]
         assert apply(wanted, there) == Difference()
         there.delete_port("d0")

@@ -159,6 +159,7 @@ topology:
     - endpoints: ["p1:eth7", "host:p1-eth7"]
     - {type: mgmt-net, endpoint: {node: p1, interface: eth8}, host-interface: p1-mgmt}
     - {type: dummy, endpoint: {node: ce2, interface: dum0, ipv4: 10.77.0.1/24}}
+    - {type: dummy, endpoint: {node: ce2, interface: dum1}}
 """
 
 
@@ -183,7 +184,9 @@ def test_topology_that_a_person_wrote(tmp_path: Path) -> None:
     assert ports["ce1", "eth1"].addresses is None
     assert ports["pe2", "eth2"].mac == "aa:c1:ab:00:00:01" and ports["ce2", "eth1"].addresses == ("192.168.2.9/24",)
     assert ("p1", "eth7") not in ports and ("p1", "eth8") not in ports
-    assert [(dummy.name, dummy.addresses) for dummy in lab.node("ce2").dummies] == [("dum0", ("10.77.0.1/24",))]
+    assert [(dummy.name, dummy.addresses) for dummy in lab.node("ce2").dummies] == [
+        ("dum0", ("10.77.0.1/24",)), ("dum1", ()),
+    ]  # fmt: skip
     assert records(complete(lab)).keys() == {node.name for node in lab.nodes}
 
 

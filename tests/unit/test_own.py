@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mnmpls.checks.intent import Intent
+from mnmpls.checks.whole import site_pairs
 from mnmpls.daemons import daemon_at, services, sessions
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
@@ -43,6 +45,25 @@ def test_addresses_of_the_file_are_the_labs() -> None:
     assert found.node("r1").loopbacks == ("1.1.1.1/32",) and found.node("r1").vrfs[0].loopbacks == ("9.9.9.9/32",)
     assert found.node("r2").loopbacks == ("none",)
     assert [each.rpartition(".")[0] for each in ports["r2-r1-eth"] or () if "." in each][:1] == ["10.0.0"]
+
+
+def test_dummies_have_the_addresses_of_the_file() -> None:
+    """As ports have; one that the lab numbers keeps its own, and one that nobody numbers has none."""
+    zebra = "interface d0\n ip address 10.7.0.1/24\ninterface d1 vrf red\n ip address 10.7.1.1/24\n"
+    found = lab(frr={"zebra": zebra}, dummies={"d0": {}, "d1": {"ip": "10.7.9.1/24", "vrf": "red"}, "d2": {}})
+    addresses = {one.name: one.addresses for one in found.node("r1").dummies}
+    assert addresses == {"d0": ("10.7.0.1/24",), "d1": ("10.7.9.1/24",), "d2": ()}
+
+
+def test_nothing_is_promised_of_their_neighbours() -> None:
+    """No packet is followed between two sites whose own configurations decide what they reach, though one PE has both
+    in a VRF; where they have none, one is."""
+    own = "router bgp 65001\n"
+    for told, expected in (({}, [("a", "b")]), ({"frr": own}, [])):
+        nodes = {"pe": {"role": "pe", "vrfs": ["red"]}, "a": {"role": "ce", **told}, "b": {"role": "ce", **told}}
+        links = [["a", {"pe": {"vrf": "red"}}], ["b", {"pe": {"vrf": "red"}}]]
+        intent = Intent(complete(from_data({"nodes": nodes, "links": links})))
+        assert [pair[:2] for pair in site_pairs(intent)] == expected
 
 
 def test_nothing_is_planned_in_their_place() -> None:
