@@ -19,8 +19,11 @@ from mininet.log import setLogLevel
 from mnmpls import load
 from mnmpls.checks import reach
 from mnmpls.checks.intent import Intent
+from mnmpls.checks.learned import with_learned
+from mnmpls.checks.predict import ways
 from mnmpls.checks.ready import await_reach
 from mnmpls.checks.trace import trace
+from mnmpls.checks.views import World
 from mnmpls.checks.whole import site_pairs
 from mnmpls.containers import labs
 from mnmpls.errors import CheckFailed, MnmplsError
@@ -63,12 +66,19 @@ def seen(part: LabNodes) -> Seen:
 
 
 def _labels(part: LabNodes, src: str, dst: str, version: int) -> list[Any]:
-    address = Intent(part.lab).vpns.address(dst, version) or dst
-    way = trace(part.lab, part.records, part.namespaces, src, address)
+    """Of every way there and back that the kernels' tables allow; the packet that was followed took one of them."""
+    vpns = Intent(part.lab).vpns
+    there, back = vpns.address(dst, version) or dst, vpns.address(src, version) or src
+    way = trace(part.lab, part.records, part.namespaces, src, there)
     if not way.ok:
         raise CheckFailed(way.text())
+    world = World(part.lab, with_learned(part.lab, part.records, part.namespaces))
+    calls = [vpns.call(src, there), *([vpns.call(dst, back)] if way.reply else [])]
     counts = part.lab.has_daemons
-    return [[hop.node, len(hop.labels_out) if counts else list(hop.labels_out)] for hop in (*way.request, *way.reply)]
+    return sorted(
+        [[hop.node, len(hop.labels_out) if counts else list(hop.labels_out)] for hop in one]
+        for call in calls for one in ways(world, call)
+    )  # fmt: skip
 
 
 def in_namespaces(lab: Lab) -> Seen:
