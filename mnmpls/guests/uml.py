@@ -19,6 +19,10 @@ LINE_BYTES = 2048
 """UML's serial line may stop for good when the guest's terminal buffer of 4096 bytes (N_TTY_BUF_SIZE) is full and it
 throttles the line (arch/um/drivers/line.c)."""
 
+NO_DUMMY0 = "dummy.numdummies=0"
+"""For modprobe(8), which reads /proc/cmdline: the module makes a dummy0 in the first namespace, which is a node's own
+in a container; only systemd's files keep it from that elsewhere."""
+
 
 def kernel() -> str | None:
     """The kernel's path: the user's own build goes before Debian's."""
@@ -70,7 +74,7 @@ def machine(boot: Boot) -> Machine:
         *(f"vec{number}:transport=raw,ifname={port.name},mac={port.mac},mtu={port.mtu_bytes},"
           f"bpffile=/proc/self/fd/{arriving()}"
           for number, port in enumerate(boot.ports)),
-        "panic=0", "quiet", "LINE=/dev/ttyS0", f"MODULES={MODULES}",
+        "panic=0", "quiet", NO_DUMMY0, "LINE=/dev/ttyS0", f"MODULES={MODULES}",
         f"init={PYTHON}", "--", "-I", "-S", AGENT,
     )
     # hostfs takes its option as the host's folder, commas and all (fs/hostfs/hostfs_kern.c, hostfs_fill_sb_common)

@@ -69,6 +69,9 @@ def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -
         assert f"may not set up its network: {RUNS}" in said("clab-routed-pe1", "ready: ")
         assert " runs on a kernel" not in docker("logs", "clab-routed-c1")
         assert "red" in good("exec", "routed", "pe1", "--", "ip", "-br", "link", "show", "type", "vrf")
+        good("exec", "routed", "pe1", "--", "ip", "link", "add", "d9", "type", "dummy")
+        assert "dummy0" not in good("exec", "routed", "pe1", "--", "ip", "link")  # which its module would make
+        good("exec", "routed", "pe1", "--", "ip", "link", "delete", "d9")
         trace = good("trace", "routed", "c1", "c2")
         assert "push" in trace and "into red" in trace and "c2 answers" in trace, trace
         logs = good("logs", "routed", "pe1")
