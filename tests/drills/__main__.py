@@ -90,7 +90,7 @@ def _round(variant: Variant, kinds: Sequence[str], file: Path) -> None:
     with partial.open("wb") as out:
         try:
             if not subprocess.run([*MNMPLS, "up", str(lab), "--name", name], check=False).returncode:
-                patience = ("--limit", "20") if variant.loses_addresses else ()  # a blackhole lasts
+                patience = ("--limit", "40") if variant.loses_addresses else ()  # a blackhole lasts
                 drill = [*MNMPLS, "drill", name, "--json", *patience, *chosen]
                 subprocess.run(drill, stdout=out, check=False)
         finally:

@@ -42,6 +42,14 @@ def lab() -> Iterator[RunningLab]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def dual() -> Iterator[RunningLab]:
+    """Two PEs with both IP versions, converged."""
+    with RunningLab(dual_stack()) as running:
+        assert running.await_reach(LIMIT_S) == ""
+        yield running
+
+
 def text(node: RunningNode, *words: str) -> str:
     return node.run(words, check=True).stdout
 
@@ -213,13 +221,34 @@ def test_change_and_end() -> None:
     assert soon(lambda: not daemons_alive() - before)
 
 
-def test_dual_stack() -> None:
+def test_dual_stack(dual: RunningLab) -> None:
     """IPv6 VPNs over OSPFv3 and LDP for IPv6: both IP versions answer, with labels as the kernels say."""
-    with RunningLab(dual_stack()) as running:
-        assert running.await_reach(LIMIT_S) == ""
-        report = settled(running)
-        assert report.ok, report.text()
-        assert {one.subject.count(":") > 0 for one in report.of("trace")} == {True, False}
+    report = settled(dual)
+    assert report.ok, report.text()
+    assert {one.subject.count(":") > 0 for one in report.of("trace")} == {True, False}
+
+
+def test_ospf6d_pauses_while_it_meets_a_neighbour(dual: RunningLab) -> None:
+    """That of the two that answers the other's descriptions of its database, stopped between two of them on a slow link
+    for longer than a second: had the second come twice by then, it would have stayed in ExChange for good."""
+    for node, port in (("pe1", "pe1-pe2-eth"), ("pe2", "pe2-pe1-eth")):
+        text(dual[node], "tc", "qdisc", "replace", "dev", port, "root", "netem", "delay", "300ms")
+
+    def state() -> str:
+        said = json.loads(text(dual["pe1"], "vtysh", "-d", "ospf6d", "-c", "show ipv6 ospf6 neighbor json"))
+        return "".join(one["state"] for one in said["neighbors"])
+
+    text(dual["pe2"], "ip", "link", "set", "pe2-pe1-eth", "down")
+    assert soon(lambda: state() == "")
+    text(dual["pe2"], "ip", "link", "set", "pe2-pe1-eth", "up")
+    assert soon(lambda: state() in ("ExChange", "Full"))
+    pid = one_pid(dual, "pe1", "ospf6d")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(2)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert soon(lambda: state() == "Full")
 
 
 def test_killed_holder_leaves_nothing(tmp_path: Path) -> None:
