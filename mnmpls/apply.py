@@ -50,6 +50,8 @@ _ORDER: tuple[type[Record], ...] = (
 )
 """Each kind stands behind those that it needs."""
 
+_BY_ANYBODY = (Address, Bridge, Dummy, Member, Qdisc, Tunnel, VrfDevice)
+
 _FIELDS = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in _ORDER}
 
 
@@ -67,11 +69,20 @@ class Difference:
         return Difference(self.remove + later.remove, self.write + later.write)
 
 
-def difference(wanted: Iterable[Record], observed: Iterable[Record]) -> Difference:
+def difference(
+    wanted: Iterable[Record], observed: Iterable[Record], ours: Iterable[Record] | None = None
+) -> Difference:  # fmt: skip
     """What makes ``observed`` become ``wanted``. A record that only changes is one write and no removal; ports
-    and sysctls are never removed."""
+    and sysctls are never removed, nor are devices, addresses and queues that ``ours`` is given without."""
     wanted, observed = frozenset(wanted), frozenset(observed)
-    return Difference(tuple(reversed(_ordered(_extra(wanted, observed)))), tuple(_ordered(wanted - observed)))
+    extra = _extra(wanted, observed if ours is None else observed - _of_others(observed, {*ours, *wanted}))
+    return Difference(tuple(reversed(_ordered(extra))), tuple(_ordered(wanted - observed)))
+
+
+def _of_others(observed: frozenset[Record], ours: set[Record]) -> frozenset[Record]:
+    """Routes, labels and rules are told apart by their protocol: those that were made by hand are not observed."""
+    subjects = set(map(subject, ours))
+    return frozenset(one for one in observed if isinstance(one, _BY_ANYBODY) and subject(one) not in subjects)
 
 
 def _extra(wanted: frozenset[Record], observed: frozenset[Record]) -> list[Record]:
@@ -81,14 +92,17 @@ def _extra(wanted: frozenset[Record], observed: frozenset[Record]) -> list[Recor
     return [record for record in extra if not (subject(record) in subjects and _replaced_whole(record))]
 
 
-def apply(wanted: frozenset[Record], namespace: Namespace, node: str = "") -> Difference:
-    """Writes the difference and gives what was done. Raises KernelRefused, with ``node`` in its text."""
+def apply(
+    wanted: frozenset[Record], namespace: Namespace, node: str = "", ours: frozenset[Record] | None = None
+) -> Difference:  # fmt: skip
+    """Writes the difference and gives what was done; with ``ours``, all that ever was wanted here, what others made in
+    the node stays. Raises KernelRefused, with ``node`` in its text."""
     keys = [record.key for record in wanted if isinstance(record, Sysctl)]
     done, was_new = Difference(), namespace.fresh is not None
     try:
         for _ in range(_ROUNDS):
             observed = namespace.fresh or namespace.observe(keys)
-            work = difference(wanted, observed)
+            work = difference(wanted, observed, ours)
             if work.remove:  # What goes may take others along: see what is left before writing.
                 work = Difference(remove=work.remove)
             _do(work, namespace)

@@ -19,7 +19,7 @@ from mininet.node import Switch
 from mininet.topo import Topo
 
 from .. import programs
-from ..apply import Difference, apply, early
+from ..apply import Difference, early
 from ..kernel import Namespace
 from ..kernel_choice import ensure_kernel
 from ..model import Lab, Lsp, StaticRoute, Vrf
@@ -175,7 +175,7 @@ def configure(node: Any) -> Difference:
         return Difference()
     down = frozenset(intf.name for intf in node.intfList() if not getattr(intf, "up", True))
     with located(planned.lab):
-        return apply(without_ports(planned.records[node.name], down), node.namespace, node.name)
+        return node.apply(without_ports(planned.records[node.name], down))  # type: ignore[no-any-return]
 
 
 def settle(*nodes: Any) -> None:

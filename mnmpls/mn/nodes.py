@@ -15,10 +15,12 @@ from typing import Any
 from mininet.node import Node
 from mininet.util import moveIntf
 
+from ..apply import Difference, apply
 from ..errors import CheckFailed
 from ..kernel import Namespace
 from ..model import NO_LOOPBACK
 from ..processes import Processes
+from ..state import Record
 from . import switching
 from .graph import configure, ended, foreseen, forget_plans, lab_of
 from .links import LabIntf, MPLSLink
@@ -86,6 +88,7 @@ class LabNode(Node):  # type: ignore[misc]
         self.namespace = Namespace.create(foreseen(name))
         self.shell_state = "none"  # none, starting, running, over
         self.configured = self.off = False
+        self.applied: frozenset[Record] = frozenset()
         self.processes, self.daemons = PROCESSES, None  # its lab's, once they run
         self.born = next(_births)  # nodes are planned in the order of their making
         forget_plans()
@@ -174,6 +177,13 @@ class LabNode(Node):  # type: ignore[misc]
         """Mininet calls this at start, when the links are there: plan the lab around this node, apply our share."""
         self.configured = True
         return {"records": len(configure(self).write)}
+
+    def apply(self, wanted: frozenset[Record]) -> Difference:
+        """As apply.apply. What a script or its user made in the node by commands stays when the lab changes."""
+        self.applied |= wanted
+        done = apply(wanted, self.namespace, self.name, self.applied)
+        self.applied = wanted
+        return done
 
     def addIntf(  # noqa: N802
         self, intf: Any, port: int | None = None, moveIntfFn: Callable[..., Any] | None = None  # noqa: N803

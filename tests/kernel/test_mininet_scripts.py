@@ -114,6 +114,30 @@ def test_addresses_stay_while_the_lab_grows_and_shrinks(net: Mininet) -> None:
     assert (addresses(net, "b"), net.pingAll()) == (before[1], 0.0)
 
 
+def test_what_was_made_by_hand_stays(net: Mininet) -> None:
+    """Addresses, devices and queues that commands made in a node outlive a link that goes down and up and a lab that
+    grows; what the lab itself has no more goes."""
+    r = net["r"]
+    for command in (
+        "ip addr add 203.0.113.1/32 dev lo", "ip link add mine type dummy", "ip link add vrf1 type vrf table 7",
+        "ip link set mine up", "ip link set mine master vrf1", "ip addr add 203.0.113.2/32 dev mine",
+        "tc qdisc add dev r-eth1 root netem delay 1ms", "ip route add 198.51.100.0/24 dev mine src 203.0.113.1",
+    ):  # fmt: skip
+        assert r.cmd(command) == ""
+    seen = r.namespace.observe()
+    net.configLinkStatus("a", "r", "down")
+    net.configLinkStatus("a", "r", "up")
+    assert r.namespace.observe() == seen
+    before = net["a"].IP()
+    net["a"].setIP("198.51.100.129/25")
+    assert not any(before.rpartition(".")[0] in each for each in addresses(net, "r"))
+    net.addLink(net.addHost("c", cls=LabHost), "r")
+    assert {one for one in seen if "mine" in str(one) or "203.0.113" in str(one) or "delay" in str(one)} <= (
+        r.namespace.observe()
+    )
+    assert "198.51.100.0/24 dev mine" in r.cmd("ip route show table all")
+
+
 def test_wrong_link_on_a_running_net_is_taken_back(net: Mininet) -> None:
     """The error names what is wrong; the net is as it was and goes on."""
     with pytest.raises(LabError, match=r"no neighbour is in|198\.51\.100"):
