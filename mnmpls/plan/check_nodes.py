@@ -54,13 +54,14 @@ def _loopback_faults(node: Node, where: str) -> Iterator[Fault]:
         if cidr(loopback) is None:
             text = f"{loopback!r} is not an address, such as 10.0.0.1/32"
             yield f"{where}.loopback", f"{text}; for no loopback write {NO_LOOPBACK}"
-        elif fault := _subnet_fault(loopback):
+        elif fault := _subnet_fault(node, loopback):
             yield f"{where}.loopback", fault
 
 
-def _subnet_fault(loopback: str) -> str:
+def _subnet_fault(node: Node, loopback: str) -> str:
+    """A configuration of the user's own may have what it likes there."""
     address = cidr(loopback)
-    if address is None or address.network.prefixlen == address.max_prefixlen:
+    if address is None or address.network.prefixlen == address.max_prefixlen or node.routes_itself:
         return ""
     text = f"a loopback is a single address, and {loopback} is a subnet"
     return f"{text}: write {address.ip}/{address.max_prefixlen}"
@@ -98,21 +99,21 @@ def _vrf_faults(node: Node, where: str) -> Iterator[Fault]:
             yield f"{path}.rd", fault
         yield from _target_faults(vrf, path)
         for loopback in vrf.loopbacks:
-            yield from ((f"{path}.loopback", fault) for fault in _vrf_loopback_faults(loopback))
+            yield from ((f"{path}.loopback", fault) for fault in _vrf_loopback_faults(node, loopback))
     if (node.imports or node.exports) and node.role != "pe":
         text = f"only a pe has VRFs for its main table to exchange routes with, and {node.name} is a {node.role}"
         yield f"{where}.main", f"{text}: give it the role pe, or take its main out"
     yield from _target_faults(node, f"{where}.main")
 
 
-def _vrf_loopback_faults(loopback: str) -> Iterator[str]:
+def _vrf_loopback_faults(node: Node, loopback: str) -> Iterator[str]:
     address = cidr(loopback)
     if address is None:
         yield f"{loopback!r} is not an address, such as 10.0.0.1/32; for none leave loopback out"
     elif address.ip.is_loopback:
         text = f"{address.ip} is lo's, whose addresses the kernel looks for before it looks into any VRF"
         yield f"{text}: give the VRF another"
-    elif fault := _subnet_fault(loopback):
+    elif fault := _subnet_fault(node, loopback):
         yield fault
 
 

@@ -11,7 +11,7 @@ from mnmpls.daemons import daemon_at, services, sessions
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
 from mnmpls.sources import data, from_data, load
-from mnmpls.state import LabelRoute, Route
+from mnmpls.state import Address, LabelRoute, Route
 
 ZEBRA = """hostname r1
 int r1-eth0
@@ -45,6 +45,13 @@ def test_addresses_of_the_file_are_the_labs() -> None:
     assert found.node("r1").loopbacks == ("1.1.1.1/32",) and found.node("r1").vrfs[0].loopbacks == ("9.9.9.9/32",)
     assert found.node("r2").loopbacks == ("none",)
     assert [each.rpartition(".")[0] for each in ports["r2-r1-eth"] or () if "." in each][:1] == ["10.0.0"]
+
+
+def test_loopbacks_of_the_file_may_be_subnets() -> None:
+    """What a lab file may not say of a loopback, a user's own configuration may: lo and a VRF are as zebra has them."""
+    zebra = "interface lo\n ip address 60.0.0.1/24\ninterface red\n ip address 61.0.0.1/24\n"
+    found = lab(frr={"zebra": zebra})
+    assert {Address("lo", "60.0.0.1/24"), Address("red", "61.0.0.1/24")} <= records(found)["r1"]
 
 
 def test_dummies_have_the_addresses_of_the_file() -> None:
