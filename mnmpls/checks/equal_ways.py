@@ -31,7 +31,7 @@ Core = Mapping[str, Mapping[str, Counter[str]]]
 _IGPS = frozenset(("ospf", "ospf6", "isis"))
 _OWN = frozenset(("connected", "local", "kernel"))
 """What zebra calls the core's routing protocols, and what it was told by none."""
-SETTLED_S, _WRITTEN_S, _AGAIN_S = 15.0, 2.0, 0.2
+_SETTLED_S, _WRITTEN_S, _AGAIN_S = 15.0, 2.0, 0.2
 """LDP-IGP synchronization and OSPF's throttled SPF may bring the second way so much later than the first; zebra writes
 at once what it has."""
 _MOST_ROUTERS = 200
@@ -64,10 +64,10 @@ class Known:
 
 def equal_ways(
     lab: Lab, namespaces: Mapping[str, Namespace], folders: Mapping[str, Folders], off: Container[str],
-    patience_s: float = SETTLED_S,
+    patience_s: float,
 ) -> Iterator[Finding]:
     """A finding for each node with zebra that has several ways somewhere, or is to have them. Those that lack some are
-    looked at again, for ``patience_s``."""
+    looked at again, for at most ``patience_s``."""
     core = shortest(lab, frozenset(node.name for node in lab.nodes if node.name in off))
     both = routers(lab) if core else {}
     start = time.monotonic()
@@ -76,7 +76,7 @@ def equal_ways(
             known = _known(folders[node], namespaces[node])
             late = [*untold(core.get(node, {}), both, known)]
             wrong = [*late, *lost(known)]
-            if not wrong or time.monotonic() - start > min(patience_s, SETTLED_S if late else _WRITTEN_S):
+            if not wrong or time.monotonic() - start > min(patience_s, _SETTLED_S if late else _WRITTEN_S):
                 break
             time.sleep(_AGAIN_S)
         if wrong or known.several:

@@ -99,15 +99,15 @@ def _round(variant: Variant, kinds: Sequence[str], file: Path) -> None:
 
 
 def _keep(chosen: Sequence[Variant], folder: Path) -> list[Round]:
-    """All rounds that there are, and their summary as it stands."""
+    """All rounds of the chosen variants that there are; the summary as it stands is of every variant."""
     rounds = [
         read(each.name, file, each.loses_addresses)
-        for each in chosen
+        for each in variants()
         for file in sorted((folder / each.name).glob("*.json"))
     ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.txt").write_text(f"{summary(rounds)}\n\n{closing(rounds, 0)}\n", encoding="utf-8")
-    return rounds
+    return [one for one in rounds if one.variant in {each.name for each in chosen}]
 
 
 if __name__ == "__main__":
