@@ -12,7 +12,8 @@ from typing import Any
 from weakref import WeakSet
 
 import mininet.net as stock
-from mininet.log import error, info, output
+from mininet.log import error, info, output, warn
+from mininet.node import findController
 from mininet.term import makeTerms
 
 from ..checks import intent, reach
@@ -47,6 +48,7 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
         topo = topo and classed(topo, options.get("host"), options.get("switch"))
         if topo and not _others(topo):
             options.update(controller=None, waitConnected=False)  # there is nobody to control or to wait for
+        options.setdefault("controller", _installed)
         LIVE.add(self)
         try:
             super().__init__(topo=topo, **options)
@@ -317,6 +319,14 @@ class Mininet(stock.Mininet):  # type: ignore[misc]
                 if wanted[a.name, b.name].reaches:
                     return a, b
         raise CheckFailed("iperf: there are no two hosts in this net that are meant to reach each other")
+
+
+def _installed(name: str, **params: Any) -> Any:
+    """The default controller, where there is one: LANs and Linux bridges need none, and scripts ask for it."""
+    found = findController()
+    if found is None:
+        warn(f"*** {name}: no OpenFlow controller is installed, so none is started\n")
+    return found(name, **params) if found else None
 
 
 def _spelt_out(cls: Any, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -12,7 +12,7 @@ from .graph import ROUTERS, canonical
 from .spelling import cidr
 
 _INTERFACE = re.compile(r"int(?:e(?:r(?:f(?:a(?:c(?:e)?)?)?)?)?)?\s+(\S+)")
-_ADDRESS = re.compile(r"\s*(?:ip|ipv6)\s+address\s+(\S+)")
+_ADDRESS = re.compile(r"\s*(?:ip|ipv6)\s+add(?:r(?:e(?:s(?:s)?)?)?)?\s+(\S+)")  # as FRR takes words, cut short too
 _AS_NUMBER = re.compile(r"^\s*router bgp (\d{1,10})\s*$", re.MULTILINE)
 _OTHER_BLOCK = re.compile(r"(?:router|vrf|route-map|mpls|l2vpn|line|end)\b")
 

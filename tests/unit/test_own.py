@@ -15,7 +15,7 @@ from mnmpls.state import Address, LabelRoute, Route
 
 ZEBRA = """hostname r1
 int r1-eth0
- ip address 10.0.0.1/24
+ ip addr 10.0.0.1/24
  ipv6 address fd00::1/64
 !
 interface lo
@@ -36,8 +36,8 @@ def lab(**own: Any) -> Lab:
 
 
 def test_addresses_of_the_file_are_the_labs() -> None:
-    """Where the lab leaves them open; a port that a file with addresses leaves out has none, one that the lab numbers
-    keeps its own, and a neighbour gets its address in the same subnet."""
+    """Where the lab leaves them open, by words cut short as well; a port that a file with addresses leaves out has
+    none, one that the lab numbers keeps its own, and a neighbour gets its address in the same subnet."""
     found = lab(frr={"zebra": ZEBRA})
     ports = {port.name: port.addresses for link in found.links for port in link.ports}
     assert ports["r1-eth0"] == ("10.0.0.1/24", "fd00::1/64") and ports["r1-r2-eth"] == ()
