@@ -14,7 +14,7 @@ from ..processes import require_exec_allowed
 from ..sources import load
 from ..sources.impairments import impairment_data
 from ..sources.protocols import igp_data, labels_data, vpn_data
-from ..sources.to_data import dummy_data, evpn_data, link_data, rule_data, targets_data
+from ..sources.to_data import dummy_data, evpn_data, link_data, own_data, rule_data, targets_data
 from .graph import SETTINGS
 from .links import MPLSLink
 from .nodes import ROLE_CLASSES
@@ -92,6 +92,8 @@ def _node_params(node: Node) -> dict[str, Any]:
         "node_igp": igp_data(node.igp),
         "asn": node.asn,
         "sid": node.sid,
+        "daemon": node.daemon,
+        **own_data(node),
     }
 
 

@@ -66,12 +66,13 @@ def test_a_label_means_one_thing_at_a_router(lab: Lab) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "topos").glob("*.yml")), ids=lambda path: path.stem)
 def test_mininet_gets_the_same_plan(path: Path) -> None:
-    """A lab file's Topo, read back from Mininet's parameters, comes to the same records, as a pipe too; nodes, links
-    and their ends are in the file's order."""
+    """A lab file's Topo, read back from Mininet's parameters, comes to the same records, as a pipe too, with the same
+    daemons and configurations of the user's own; nodes, links and their ends are in the file's order."""
     for lab in (load(str(path)), replace(load(str(path)), ttl="pipe")):
         wanted, found = complete(lab), complete(lab_from_topo(LabTopo(lab)))
         assert records(found) == records(wanted)
-        assert [node.name for node in found.nodes] == [node.name for node in wanted.nodes]
+        nodes = ([(node.name, node.daemon, node.own) for node in each.nodes] for each in (found, wanted))
+        assert next(nodes) == next(nodes)
         ends = ([(port.node, port.name) for link in each.links for port in link.ports] for each in (found, wanted))
         assert next(ends) == next(ends)
 
