@@ -81,6 +81,17 @@ def find(program: str) -> str:
     return shutil.which(program) or shutil.which(program, path=os.pathsep.join(DAEMON_FOLDERS)) or ""
 
 
+def path_of(program: str, node: str) -> str:
+    """Its path. Raises MissingFeature, which names the node that is to run it."""
+    if path := find(program):
+        return path
+    package = PACKAGES.get(program, program)
+    raise MissingFeature(
+        f"{node}: there is no program {program!r} here, which its part of the lab runs\n"
+        f"  what to do: apt-get install {package}; in a container, take an image with it, as that for routers is"
+    )
+
+
 def missing(lab: Lab) -> tuple[Need, ...]:
     """Those that are not to be found; each program once."""
     absent = {need.program: need for need in reversed(list(needed(lab))) if not find(need.program)}

@@ -29,12 +29,12 @@ from .daemons import (
     sessions,
 )
 from .daemons.peers import CHILDREN
-from .errors import CheckFailed, Problem
+from .errors import CheckFailed, MnmplsError, Problem
 from .homes import ETC, Home, confine, confine_reader, confine_urgent
 from .kernel import Namespace, forget
 from .model import Lab
 from .processes import Folders, Processes
-from .programs import find
+from .programs import path_of
 
 READER = "vtysh"
 """Hands a configuration out to daemons that have read none."""
@@ -92,7 +92,8 @@ class Services:
 
     def fit(self, lab: Lab, namespaces: Mapping[str, Namespace], off: Container[str] = ()) -> None:
         """Have exactly the daemons that the completed ``lab`` asks for, but at the nodes that are ``off``: those of a
-        node whose configuration differs are started anew. Raises CheckFailed for one that does not start."""
+        node whose configuration differs are started anew. Raises CheckFailed for one that does not start,
+        MissingFeature for one that is not installed."""
         wanted = services(lab)
         with self._lock:
             self.end_others(lab)
@@ -140,8 +141,8 @@ class Services:
         log = node.home.log(READER)
         try:
             process = self._processes.spawn(
-                [find(READER), *whose, *which], node.netns, node.home.path("mounts"), preexec_fn=confine_reader,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [path_of(READER, name), *whose, *which], node.netns, node.home.path("mounts"),
+                preexec_fn=confine_reader, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         finally:
             os.close(log)
@@ -162,7 +163,7 @@ class Services:
         log = node.home.log(service.name)
         try:
             process = self._processes.spawn(
-                [find(service.argv[0]), *service.argv[1:]], node.netns, node.home.path("mounts"),
+                [path_of(service.argv[0], name), *service.argv[1:]], node.netns, node.home.path("mounts"),
                 preexec_fn=confine_urgent if service.name in _URGENT else confine,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
@@ -245,7 +246,7 @@ class Services:
         try:
             if daemon.again:
                 self._revive(daemon.node, daemon.service, again=False)
-        except CheckFailed as error:
+        except MnmplsError as error:
             text += f"\n{error}"
         self.report(text)
 

@@ -40,6 +40,7 @@ _PROGRAMS = ("python3.11", "ip", "ping", "sh", "test", "cat", "sleep", "true", "
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _GUEST = ("linux.uml", "modprobe", "mkdir", "rm")
 _FRR = ("zebra", "mgmtd", "staticd", "ospfd", "ospf6d", "ldpd", "bgpd", "bfdd", "isisd")
+_OTHER_DAEMONS = ("bird", "birdc", "charon-systemd", "swanctl")
 _MODULES = ("yaml", "_yaml", "jinja2", "markupsafe", "lark")
 _FOLDERS = ("run", "tmp", "mnt", "var/tmp", "proc", "sys", "dev", "etc/mnmpls", "root", "usr/lib64")
 _START_S, _SAID_S = 180.0, 300.0
@@ -91,7 +92,8 @@ def daemon_in_memory() -> Iterator[str]:
 
 
 def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> None:
-    """Of what a node needs at least, with this source tree; with ``uml``, one that brings its own kernel, too."""
+    """Of what a node needs at least, with this source tree; with ``frr``, BIRD and strongSwan, too;
+    with ``uml``, one that brings its own kernel, too."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for link in ("bin", "sbin", "lib", "lib64"):
@@ -116,6 +118,8 @@ def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> No
             tar.add("/usr/share/yang")
             tar.add("/etc/pam.d/frr")  # which vtysh asks
             programs += ["/usr/bin/vtysh", *map(str, Path("/usr/lib").glob("*-linux-gnu/security/pam_permit.so"))]
+            programs += [str(shutil.which(each, path=_PATH)) for each in _OTHER_DAEMONS]
+            programs += map(str, Path("/usr/lib/ipsec/plugins").glob("*.so"))
         if uml:
             programs += [str(shutil.which(each, path=_PATH)) for each in _GUEST]
             tar.add("/usr/lib/uml/modules", filter=_of_networks)

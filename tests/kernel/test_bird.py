@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from mnmpls.daemons import services
+from mnmpls.errors import MissingFeature
+from mnmpls.kernel import Namespace
 from mnmpls.netns import RunningLab
 from mnmpls.plan import complete
+from mnmpls.processes import Processes
+from mnmpls.services import Services
 from mnmpls.sources import from_data
 from tests.kernel.running import settled
 from tests.kernel.test_daemons import LIMIT_S, soon, text
@@ -45,6 +49,20 @@ def test_bird_at_customers() -> None:
         daemons = {one.subject for one in report.of("daemon") if not one.subject.startswith("pe ")}
         assert daemons == {"ce1 bird", "ce2 bird"}
         assert soon(lambda: "proto bird" in text(running["ce2"], "ip", "route"))
+
+
+def test_no_bird_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose image lacks it, where nobody has looked for all programs of the lab before."""
+    lab, processes, namespace = complete(from_data(LAB)), Processes(), Namespace.create([])
+    processes.path()
+    (tmp_path / "cat").symlink_to("/usr/bin/cat")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    try:
+        with pytest.raises(MissingFeature, match=r"ce1: there is no program 'bird' here.*\n.*install bird2"):
+            Services(processes).fit(lab, {"ce1": namespace}, {node.name for node in lab.nodes} - {"ce1"})
+    finally:
+        processes.end()
+        namespace.close()
 
 
 def test_bird_in_the_core() -> None:
