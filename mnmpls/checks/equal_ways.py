@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..asking import BIRD, ask
 from ..daemons import documents
-from ..daemons.routers import Router, routers
+from ..daemons.routers import Router, is_stub, routers
 from ..model import Lab
 from ..processes import Folders
 from ..state import MAIN_TABLE, LabelRoute, NextHop, Route
@@ -34,6 +34,8 @@ _OWN = frozenset(("connected", "local", "kernel"))
 _SETTLED_S, _WRITTEN_S, _AGAIN_S = 15.0, 2.0, 0.2
 """LDP-IGP synchronization and OSPF's throttled SPF may bring the second way so much later than the first; zebra writes
 at once what it has."""
+_AROUND = 0xFFFF
+"""The metric of all that leads on from a router that nothing is to go through (RFC 6987, MaxLinkMetric)."""
 _MOST_ROUTERS = 200
 _SHOWN = 3
 
@@ -95,9 +97,10 @@ def shortest(lab: Lab, off: frozenset[str]) -> Core:
         return {}
     into: dict[str, list[tuple[str, int]]] = {name: [] for name in known}
     for name, one in known.items():
+        stub = is_stub(lab, name)
         for port in one.ports:
             for node in port.nodes:
-                into.get(node, []).append((name, port.metric))
+                into.get(node, []).append((name, _AROUND if stub else port.metric))
     found: dict[str, dict[str, Counter[str]]] = {name: {} for name in known}
     for end in known:
         far = _distances(into, end)

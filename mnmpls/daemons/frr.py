@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..asking import BIRD
-from ..model import STATIC, Lab
+from ..model import Lab
 from ..state import UNREACHABLE_METRIC
 from .bgp import Speaker, speakers
 from .bird import bird
 from .ospf_edges import Edge, edges
 from .own import own_services
-from .routers import Router, routers
+from .routers import Router, is_stub, routers
 from .service import COMMON, FIRST, Service
 from .templating import templates
 
@@ -25,7 +25,7 @@ def services(lab: Lab) -> dict[str, tuple[Service, ...]]:
         if node.routes_itself:
             found[name] = own_services(node)
         elif node.daemon == BIRD and (name in core or own or speaker):
-            found[name] = bird(name, core.get(name), own, speaker, stub=lab.labels.protocol != STATIC)
+            found[name] = bird(name, core.get(name), own, speaker, stub=is_stub(lab, name))
         elif name in core or own or speaker:
             has = {"name": name, "router": core.get(name), "edges": own, "speaker": speaker}
             kinds = _kinds(core.get(name), own, speaker)

@@ -103,6 +103,11 @@ class Router:
         return tuple(prefix for prefix in self.sites if (":" in prefix) == (version == 6))
 
 
+def is_stub(lab: Lab, name: str) -> bool:
+    """Whether this router of the core asks that nothing go through it: BIRD would drop labels."""
+    return lab.node(name).daemon == BIRD and lab.labels.protocol != STATIC
+
+
 def routers(lab: Lab) -> dict[str, Router]:
     """Those of a completed lab that has daemons for its core; none of others."""
     if lab.igp.protocol == lab.labels.protocol == STATIC:

@@ -36,6 +36,18 @@ def test_which_there_are() -> None:
     assert names(complete(from_data(lan)))["a", "d"] == {"a-eth": 2}
 
 
+def test_none_through_a_router_that_wants_none() -> None:
+    """BIRD where there are labels: only what is for itself goes there, by several ways too."""
+
+    def ways(**given: object) -> dict[tuple[str, str], dict[str, int]]:
+        nodes = {"a": "p", "b": {"role": "p", "daemon": "bird"}, "c": "p", "d": "p"}
+        links = [["a", "b"], ["b", "c"], ["c", "d"], ["d", "a"]]
+        return names(complete(from_data({"igp": "ospf", **given, "nodes": nodes, "links": links})))
+
+    assert set(ways()) == {("a", "c"), ("c", "a"), ("b", "d"), ("d", "b")}
+    assert ways(labels="ldp") == {("d", "b"): {"d-a-eth": 1, "d-c-eth": 1}}
+
+
 def test_which_nobody_can_tell(tmp_path: Path) -> None:
     """Areas come before metrics, and a configuration of the user's own may say anything."""
     assert names(square(igp={"area": 1})) == {}
