@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..export.clab_hosts import Host, clab_hosts
-from ..export.clabernetes import clabernetes
+from ..export.clabernetes import UNDERLAY_BYTES, clabernetes
 from ..export.containerlab import containerlab
-from ..model import Lab
+from ..export.underlay import LEAST_BYTES, MOST_BYTES
+from ..model import DEFAULT_MTU_BYTES, Lab
 from ..sources import load
 from ..sources.to_yaml import to_yaml
 
@@ -28,10 +29,21 @@ def _texts(lab: Lab, options: Namespace) -> Mapping[str, str]:
     if options.form == "clabernetes":
         if options.hosts:
             raise UsageError("export clabernetes: Kubernetes chooses the hosts; leave --host out")
-        return {f"{lab.name}.clabernetes.yml": clabernetes(lab, options.image)}
+        underlay = _underlay(options, UNDERLAY_BYTES)
+        return {f"{lab.name}.clabernetes.yml": clabernetes(lab, options.image, underlay)}
     if options.hosts:
-        return clab_hosts(lab, [_host(text) for text in options.hosts], options.image)
+        hosts, underlay = [_host(text) for text in options.hosts], _underlay(options, DEFAULT_MTU_BYTES)
+        return clab_hosts(lab, hosts, options.image, underlay)
+    if options.underlay_mtu is not None:
+        raise UsageError("export: --underlay-mtu is of the network between hosts: give these, too, by --host")
     return {f"{lab.name}.clab.yml": containerlab(lab, options.image)}
+
+
+def _underlay(options: Namespace, usual: int) -> int:
+    given: int | None = options.underlay_mtu
+    if given is not None and not LEAST_BYTES <= given <= MOST_BYTES:
+        raise UsageError(f"export: --underlay-mtu {given}: give {LEAST_BYTES} to {MOST_BYTES} bytes")
+    return usual if given is None else given
 
 
 def _host(text: str) -> Host:

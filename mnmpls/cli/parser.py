@@ -177,6 +177,10 @@ def _showing(verbs: Any) -> None:
         "--host", dest="hosts", action="append", default=[], metavar="NAME,ADDRESS,NODE,...",
         help="for several hosts, each given so: a folder with the topology of its nodes, joined to the others by VXLAN",
     )
+    export.add_argument(
+        "--underlay-mtu", type=int, metavar="BYTES",
+        help="of the network between the hosts (1500), or between the pods (1450), which carries wires in VXLAN",
+    )
     export.add_argument("--force", action="store_true", help="overwrite what is there")
     imported = _verb(verbs, "import", "a Containerlab topology as a lab file, to the standard output")
     imported.add_argument("file", metavar="FILE", help="the topology, such as lab.clab.yml")

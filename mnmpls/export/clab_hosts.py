@@ -4,20 +4,19 @@ which every container plans its share."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from ..errors import LabError, Problem, nearest
-from ..model import DEFAULT_MTU_BYTES, Lab, Link, Port
+from ..model import DEFAULT_MTU_BYTES, Lab, Link
 from ..sources.to_yaml import to_yaml
 from .containerlab import IMAGE, Tree, planned, spelled, topology
+from .underlay import HEADERS_BYTES, require_fitting
 
 _WHOLE = "lab.yml"
 _FIRST_VNI = 6000
 _UDP_PORT = 14789
 """Not VXLAN's own, which other networks of the hosts may have in use."""
-_VXLAN_BYTES = {4: 50, 6: 70}
-"""IP, UDP, VXLAN and the inner Ethernet header (RFC 7348, 4.3 and 5), of the hosts' 1500."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,16 @@ class Host:
     nodes: tuple[str, ...]
 
 
-def clab_hosts(lab: Lab, hosts: Sequence[Host], image: str = IMAGE) -> dict[str, str]:
-    """Path -> text: a folder for each host. Raises LabError for nodes that are on none, or on two."""
+def clab_hosts(
+    lab: Lab, hosts: Sequence[Host], image: str = IMAGE, underlay_bytes: int = DEFAULT_MTU_BYTES
+) -> dict[str, str]:
+    """Path -> text: a folder for each host, between which there are ``underlay_bytes``. All wires of the lab are as
+    wide as one between two hosts, so that a LAN over several has one MTU. Raises LabError for nodes that are on none,
+    or on two."""
     host_of = _placed(lab, hosts)
-    whole = planned(_narrowed(lab, host_of))
+    widest = underlay_bytes - max(HEADERS_BYTES[ip_address(host.address).version] for host in hosts)
+    require_fitting(lab, lambda link: widest if len({host_of[end.node] for end in link.ports}) > 1 else None)
+    whole = planned(lab, widest)
     tree = topology(whole, image)
     return {
         path: text
@@ -63,22 +68,6 @@ def _placed(lab: Lab, hosts: Sequence[Host]) -> dict[str, Host]:
     if problems:
         raise LabError(problems)
     return found
-
-
-def _narrowed(lab: Lab, host_of: dict[str, Host]) -> Lab:
-    """Wires between hosts carry what VXLAN leaves of the hosts' MTU, unless the lab says otherwise."""
-
-    def port(mine: Port, limit: int) -> Port:
-        return replace(mine, mtu_bytes=limit) if mine.mtu_bytes is None else mine
-
-    def link(each: Link) -> Link:
-        ends = [host_of[end.node] for end in each.ports]
-        if not each.is_wire or ends[0] == ends[1]:
-            return each
-        limit = DEFAULT_MTU_BYTES - max(_VXLAN_BYTES[ip_address(host.address).version] for host in ends)
-        return each.between(port(each.a, limit), port(each.b, limit))
-
-    return replace(lab, links=tuple(map(link, lab.links)))
 
 
 def _share(tree: Tree, lab: Lab, host: Host, host_of: dict[str, Host]) -> Tree:

@@ -15,14 +15,20 @@ import yaml
 from ..errors import LabError, Problem
 from ..model import Lab
 from .containerlab import IMAGE, Tree, planned, spelled, topology
+from .underlay import HEADERS_BYTES, require_fitting
 
 _KEPT = ("kind", "image", "binds", "labels", "sysctls", "healthcheck")
 """Keys of a node that clabernetes knows, and that ours have."""
+UNDERLAY_BYTES = 1450
+"""Between pods, where their own network uses VXLAN, as many do."""
 
 
-def clabernetes(lab: Lab, image: str = IMAGE) -> str:
-    """Two documents of YAML, for ``kubectl apply -f``. Raises LabError."""
-    whole = planned(lab)
+def clabernetes(lab: Lab, image: str = IMAGE, underlay_bytes: int = UNDERLAY_BYTES) -> str:
+    """Two documents of YAML, for ``kubectl apply -f``. Every node has a pod of its own, and every wire is VXLAN over
+    the pods' network (IPv4), which takes ``underlay_bytes``. Raises LabError."""
+    widest = underlay_bytes - HEADERS_BYTES[4]
+    require_fitting(lab, lambda link: widest)
+    whole = planned(lab, widest)
     tree = topology(whole, image)
     _refuse_names(whole)
     file, name = f"{lab.name}.clab.yml", re.sub("[^a-z0-9]+", "-", lab.name.lower()).strip("-") or "lab"

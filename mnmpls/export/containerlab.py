@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import LabError, Problem
 from ..model import ROLES, Lab, Link, Node, Port
 from ..plan import complete, records
+from ..plan.check_links import MOST_MTU_BYTES
 from ..sources.from_clab import OUTSIDE
 from ..sources.to_data import data, link_data
 from ..sources.to_yaml import WIDTH, flow, short
@@ -37,14 +38,15 @@ def containerlab(lab: Lab, image: str = IMAGE) -> str:
     return spelled(topology(planned(lab), image))
 
 
-def planned(lab: Lab) -> Lab:
+def planned(lab: Lab, widest_bytes: int = MOST_MTU_BYTES) -> Lab:
     """``lab`` with everything filled in as Containerlab takes it: open ports of wires become eth1, eth2 and so on, as
-    its users call them. Raises LabError, for IPsec too whose secret each container would draw by itself."""
+    its users call them, and open MTUs no greater than ``widest_bytes``. Raises LabError, for IPsec too whose secret
+    each container would draw by itself."""
     drawn = [f"links[{i}].ipsec" for i, link in enumerate(lab.links) if link.ipsec and not link.ipsec.secrets]
     if drawn:
         text = "each container would draw a secret of its own: give both ends one, as ipsec: {mode: ..., secret: ...}"
         raise LabError(Problem(path, text, lab.place(path)) for path in drawn)
-    return complete(_with_port_names(lab))
+    return complete(_with_port_names(lab), widest_bytes)
 
 
 def topology(lab: Lab, image: str) -> Tree:

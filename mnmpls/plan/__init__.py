@@ -9,6 +9,7 @@ from ..state import Record
 from .addresses import addressed, with_gateways
 from .assembly import assemble
 from .check import problems, problems_of_meaning, problems_of_shape
+from .check_links import MOST_MTU_BYTES
 from .evpn import stretched
 from .link_locals import with_link_locals
 from .lsps import with_labels
@@ -24,14 +25,14 @@ from .vrfs import identified
 __all__ = ["complete", "l3vpn", "problems", "records"]
 
 
-def complete(lab: Lab) -> Lab:
-    """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing.
-    Raises LabError with every problem there is."""
+def complete(lab: Lab, widest_bytes: int = MOST_MTU_BYTES) -> Lab:
+    """``lab`` with everything open filled in, and what was given kept; completing it again changes nothing. No wire's
+    MTU that was open is greater than ``widest_bytes``. Raises LabError with every problem there is."""
     _refuse(problems_of_shape(lab))
     _refuse(problems_of_meaning(lab))
     done = underlaid(addressed(stretched(identified(with_sids(with_labels(numbered(with_own_words(named(lab)))))))))
     done = with_link_locals(with_gateways(done))
-    whole = sized(done)
+    whole = sized(done, widest_bytes)
     if done != lab or lab.has_tunnels:  # what was planned may not fit what is given
         _refuse(problems_of_meaning(whole))
     return whole

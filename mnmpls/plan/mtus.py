@@ -14,24 +14,23 @@ from .routes import destination
 from .tunnels import fits_bytes, is_fatal
 
 
-def sized(lab: Lab) -> Lab:
+def sized(lab: Lab, widest_bytes: int) -> Lab:
     """``lab`` (its tunnels underlaid) with an MTU on every port. Wires that labels travel by have room for them, so
-    that what a customer's own wire takes gets through."""
+    that what a customer's own wire takes gets through; where the widest is too narrow for that, all others are less."""
     in_vxlan = bool(lab.evpns) or any(carried(lab, node) for node in lab.nodes)
     room = max(LABEL_BYTES * most_labels(lab), HEADERS_BYTES + beneath_bytes(lab) if in_vxlan else 0)
     core = _core_ports(lab, network(lab)) if room else frozenset()
-
-    lans = _lan_ports(lab)
+    lans, usual = _lan_ports(lab), min(DEFAULT_MTU_BYTES, widest_bytes - room)
 
     def wire(port: Port) -> Port:
         if port.mtu_bytes is not None or (port.node, port.name) in lans:
             return port
-        return replace(port, mtu_bytes=DEFAULT_MTU_BYTES + (room if (port.node, port.name) in core else 0))
+        return replace(port, mtu_bytes=usual + (room if (port.node, port.name) in core else 0))
 
     links = tuple(k.between(wire(k.a), wire(k.b)) if k.is_wire else k for k in lab.links)
     if lab.evpns:
         lab = _with_sizes(lab, replace(lab, links=_with_tunnels(lab, links)))
-        links = _with_lans(lab, links, lans)
+        links = _with_lans(lab, links, lans, usual)
     return replace(lab, links=_with_tunnels(lab, links) if lab.has_tunnels else links)
 
 
@@ -65,9 +64,11 @@ def _lan_ports(lab: Lab) -> Mapping[tuple[str, str], str]:
     return found
 
 
-def _with_lans(lab: Lab, links: tuple[Link, ...], lans: Mapping[tuple[str, str], str]) -> tuple[Link, ...]:
+def _with_lans(
+    lab: Lab, links: tuple[Link, ...], lans: Mapping[tuple[str, str], str], usual: int
+) -> tuple[Link, ...]:
     """A LAN's open ports are no larger than what gets through the core, of which nobody tells hosts on a LAN."""
-    sizes = {evpn.name: min(evpn.mtu_bytes or DEFAULT_MTU_BYTES, DEFAULT_MTU_BYTES) for evpn in lab.evpns}
+    sizes = {evpn.name: min(evpn.mtu_bytes or usual, usual) for evpn in lab.evpns}
 
     def fitting(port: Port) -> Port:
         evpn = lans.get((port.node, port.name))

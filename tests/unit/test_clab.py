@@ -14,7 +14,7 @@ import yaml
 from mnmpls.cli import main
 from mnmpls.errors import LabError
 from mnmpls.export.clab_hosts import Host, clab_hosts
-from mnmpls.export.clabernetes import clabernetes
+from mnmpls.export.clabernetes import UNDERLAY_BYTES, clabernetes
 from mnmpls.export.containerlab import containerlab, planned
 from mnmpls.model import Lab
 from mnmpls.plan import complete, records
@@ -114,7 +114,7 @@ def test_clabernetes_takes_what_is_written_and_drops_nothing() -> None:
         config_map, topology = yaml.safe_load_all(clabernetes(lab))
         assert [error.message for error in validator.iter_errors(topology)] == []
         ((file, text),) = config_map["data"].items()
-        assert text == containerlab(lab)
+        assert text == containerlab(planned(lab, 1400))
         inner = yaml.safe_load(topology["spec"]["definition"]["containerlab"])["topology"]
         assert not DROPPED & {*inner, *(key for node in inner["nodes"].values() for key in node)}
         assert all(set(link) == {"endpoints"} for link in inner["links"])
@@ -268,11 +268,82 @@ def test_hosts_share_a_lab() -> None:
     assert (one["endpoint"], one["remote"]) == ({"node": "p", "interface": "eth2"}, "192.0.2.2")
     assert (other["endpoint"], other["remote"]) == ({"node": "pe2", "interface": "eth1"}, "192.0.2.1")
     assert one["vni"] == other["vni"] and one["mtu"] == other["mtu"] == 1450
+    assert {link["mtu"] for each in trees for link in each} == {1450, 1442}  # which two labels make 1450
     assert found["left/lab.yml"] == found["right/lab.yml"]
     with pytest.raises(LabError, match=r"nodes\.bh2: on which host is it"):
         clab_hosts(lab, (left, replace(right, nodes=right.nodes[:-1])))
     with pytest.raises(LabError, match="pe1 is on left already"):
         clab_hosts(lab, (left, replace(right, nodes=(*right.nodes, "pe1"))))
+
+
+def mtus(text: str) -> dict[str, int]:
+    """Of a topology's wires, by their ends."""
+    return {" ".join(link["endpoints"]): link["mtu"] for link in yaml.safe_load(text)["topology"]["links"]}
+
+
+@pytest.mark.parametrize(
+    ("topo", "kinds"), [("l3vpn", {1400, 1396}), ("ldp_l3vpn", {1400, 1392}), ("evpn", {1400, 1350})]
+)
+def test_wires_between_pods_have_room_for_vxlan(topo: str, kinds: set[int]) -> None:
+    """Those that labels travel by are as wide as VXLAN leaves it, all others by the labels narrower: what a customer's
+    port takes gets through. A network beneath that takes more leaves the lab as it is anywhere else."""
+    lab = load(str(ROOT / "topos" / f"{topo}.yml"))
+
+    def between_pods(underlay_bytes: int = UNDERLAY_BYTES) -> dict[str, int]:
+        (text,) = next(yaml.safe_load_all(clabernetes(lab, underlay_bytes=underlay_bytes)))["data"].values()
+        return mtus(text)
+
+    assert set(between_pods().values()) == kinds
+    assert {each + 130 for each in between_pods(1400).values()} == {each + 80 for each in kinds}
+    assert between_pods(9000) == mtus(containerlab(lab))
+
+
+WIDE = """
+name: wide
+nodes: {a: ce, b: ce, c: ce}
+links:
+  - {a: a, b: b, mtu: 9000}
+  - [{b: {port: eth2}}, {c: {mtu: 1451}}]
+"""
+
+
+def test_wire_that_is_wider_than_vxlan(tmp_path: Path) -> None:
+    """It is refused with its line, where it is in VXLAN: between hosts only, or between any two pods."""
+    lab = read(tmp_path, WIDE, "wide.yml")
+    hosts = Host("left", "192.0.2.1", ("a", "b")), Host("right", "192.0.2.2", ("c",))
+    with pytest.raises(LabError) as raised:
+        clab_hosts(lab, hosts)
+    (problem,) = raised.value.problems
+    assert str(problem) == (
+        f"{tmp_path}/wide.yml:6: links[1].b.mtu: 1451 bytes are more than VXLAN leaves of the network beneath, 1450: "
+        "leave mtu out, or say by --underlay-mtu what that network takes"
+    )
+    found = clab_hosts(lab, hosts, underlay_bytes=1501)
+    texts = (found[f"{name}/wide.clab.yml"] for name in ("left", "right"))
+    (wire, end), (other,) = (yaml.safe_load(text)["topology"]["links"] for text in texts)
+    assert (wire["mtu"], end["mtu"], other["mtu"]) == (9000, 1451, 1451)
+    with pytest.raises(LabError, match=r"links\[0\]\.a\.mtu: 9000 bytes are more than .* 1400") as raised:
+        clabernetes(lab)
+    assert len(raised.value.problems) == 3
+    with pytest.raises(LabError, match=r"1451 bytes .* 1430"):
+        clab_hosts(lab, (hosts[0], replace(hosts[1], address="2001:db8::2")))
+
+
+def test_mtu_of_the_network_beneath_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It belongs to wires in VXLAN, and is one that a network can have."""
+    lab, evpn = (str(ROOT / "topos" / f"{name}.yml") for name in ("lsp", "evpn"))
+    given = ["export", "clabernetes", lab, str(tmp_path), "--underlay-mtu"]
+    assert main([*given, "1500"]) == 0
+    (text,) = next(yaml.safe_load_all((tmp_path / "lsp.clabernetes.yml").read_text()))["data"].values()
+    assert max(mtus(text).values()) == 1450
+    capsys.readouterr()
+    for words, said in (
+        ([*given, "100"], "export: --underlay-mtu 100: give 138 to 65535 bytes"),
+        ([*given[:2], evpn, *given[3:], "138"], "an MTU of 38 is not possible"),
+        (["export", "containerlab", lab, str(tmp_path), "--underlay-mtu", "1500"], "give these, too, by --host"),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_export_and_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
