@@ -31,7 +31,7 @@ _TOLD_AGAIN_S = 30.0
 
 class Keeper:
     """The node ``name`` of the completed ``lab``, in this process's network namespace. ``say`` hears what happens;
-    ``ready`` is a file that is there while the node is set up. With ``up``, a port is not there before it is up. Of
+    ``ready`` is a file that is there while the node is set up. With ``up``, a port is there while it is up only. Of
     its ports the runtime makes ``links`` only, where it was asked for some of the lab's nodes."""
 
     def __init__(
@@ -50,20 +50,22 @@ class Keeper:
 
     def keep(self) -> None:
         """For ever. Raises KernelRefused, CheckFailed for what cannot be set up."""
-        self.ready.unlink(missing_ok=True)
         self.say(f"{self.name} of lab {self.lab.name}, with {', '.join(self.ports) or 'no ports'}")
         done: Mapping[str, int] = {}
         while True:
-            here = self._await_ports(done)
+            self.ready.unlink(missing_ok=True)
+            here = self._await_ports()
             absent = [port for port in self.ports if port not in here]
             wanted = self._without(absent)
             self._set_up(wanted)
+            while self._flapped():  # a port that joins a VRF, by its driver (vrf.c, cycle_netdev); or by anybody
+                self._set_up(wanted)
             self.ready.touch()
             again = ", again" if done else ""
             without = f"; without {', '.join(absent)}, which nobody has made" if absent else ""
             self.say(f"ready{again}: {len(wanted)} records are in the kernel{without}")
             done = here
-            while self._numbers() == done:
+            while self._numbers() == done and not (self.up and self._flapped()):
                 self._wait()
 
     def _wait(self, timeout_s: float | None = None) -> bool:
@@ -95,11 +97,14 @@ class Keeper:
         there = self.namespace.indexes(self.up)
         return {port: there[port] for port in self.ports if port in there}
 
-    def _await_ports(self, done: Mapping[str, int]) -> Mapping[str, int]:
+    def _flapped(self) -> bool:
+        """Was a port down, by which it has lost routes and addresses, since this was asked last?"""
+        self.events.wait(0)
+        return bool(self.events.downs(self.ports))
+
+    def _await_ports(self) -> Mapping[str, int]:
         told: list[str] = []
         while len(here := self._numbers()) < self.enough:
-            if done:
-                self.ready.unlink(missing_ok=True)
             if (absent := [port for port in self.ports if port not in here]) != told:
                 self.say(f"waiting for {', '.join(absent)}")
                 told = absent
@@ -107,6 +112,7 @@ class Keeper:
                 told = []
         while self._wait(_SETTLED_S):
             pass
+        self._flapped()
         return self._numbers()
 
     def _without(self, absent: Sequence[str]) -> frozenset[Record]:

@@ -11,9 +11,7 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import guests, registry
@@ -22,12 +20,12 @@ from ..errors import KernelRefused, LabError, MnmplsError, Problem
 from ..export.containerlab import READY_FILE
 from ..guests import host
 from ..kernel import Namespace
-from ..kernel.events import LinkEvents
 from ..kernel.refusals import CAP_NET_ADMIN, CAP_NET_RAW, may
 from ..model import Lab
 from ..plan import records
 from ..state import Port
 from .node import Keeper
+from .ports import follow
 from .space import wires_of
 
 LAB = "container"
@@ -37,7 +35,6 @@ INSIDE = FOLDER / "guest"
 """There while commands of the container are to be run in the guest."""
 _READY = FOLDER / "ready"
 _PYTHON = (sys.executable, "-m", "mnmpls.containers.own_kernel")
-_NOTICED_S, _LOOK_S, _TOLD_S = 10.0, 0.05, 30.0
 
 
 def forget() -> None:
@@ -90,13 +87,13 @@ def hold(lab: Lab, name: str, chosen: guests.Choice, say: Callable[[str], None])
     listener.listen()
     if os.fork() == 0:
         listener.close()
-        os._exit(_follow(wires_of(lab, name), say))
+        os._exit(follow(wires_of(lab, name), LAB, say))
     ports = [guests.HostPort(each.name, _mac(name, each.name), each.mtu_bytes) for each in _ports(lab, name)]
     os.chdir("/")
     say(f"{chosen.why}: {name} runs on a kernel of its own, in this container")
     try:
         return guests.run(
-            guests.Choice(("uml",), chosen.why), [*_PYTHON, "node", *(port.name for port in ports)],
+            guests.Choice(("uml",), chosen.why), [*_PYTHON, *(port.name for port in ports)],
             writable=[str(FOLDER)], offer=guests.Offer(listener, {}), lasting=True, ports=ports,
         )  # fmt: skip
     finally:
@@ -115,56 +112,13 @@ def _mac(node: str, port: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *found))
 
 
-def _follow(ports: Sequence[str], say: Callable[[str], None]) -> int:
-    """For ever: have the guest's ports up as long as the container's are, and opened anew after these were made anew. A
-    process of its own."""
-    namespace = Namespace.open("/proc/self/ns/net")
-    events = LinkEvents(namespace)
-    known: dict[str, int] = {}
-    done: dict[str, int] = {}
-    while True:
-        there = namespace.indexes()
-        for port in ports:
-            if port in there and there[port] != known.get(port):
-                _set_up_outside(namespace, port)
-        known = there
-        there = namespace.indexes(up=True)
-        here = {port: there[port] for port in ports if port in there}
-        if here == done:
-            down = [port for port in ports if port in known and port not in here]
-            if not events.wait(_TOLD_S if down else None):
-                say(f"{', '.join(down)}: down in this container, which may not set it up; whoever made it has to")
-            continue
-        changed = [port for port in ports if here.get(port) != done.get(port)]
-        words = [f"{port}={'up' if port in here else 'down'}" for port in changed]
-        with suppress(MnmplsError):  # the guest has ended; hold tells
-            guests.run_in_lab(LAB, [*_PYTHON, "links", *words], writes=False)
-        done = here
-
-
-def _set_up_outside(namespace: Namespace, port: str) -> None:
-    """Frames come in only where it is up. The container's own kernel shall not have an address there, nor forward."""
-    for key in (f"ipv6/conf/{port}/disable_ipv6", f"ipv6/conf/{port}/forwarding", f"ipv4/conf/{port}/forwarding"):
-        with suppress(OSError):  # read-only without privileges: nothing there is addressed to it in any case
-            Path(f"/proc/sys/net/{key}").write_text("1" if "disable" in key else "0", encoding="ascii")
-    with suppress(MnmplsError):  # it is gone again, or not ours to set up
-        namespace.set_up(port, True)
-
-
 # Inside of the guest.
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    what, *words = sys.argv[1:] if argv is None else argv
-    if what == "node":
-        return _node(words)
-    return _links(dict(word.split("=", 1) for word in words))
-
-
-def _node(ports: Sequence[str]) -> int:
+def main() -> int:
     from .entry import given, say
 
-    for number, port in enumerate(ports):
+    for number, port in enumerate(sys.argv[1:]):
         subprocess.run(["ip", "link", "set", f"vec{number}", "name", port], check=True)
     try:
         lab, name = given()
@@ -172,23 +126,6 @@ def _node(ports: Sequence[str]) -> int:
     except MnmplsError as error:
         say(str(error))
     return 1
-
-
-def _links(wanted: Mapping[str, str]) -> int:
-    """A port that was up goes down first: its socket outside may be another interface's by now (vector_raw)."""
-    namespace = Namespace.open("/proc/self/ns/net")
-    while not set(wanted) <= namespace.indexes().keys():  # not renamed yet
-        time.sleep(_LOOK_S)
-    was_up = [port for port in wanted if port in namespace.indexes(up=True)]
-    for port in was_up:
-        namespace.set_up(port, False)
-    until = time.monotonic() + _NOTICED_S
-    while was_up and _READY.exists() and time.monotonic() < until:
-        time.sleep(_LOOK_S)
-    for port, state in wanted.items():
-        if state == "up":
-            namespace.set_up(port, True)
-    return 0
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ AF_MPLS = 28
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINKPROP = 16, 17, 18, 108
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-IFF_UP = 1
+IFF_UP, IFF_LOWER_UP = 1, 1 << 16  # include/uapi/linux/if.h
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 18, 28, 29
+IFLA_OPERSTATE, IFLA_LINKMODE = 16, 17
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES, IFLA_PROP_LIST, IFLA_ALT_IFNAME = 31, 32, 52, 53
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_VRF_TABLE, IFLA_BR_STP_STATE = 1, 2, 1, 1, 5
 IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_LEARNING, IFLA_BRPORT_NEIGH_SUPPRESS = 4, 5, 8, 32
@@ -71,6 +72,7 @@ class Interface(NamedTuple):
     data: Mapping[int, bytes]
     port: Mapping[int, bytes] = {}
     mac: str = ""
+    carrier: bool = False
 
 
 # Links.
@@ -102,6 +104,17 @@ def link_set(index: int, *, up: bool | None = None, mtu_bytes: int = 0, master: 
     if master is not None:
         body += u32(IFLA_MASTER, master)
     return Message(RTM_NEWLINK, 0, body)
+
+
+_DORMANT, _UP = 5, 6
+"""Of RFC 2863's states as Linux counts them (include/uapi/linux/if.h)."""
+
+
+def link_dormant(index: int, dormant: bool) -> Message:
+    """Down for all who use it, whatever its driver says (RFC 2863, 3.1.12; rtnetlink.c, set_operstate)."""
+    state, mode = (_DORMANT, 1) if dormant else (_UP, 0)
+    body = attribute(IFLA_LINKMODE, bytes([mode])) + attribute(IFLA_OPERSTATE, bytes([state]))
+    return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + body)
 
 
 def link_kind_set(index: int, kind: str, data: bytes, up: bool, mac: str = "") -> Message:
@@ -178,6 +191,7 @@ def interface(body: bytes) -> Interface:
         data=attributes(info.get(IFLA_INFO_DATA, b"")),
         port=attributes(info.get(IFLA_INFO_SLAVE_DATA, b"")),
         mac=found.get(IFLA_ADDRESS, b"").hex(":"),
+        carrier=bool(flags & IFF_LOWER_UP),
     )
 
 

@@ -151,10 +151,18 @@ class Namespace:
         """Name -> index of all interfaces, or of those that are ``up``."""
         return {each.name: each.number for each in self._interfaces() if each.up or not up}
 
+    def carriers(self) -> frozenset[str]:
+        """Interfaces that are up and have a carrier."""
+        return frozenset(each.name for each in self._interfaces() if each.carrier)
+
     def set_up(self, port: str, up: bool) -> None:
         """Raises KernelRefused for a port that is not there."""
         self._fresh = None
         self._carry_out([f"port {port}"], lambda _: [messages.link_set(self._index(port), up=up)])
+
+    def set_dormant(self, port: str, dormant: bool) -> None:
+        """As if it had no carrier, for a driver that cannot tell. Raises KernelRefused for a port that is not there."""
+        self._carry_out([f"port {port}"], lambda _: [messages.link_dormant(self._index(port), dormant)])
 
     def add_name(self, port: str, name: str) -> None:
         """One more name for it. Raises KernelRefused, before Linux 5.5 always."""

@@ -142,13 +142,16 @@ class Socket:
                 yield flags, body
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
-        """Type, flags, sequence number and body of each message in the next datagram."""
-        data = self._socket.recv(_RECEIVE_BYTES)
-        at = 0
-        while at < len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
-            yield kind, flags, sequence, data[at + _HEADER.size : at + length]
-            at += length + 3 & ~3
+        return unpacked(self._socket.recv(_RECEIVE_BYTES))
+
+
+def unpacked(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Type, flags, sequence number and body of each message in a datagram."""
+    at = 0
+    while at < len(data):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
+        yield kind, flags, sequence, data[at + _HEADER.size : at + length]
+        at += length + 3 & ~3
 
 
 def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:

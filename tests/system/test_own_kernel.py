@@ -10,6 +10,7 @@ import pytest
 
 from mnmpls.export.containerlab import containerlab, planned
 from mnmpls.guests import choose
+from mnmpls.model import Port
 from mnmpls.processes import Processes
 from mnmpls.sources import from_data
 from tests.containing import Container, connect, containers
@@ -49,7 +50,8 @@ def visit(processes: Processes, container: Container, *words: str) -> str:
 def test_routers_bring_kernels_that_have_mpls(processes: Processes) -> None:
     """On a kernel without MPLS the PEs boot a guest each, say so in one line, and are ready with labels and VRFs in
     there; CEs stay as they are. They reach each other, labels are on the wire between the containers, and it works
-    again after a link was made anew."""
+    again after a link was made anew. A port that is shut at one end has no carrier at the other, whichever of the two
+    has a kernel of its own."""
     lab = planned(from_data(LAB))
     assert choose("auto", {"mpls"}).guests, "this kernel has MPLS: nothing is to be seen here"
     with containers(lab, processes, containerlab(lab)) as made:
@@ -77,3 +79,21 @@ def test_routers_bring_kernels_that_have_mpls(processes: Processes) -> None:
         for name in ("pe1", "pe2"):
             made[name].read_until("ready, again")
         until(lambda: REACHED in run(processes, made["c1"], *PING))
+        access = lab.links[1]
+        assert (core.a.node, access.a.node, access.b.node) == ("pe1", "c1", "pe1")
+
+        def ip_link(port: Port, *words: str) -> str:
+            look = run if port.node == "c1" else visit
+            return look(processes, made[port.node], "ip", "link", *words)
+
+        def await_shown(port: Port, state: str) -> None:
+            until(lambda: state in ip_link(port, "show", port.name))
+
+        # The host's own last: with it goes its way to others, as everywhere.
+        for mine, theirs in ((core.a, core.b), (access.b, access.a), (access.a, access.b)):
+            ip_link(mine, "set", mine.name, "down")
+            await_shown(theirs, "NO-CARRIER")
+            ip_link(mine, "set", mine.name, "up")
+            await_shown(theirs, "state UP")
+            if mine.node == "pe1":
+                until(lambda: REACHED in run(processes, made["c1"], *PING))
