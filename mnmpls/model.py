@@ -1,8 +1,7 @@
 """The lab: what the user wants, as frozen values. No I/O.
 
 A lab as read may leave things open (``None`` or empty); ``mnmpls.plan.complete`` fills them in and returns a lab
-in which nothing is open. Sources (YAML, a Mininet node graph) make a Lab; everything else reads one.
-"""
+in which nothing is open. Sources (YAML, a Mininet node graph) make a Lab; everything else reads one."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .errors import Problem
+from .foreign import Foreign
 
 ROLES = ("p", "pe", "ce", "host", "bridge")
 """LSR without customers, provider edge, customer edge, end host, LAN bridge."""
@@ -385,9 +385,9 @@ class Evpn:
 class Lab:
     """A whole lab. ``igp``, ``labels`` and ``vpn`` say who makes the core's routes, its labels and the routes between
     VRFs: the planner (STATIC), or the daemons of ospf, ldp and bgp. ``ttl`` is ``uniform`` or ``pipe`` for all labels
-    (RFC 3443), or empty for the kernel's own way, which is uniform. ``places`` maps a path (``nodes.pe1.vrfs.red``,
-    ``links[2].a``) to a place in its text (``topos/l3vpn.yml:14``), for errors, and ``faults`` is what its reader could
-    not make sense of: completing the lab reports them with all other problems. Neither plays a part in equality."""
+    (RFC 3443), or empty for the kernel's own way, which is uniform. ``places`` maps a path (``links[2].a``) to a place
+    in its text (``topos/l3vpn.yml:14``), for errors, and ``faults`` is what its reader could not make sense of, which
+    completing the lab reports. Neither plays a part in equality, nor does ``foreign``."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -401,6 +401,7 @@ class Lab:
     evpns: tuple[Evpn, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     faults: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+    foreign: tuple[Foreign, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def has_own(self) -> bool:

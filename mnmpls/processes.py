@@ -289,10 +289,15 @@ def run_lines(node: str, lines: Iterable[str], popen: Callable[..., subprocess.P
     """A node's ``exec`` lines, in order, their output with our own; ``popen`` starts a command in the node. Each is
     split into words as a shell would, but never given to one. Raises CheckFailed for one that fails."""
     for line in lines:
-        print(f"{node}: {line}", file=sys.stderr, flush=True)
+        print(shown(node, line), file=sys.stderr, flush=True)
         problem = _run_line(shlex.split(line), popen)
         if problem:
             raise CheckFailed(f"{node}: exec: {line}: {problem}")
+
+
+def shown(node: str, line: str) -> str:
+    """A command line of a node's, which may be a script of several: none of them looks like another node's."""
+    return f"{node}: {line}".replace("\n", "\n      ")
 
 
 def _run_line(words: list[str], popen: Callable[..., subprocess.Popen[Any]]) -> str:
@@ -313,6 +318,6 @@ def _run_line(words: list[str], popen: Callable[..., subprocess.Popen[Any]]) -> 
 def require_exec_allowed(lines: Iterable[tuple[str, str]], allowed: bool) -> None:
     """``lines`` of node and command line come from a lab file that a stranger may have written. Raises CheckFailed
     with all of them unless the user allowed to run them."""
-    told = [f"  {node}: {line}" for node, line in lines]
+    told = [f"  {shown(node, line)}" for node, line in lines]
     if told and not allowed:
         raise CheckFailed("\n".join(["this lab wants to run in its nodes, with your rights:", *told, NOT_ALLOWED]))

@@ -20,7 +20,8 @@ from ..export.table import table
 from ..live import finding, holder
 from ..model import Lab
 from ..plan import complete
-from ..processes import require_exec_allowed
+from ..plan.foreign import stood_in_for
+from ..processes import require_exec_allowed, shown
 from ..sources import data, from_data, load
 from .naming import DOCKER, about, again_inside, boxes, in_docker, name_of, running
 
@@ -33,6 +34,7 @@ def verb_up(options: Namespace) -> int:
     in_docker = options.runtime == DOCKER
     lab = boxes().lab_of(options) if in_docker else complete(load(options.file))
     lab = replace(lab, name=options.name or lab.name)
+    stand_ins = "" if in_docker else stood_in_for(lab)
     exec_lines = _exec_allowed(lab, options.allow_exec)
     if options.wait is None:
         options.wait = holder.usual_wait_s(lab)
@@ -43,6 +45,8 @@ def verb_up(options: Namespace) -> int:
     choice = kernel_choice.choice_for(lab, options.kernel)
     if choice.name != "host":
         return _up_in_guest(choice, lab, options, exec_lines, began)
+    if stand_ins:
+        print(f"{lab.name}: {stand_ins}", file=sys.stderr, flush=True)
     with registry.claim(lab.name) as listener:
         what = holder.Options(os.path.realpath(options.file), options.wait, exec_lines, options.netns)
 
@@ -119,7 +123,7 @@ def _exec_allowed(lab: Lab, allowed: bool) -> bool:
     if not lines:
         return False
     if not allowed and sys.stdin.isatty() and sys.stderr.isatty():
-        told = (f"  {node}: {line}" for node, line in lines)
+        told = (f"  {shown(node, line)}" for node, line in lines)
         print("this lab wants to run in its nodes, with your rights:", *told, sep="\n", file=sys.stderr)
         print("run them? [y/N] ", end="", file=sys.stderr, flush=True)
         allowed = sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -15,6 +15,7 @@ import yaml
 
 from ..errors import LabError, Problem, nearest
 from ..model import Lab
+from ..sources.clab_habits import magic
 from ..sources.variables import expanded, names
 from .space import wires_of
 
@@ -229,7 +230,7 @@ class _Reader:
         """As docker wants them: whole paths, of what is there."""
         here = os.path.dirname(self.file)
         for given in self.given.get("binds", ()):
-            source, _, rest = self.magic(str(given)).partition(":")
+            source, _, rest = magic(str(given), self.node, self.lab.name, here).partition(":")
             path = os.path.realpath(os.path.join(here, os.path.expanduser(source)))
             if not rest:
                 self._fault("binds", f"{given!r} is no bind: write SOURCE:PATH, or SOURCE:PATH:ro")
@@ -237,14 +238,3 @@ class _Reader:
                 self._fault("binds", f"there is no {path} to bind")
             else:
                 yield f"{path}:{rest}"
-
-    def magic(self, text: str) -> str:
-        """With Containerlab's words for a node's own things put in."""
-        folder = os.path.join(os.path.dirname(self.file), f"clab-{self.lab.name}")
-        words = {
-            "__clabNodeName__": self.node, "__clabLabName__": self.lab.name, "__clabDir__": folder,
-            "__clabNodeDir__": os.path.join(folder, self.node),
-        }  # fmt: skip
-        for word, meant in words.items():
-            text = text.replace(word, meant)
-        return text

@@ -87,8 +87,10 @@ def unnumbered(lab: Lab) -> Iterator[str]:
 
 def _between(lab: Lab) -> Iterator[str]:
     """Hosts do not forward, and who draws one between two others may have meant it to."""
+    strange = {each.node for each in lab.foreign if not each.is_host}
     for node in lab.nodes:
-        ends = [lab.peer(port).node for port in lab.ports(node.name)] if node.role == "host" else []
+        is_host = node.role == "host" and node.name not in strange
+        ends = [lab.peer(port).node for port in lab.ports(node.name)] if is_host else []
         if len(ends) > 1:
             yield f"{node.name} is a host between {', '.join(ends)}: it forwards nothing; a ce would"
 

@@ -7,6 +7,7 @@ from ..errors import CheckFailed
 from ..kernel_choice import ensure_kernel_for
 from ..model import Lab
 from ..netns import RunningLab
+from ..plan.foreign import stood_in_for
 from ..processes import require_exec_allowed
 from .holder import usual_wait_s
 from .serving import Door, answers_of
@@ -22,6 +23,7 @@ def run(lab: Lab, *, wait_s: float | None = None, allow_exec: bool = False, file
     nothing is left then.
     """
     require_exec_allowed(((node.name, line) for node in lab.nodes for line in node.exec), allow_exec)
+    stood_in_for(lab)
     ensure_kernel_for(lab)
     running = RunningLab(lab)
     try:

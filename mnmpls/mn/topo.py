@@ -10,6 +10,7 @@ from mininet.topo import Topo
 
 from ..model import NO_LOOPBACK, Lab, Link, Node, Port
 from ..plan import complete
+from ..plan.foreign import stood_in_for
 from ..processes import require_exec_allowed
 from ..sources import load
 from ..sources.impairments import impairment_data
@@ -40,8 +41,9 @@ class LabTopo(Topo):  # type: ignore[misc]
         self.add_lab(lab)
 
     def add_lab(self, lab: Lab) -> None:
-        """Add every node and link of ``lab``, with what was planned for it."""
+        """Add every node and link of ``lab``, with what was planned for it. Raises LabError."""
         lab = complete(lab)
+        stood_in_for(lab)
         self.lab_name = lab.name
         for node in lab.nodes:
             made_by = {"igp": igp_data(lab.igp), "labels": labels_data(lab.labels), "vpn": vpn_data(lab.vpn)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -141,8 +142,8 @@ def _command_fault(line: str) -> str:
         words = shlex.split(line)
     except ValueError as error:
         return f"{line!r} is no command line: {error.args[0][:1].lower()}{error.args[0][1:]}; close what it opens"
-    if not words or not line.isprintable():
-        return f"{line!r} is no command line: give a program and its arguments, on one line"
+    if not words or not re.sub("[\n\t]", " ", line).isprintable():
+        return f"{line!r} is no command line: give a program and its arguments, in printable characters"
     for word in words:
         if word in SHELL_WORDS:
             return f"no shell reads {line!r}, so that {word} would be an argument: write sh -c '...' if you want one"

@@ -14,6 +14,8 @@ from .spelling import cidr
 _INTERFACE = re.compile(r"int(?:e(?:r(?:f(?:a(?:c(?:e)?)?)?)?)?)?\s+(\S+)")
 _ADDRESS = re.compile(r"\s*(?:ip|ipv6)\s+add(?:r(?:e(?:s(?:s)?)?)?)?\s+(\S+)")  # as FRR takes words, cut short too
 _AS_NUMBER = re.compile(r"^\s*router bgp (\d{1,10})\s*$", re.MULTILINE)
+_FORWARDING = re.compile(r"(no\s+)?(ip|ipv6)\s+forwarding\s*$")
+_FORWARDS = {"ip": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
 _OTHER_BLOCK = re.compile(r"(?:router|vrf|route-map|mpls|l2vpn|line|end)\b")
 
 
@@ -33,7 +35,16 @@ def _with_own(node: Node, found: Mapping[str, tuple[str, ...]]) -> Node:
     vrfs = tuple(_with_own_loopbacks(vrf, found) for vrf in node.vrfs)
     given = node.loopbacks or found.get("lo", ()) or ((NO_LOOPBACK,) if node.role in ROUTERS else ())
     dummies = (replace(one, addresses=one.addresses or found.get(one.name, ())) for one in node.dummies)
-    return replace(node, loopbacks=given, vrfs=vrfs, dummies=tuple(dummies), asn=node.asn or _asn_in(node))
+    sysctls = {**_forwarding_in(node), **dict(node.sysctls)}
+    settings = tuple(sysctls.items()) if len(sysctls) > len(node.sysctls) else node.sysctls
+    asn = node.asn or _asn_in(node)
+    return replace(node, loopbacks=given, vrfs=vrfs, dummies=tuple(dummies), asn=asn, sysctls=settings)
+
+
+def _forwarding_in(node: Node) -> dict[str, str]:
+    """As zebra sets it. FRR saves `no ipv6 forwarding` wherever that is off (zebra/zebra_cli.c)."""
+    lines = (line for config in node.own if config.daemon in (FRR, "zebra") for line in config.text.splitlines())
+    return {_FORWARDS[found[2]]: "0" if found[1] else "1" for found in map(_FORWARDING.match, lines) if found}
 
 
 def _asn_in(node: Node) -> int | None:

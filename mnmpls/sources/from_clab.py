@@ -15,31 +15,32 @@ topology:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 from typing import NamedTuple
 
 import yaml
 
 from ..errors import nearest
+from ..foreign import Foreign
 from ..model import ROLES, Lab
 from . import from_tree
-from .keys import DUMMY, LAB, LINK, NODE, PORT
-from .reading import PLAIN, Notes, is_text, items, mapping, text
+from .clab_habits import again, bound_configs, is_near, linux_name, magic, told_addresses, told_gateways
+from .clab_levels import BRIDGES, Levels, Tree, listing, mapping_of, plain, said, spelled, tree_of, variables_of
+from .from_tree import NO_ADDRESS
+from .keys import DUMMY, LAB, LINK, PORT
+from .own_configs import KEYS
+from .reading import Notes, is_text, items, mapping, text
 
-_BRIDGES = frozenset(("bridge", "ovs-bridge"))
-"""Kinds that are bridges of the host."""
 OUTSIDE = frozenset(("host", "mgmt-net", "macvlan", "vxlan", "vxlan-stitch"))
 """What stands for a node at a link's end, or as its type, and is none of the lab's."""
 _MANAGEMENT = "eth0"
 _TOP = ("name", "prefix", "mgmt", "settings", "debug", "topology")
 _TOPOLOGY = ("defaults", "kinds", "groups", "nodes", "links")
-_IMAGE = "mnmpls"
-"""What an image of ours is called, whatever registry and tag it has."""
 _OF_LAB = tuple(key for key in LAB if key not in ("name", "nodes"))
 _OF_LINK = tuple(key for key in LINK if key not in ("a", "b"))
-
-_Tree = dict[str, yaml.Node]
-"""Entries of one mapping, or of several laid over each other."""
 
 
 def is_clab(root: yaml.Node) -> bool:
@@ -52,118 +53,116 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     top = mapping(notes, "", root, _TOP)
     topology = mapping(notes, "topology", top["topology"], _TOPOLOGY) if "topology" in top else {}
     given = _nodes(notes, topology)
-    nodes = {name: _node(notes, name, node, _Levels.of(notes, topology, name, node)) for name, node in given.items()}
+    levels = {name: Levels.of(notes, topology, name, node) for name, node in given.items()}
+    nodes = {name: _node(notes, name, given[name], each, said(top, "name")) for name, each in levels.items()}
     vrf_of = {name: _taken_from_vrfs(notes, name, node) for name, node in nodes.items()}
-    links = list(_links(notes, topology, nodes, vrf_of))
+    wires = list(_wires(notes, topology, nodes, levels))
+    foreign = tuple(_foreign(levels, nodes, Counter(said(end, "node") for wire in wires for end in wire.ends)))
+    told = {name: _told_addresses(node) for name, node in nodes.items()}
+    known = _Known(vrf_of, told, {each.node for each in foreign if not each.is_host})
+    links = [_link(notes, wire, known) for wire in wires]
+    for each in foreign:
+        nodes[each.node].setdefault("role", plain("host", given[each.node]))
     _unused(notes, vrf_of)
     # Those that lead out of the lab are none of its links, which are counted anew.
     notes.places = {path: place for path, place in notes.places.items() if not path.startswith("links[")}
     lab = _lab(notes, topology)
     tunnels = [entry for _, entry in items(notes, "links", lab.pop("links", None))]
-    found: _Tree = {key: top[key] for key in ("name",) if key in top}
+    found: Tree = {key: top[key] for key in ("name",) if key in top}
     found |= lab
-    found["nodes"] = _map({name: _map(node, given[name]) for name, node in nodes.items()}, root)
-    found["links"] = _list([*links, *tunnels], root)
-    return from_tree.read(notes, _map(found, root))
+    found["nodes"] = tree_of({name: tree_of(node, given[name]) for name, node in nodes.items()}, root)
+    found["links"] = listing([*links, *tunnels], root)
+    return replace(from_tree.read(notes, tree_of(found, root)), foreign=foreign)
 
 
-class _Levels(NamedTuple):
-    """What a node inherits from, weakest first: (where it stands, its entries)."""
-
-    found: tuple[tuple[str, _Tree], ...]
-    group: str
-    kind: str
-
-    @classmethod
-    def of(cls, notes: Notes, topology: _Tree, name: str, node: yaml.Node) -> _Levels:
-        defaults = _mapping(notes, "topology.defaults", topology.get("defaults"))
-        own = _mapping(notes, f"nodes.{name}", node)
-        group = text(notes, f"nodes.{name}.group", own.get("group") or defaults.get("group"))
-        of_group = _level(notes, topology, "groups", group)
-        kind_node = own.get("kind") or of_group.get("kind") or defaults.get("kind")
-        kind = text(notes, f"nodes.{name}.kind", kind_node, "linux")
-        found = (
-            ("topology.defaults", defaults),
-            (f"topology.kinds.{kind}", _level(notes, topology, "kinds", kind)),
-            (f"topology.groups.{group}", of_group),
-            (f"nodes.{name}", own),
-        )
-        return cls(found, group, kind)
-
-    def merged(self, notes: Notes, key: str) -> _Tree:
-        """Of a mapping that Containerlab merges over all levels."""
-        found: _Tree = {}
-        for where, entries in self.found:
-            found |= _mapping(notes, f"{where}.{key}", entries.get(key))
-        return found
-
-    @property
-    def is_foreign(self) -> bool:
-        """Not of our image: it is run, and whoever wrote the topology sets it up."""
-        image = next((said for _, entries in reversed(self.found) if (said := _said(entries, "image"))), _IMAGE)
-        name = image.rpartition("/")[2].partition(":")[0]
-        return self.kind not in ("", "linux", *_BRIDGES) or not name.startswith(_IMAGE)
-
-    def variables(self, notes: Notes) -> _Tree:
-        """Our words of ``config.vars``: those within ``mnmpls`` are all ours, others may be anybody's."""
-        found: _Tree = {}
-        for where, entries in self.found:
-            told = _vars(notes, where, entries)
-            found |= {key: value for key, value in told.items() if key in NODE}
-            if "mnmpls" in told:
-                found |= mapping(notes, f"{where}.config.vars.mnmpls", told["mnmpls"], tuple(NODE))
-        return found
-
-
-def _nodes(notes: Notes, topology: _Tree) -> _Tree:
+def _nodes(notes: Notes, topology: Tree) -> Tree:
     if "nodes" not in topology:
         return {}
     found = mapping(notes, "nodes", topology["nodes"])
     return {name: node for name, node in found.items() if name}
 
 
-def _level(notes: Notes, topology: _Tree, kind: str, name: str) -> _Tree:
-    """A group may be a mere word, without an entry."""
-    every = _mapping(notes, f"topology.{kind}", topology.get(kind))
-    return _mapping(notes, f"topology.{kind}.{name}", every.get(name))
-
-
-def _vars(notes: Notes, where: str, level: _Tree) -> _Tree:
-    config = _mapping(notes, f"{where}.config", level.get("config"))
-    return _mapping(notes, f"{where}.config.vars", config.get("vars"))
-
-
-def _lab(notes: Notes, topology: _Tree) -> _Tree:
+def _lab(notes: Notes, topology: Tree) -> Tree:
     """The lab's own keys."""
-    told = _vars(notes, "topology.defaults", _mapping(notes, "topology.defaults", topology.get("defaults")))
+    told = variables_of(notes, "topology.defaults", mapping_of(notes, "topology.defaults", topology.get("defaults")))
     return mapping(notes, "topology.defaults.config.vars.lab", told["lab"], _OF_LAB) if "lab" in told else {}
 
 
-def _node(notes: Notes, name: str, node: yaml.Node, levels: _Levels) -> _Tree:
+def _node(notes: Notes, name: str, node: yaml.Node, levels: Levels, lab: str) -> Tree:
+    """Without a role, if it is of another image, and nobody has said one."""
     found = levels.variables(notes)
-    if "role" not in found:
-        role = _role(notes, levels, found)
-        if not role and levels.is_foreign:
-            role = "host"
-        if not role:
-            remedy = f"call its group {', '.join(ROLES[:-1])} or {ROLES[-1]}, or label it mnmpls.role"
-            notes.fault(f"nodes.{name}", node, f"{name} has no role: {remedy}")
-        found["role"] = _text(role or "host", node)
+    if "role" not in found and (role := _role(notes, levels, found)):
+        found["role"] = plain(role, node)
+    elif "role" not in found and not levels.is_foreign:
+        remedy = f"call its group {', '.join(ROLES[:-1])} or {ROLES[-1]}, or label it mnmpls.role"
+        notes.fault(f"nodes.{name}", node, f"{name} has no role: {remedy}")
+        found["role"] = plain("host", node)
+    if not levels.is_foreign and found.keys().isdisjoint(KEYS):
+        found |= _bound_configs(notes, name, levels, lab)
     sysctls = {key: value for key, value in levels.merged(notes, "sysctls").items() if key.startswith("net.")}
     if sysctls:
         told = mapping(notes, f"nodes.{name}.sysctls", found["sysctls"]) if "sysctls" in found else {}
-        found["sysctls"] = _map(sysctls | told, next(iter(sysctls.values())))
+        found["sysctls"] = tree_of(sysctls | told, next(iter(sysctls.values())))
     if lines := [line for where, each in levels.found for line in _lines(notes, where, each)]:
-        found["exec"] = _list(lines, lines[0])
+        found["exec"] = listing([_again(line) for line in lines], lines[0])
     return found
 
 
-def _lines(notes: Notes, where: str, level: _Tree) -> Iterator[yaml.Node]:
+def _bound_configs(notes: Notes, name: str, levels: Levels, lab: str) -> Tree:
+    """Configurations of its own, bound where their daemons look for them."""
+    binds = {magic(spelled(each), name, lab, ""): each for each in levels.listed(notes, "binds")}
+
+    def file(path: str) -> yaml.Node:
+        return plain(path, next(node for bind, node in binds.items() if path.startswith(bind.partition(":")[0])))
+
+    found = {}
+    for key, given in bound_configs(binds, os.path.dirname(notes.path)).items():
+        each = {key: given} if isinstance(given, str) else given
+        files = {daemon: file(path) for daemon, path in each.items()}
+        found[key] = files[key] if isinstance(given, str) else tree_of(files, next(iter(files.values())))
+    return found
+
+
+def _again(line: yaml.Node) -> yaml.Node:
+    return plain(again(line.value).strip(), line) if isinstance(line, yaml.ScalarNode) else line
+
+
+_Told = Mapping[str, list[yaml.Node]]
+"""Interface -> addresses."""
+
+
+def _told_addresses(node: Tree) -> _Told:
+    """Those that the command lines of ``node`` put. Its loopback's are put into it, and its default gateway."""
+    found: dict[str, list[yaml.Node]] = defaultdict(list)
+    lines = node["exec"].value if "exec" in node else ()
+    for line in lines:
+        for device, address in told_addresses(spelled(line)):
+            found[device].append(plain(address, line))
+    if found["lo"]:
+        node.setdefault("loopback", listing(found["lo"], found["lo"][0]))
+    if spelled(node.get("role")) in ("host", "ce", "") and node.keys().isdisjoint(KEYS):
+        near = [address.value for each in found.values() for address in each]
+        for line in lines:
+            for gateway in filter(lambda each: is_near(each, near), told_gateways(spelled(line))):
+                node.setdefault("gateway", plain(gateway, line))
+    return found
+
+
+def _foreign(levels: Mapping[str, Levels], nodes: Mapping[str, Tree], wires: Mapping[str, int]) -> Iterator[Foreign]:
+    """Those of other images and kinds. A linux that has one link at most is a host; what has more, and is not said to
+    be anything, has a mind of its own."""
+    for name, each in levels.items():
+        if each.is_foreign:
+            what = f"kind {each.kind}" if each.is_vendors else f"image {each.text('image')}"
+            yield Foreign(name, what, "role" in nodes[name] or not (each.is_vendors or wires[name] > 1))
+
+
+def _lines(notes: Notes, where: str, level: Tree) -> Iterator[yaml.Node]:
     """Command lines that Containerlab runs in the node, at any stage."""
     yield from (line for _, line in items(notes, f"{where}.exec", level.get("exec")))
-    for stage, told in _mapping(notes, f"{where}.stages", level.get("stages")).items():
+    for stage, told in mapping_of(notes, f"{where}.stages", level.get("stages")).items():
         path = f"{where}.stages.{stage}.exec"
-        given = _mapping(notes, f"{where}.stages.{stage}", told).get("exec")
+        given = mapping_of(notes, f"{where}.stages.{stage}", told).get("exec")
         if isinstance(given, yaml.MappingNode):
             for phase, some in mapping(notes, path, given).items():
                 yield from (line for _, line in items(notes, f"{path}.{phase}", some))
@@ -172,14 +171,14 @@ def _lines(notes: Notes, where: str, level: _Tree) -> Iterator[yaml.Node]:
             yield from (one["command"] for one in each if "command" in one and not is_text(one.get("target"), "host"))
 
 
-def _role(notes: Notes, levels: _Levels, found: _Tree) -> str:
+def _role(notes: Notes, levels: Levels, found: Tree) -> str:
     """By label, by group, by kind, or by having VRFs."""
     labels = levels.merged(notes, "labels")
     if "mnmpls.role" in labels:
         return text(notes, "labels", labels["mnmpls.role"])
     if levels.group in ROLES:
         return levels.group
-    if levels.kind in _BRIDGES:
+    if levels.kind in BRIDGES:
         return "bridge"
     return "pe" if "vrfs" in found else ""
 
@@ -197,13 +196,13 @@ _VrfsOf = Mapping[str, Mapping[str, _VrfOf]]
 """Node -> interface."""
 
 
-def _taken_from_vrfs(notes: Notes, name: str, node: _Tree) -> Mapping[str, _VrfOf]:
+def _taken_from_vrfs(notes: Notes, name: str, node: Tree) -> Mapping[str, _VrfOf]:
     """Interface -> its VRF, as ``vrfs: {red: {interfaces: [eth2]}}`` says; the key is taken out of ``node``."""
     found: dict[str, _VrfOf] = {}
     given = node.get("vrfs")
     if not isinstance(given, yaml.MappingNode):
         return found
-    vrfs: _Tree = {}
+    vrfs: Tree = {}
     for vrf, details in mapping(notes, f"nodes.{name}.vrfs", given).items():
         vrfs[vrf] = details
         if not isinstance(details, yaml.MappingNode):
@@ -216,8 +215,8 @@ def _taken_from_vrfs(notes: Notes, name: str, node: _Tree) -> Mapping[str, _VrfO
                 notes.fault(path, port, told)
             else:
                 found[interface] = _VrfOf(vrf, port, path, [])
-        vrfs[vrf] = _map(inner, details)
-    node["vrfs"] = _map(vrfs, given)
+        vrfs[vrf] = tree_of(inner, details)
+    node["vrfs"] = tree_of(vrfs, given)
     return found
 
 
@@ -229,40 +228,62 @@ def _unused(notes: Notes, vrf_of: _VrfsOf) -> None:
                 notes.fault(each.where, each.said, text_)
 
 
-def _links(notes: Notes, topology: _Tree, nodes: Mapping[str, _Tree], vrf_of: _VrfsOf) -> Iterator[yaml.Node]:
+class _Wire(NamedTuple):
+    """A link between two nodes: where it stands, its entries, and its ends as they are in a lab file."""
+
+    where: str
+    node: yaml.Node
+    has: Tree
+    ends: list[Tree]
+
+
+class _Known(NamedTuple):
+    """What is said of ports elsewhere: ``strange`` are the nodes of which nobody knows what addresses they have."""
+
+    vrf_of: _VrfsOf
+    told: Mapping[str, _Told]
+    strange: Set[str]
+
+
+def _wires(
+    notes: Notes, topology: Tree, nodes: Mapping[str, Tree], levels: Mapping[str, Levels]
+) -> Iterator[_Wire]:  # fmt: skip
     """Of dummies, which are no links of ours, it puts an interface into ``nodes``."""
     for where, node in items(notes, "links", topology.get("links")):
         notes.at(f"topology.{where}", node)
         has = mapping(notes, where, node)
         kind = text(notes, f"{where}.type", has.get("type"), "veth")
         if kind == "dummy":
-            _dummy(notes, where, has, nodes)
+            _dummy(notes, where, has, nodes, levels)
         elif kind not in OUTSIDE:
-            ends = [_end(notes, path, end) for path, end in items(notes, f"{where}.endpoints", has.get("endpoints"))]
+            given = items(notes, f"{where}.endpoints", has.get("endpoints"))
+            ends = [_end(notes, path, end, levels) for path, end in given]
             if len(ends) != 2:
                 notes.fault(where, node, "a link has two endpoints: write endpoints: [NODE:INTERFACE, NODE:INTERFACE]")
             elif not any(is_text(end.get("node"), outside) for end in ends for outside in OUTSIDE):
-                yield _link(notes, where, node, has, ends, vrf_of)
+                yield _Wire(where, node, has, ends)
 
 
-def _link(
-    notes: Notes, where: str, node: yaml.Node, has: _Tree, ends: list[_Tree], vrf_of: _VrfsOf
-) -> yaml.Node:  # fmt: skip
-    told = _mapping(notes, f"{where}.vars", has.get("vars"))
+def _link(notes: Notes, wire: _Wire, known: _Known) -> yaml.Node:
+    where, node, has, ends = wire
+    told = mapping_of(notes, f"{where}.vars", has.get("vars"))
     for i, (side, end) in enumerate(zip("ab", ends, strict=True)):
-        if "ip" not in end and (addresses := list(_addresses(notes, where, has, i))):
-            end["ip"] = _list(addresses, addresses[0])
+        name, port = said(end, "node"), said(end, "port")
+        addresses = [*_addresses(notes, where, has, i)] or known.told.get(name, {}).get(port)
+        if "ip" not in end and addresses:
+            end["ip"] = listing(addresses, addresses[0])
         end |= mapping(notes, f"{where}.vars.{side}", told[side], tuple(PORT)) if side in told else {}
-        known = vrf_of.get(_said(end, "node"), {}).get(_said(end, "port"))
-        if known:
-            known.used.append(True)
-            end.setdefault("vrf", _text(known.vrf, known.said))
-    link: _Tree = {side: _map(end, node) for side, end in zip("ab", ends, strict=True)}
+        if name in known.strange:
+            end.setdefault("ip", plain(NO_ADDRESS, node))
+        if in_vrf := known.vrf_of.get(name, {}).get(port):
+            in_vrf.used.append(True)
+            end.setdefault("vrf", plain(in_vrf.vrf, in_vrf.said))
+    link: Tree = {side: tree_of(end, node) for side, end in zip("ab", ends, strict=True)}
     link |= {key: value for key, value in told.items() if key in _OF_LINK}
-    return _map(link | {key: has[key] for key in ("mtu",) if key in has}, node)
+    return tree_of(link | {key: has[key] for key in ("mtu",) if key in has}, node)
 
 
-def _addresses(notes: Notes, where: str, has: _Tree, i: int) -> Iterator[yaml.Node]:
+def _addresses(notes: Notes, where: str, has: Tree, i: int) -> Iterator[yaml.Node]:
     """Of a link's i-th end; an empty text leaves it open."""
     for key in ("ipv4", "ipv6"):
         for at, (path, address) in enumerate(items(notes, f"{where}.{key}", has.get(key))):
@@ -270,58 +291,38 @@ def _addresses(notes: Notes, where: str, has: _Tree, i: int) -> Iterator[yaml.No
                 yield address
 
 
-def _end(notes: Notes, where: str, node: yaml.Node) -> _Tree:
+def _end(notes: Notes, where: str, node: yaml.Node, levels: Mapping[str, Levels]) -> Tree:
     """``NODE:INTERFACE``, or ``{node:, interface:, mac:, ipv4:, ipv6:, vars:}``."""
     if isinstance(node, yaml.MappingNode):
         has = mapping(notes, where, node)
         end = {ours: has[key] for key, ours in (("node", "node"), ("interface", "port"), ("mac", "mac")) if key in has}
         addresses = [has[key] for key in ("ipv4", "ipv6") if text(notes, f"{where}.{key}", has.get(key))]
-        end |= {"ip": _list(addresses, node)} if addresses else {}
-        end |= {key: value for key, value in _mapping(notes, f"{where}.vars", has.get("vars")).items() if key in PORT}
+        end |= {"ip": listing(addresses, node)} if addresses else {}
+        end |= {key: value for key, value in mapping_of(notes, f"{where}.vars", has.get("vars")).items() if key in PORT}
     else:
         name, _, interface = text(notes, where, node).partition(":")
-        end = {"node": _text(name, node), "port": _text(interface, node)}
+        end = {"node": plain(name, node), "port": plain(interface, node)}
         if not interface and name not in OUTSIDE:
             notes.fault(where, node, f"{name!r} names no interface: write NODE:INTERFACE, such as {name or 'pe1'}:eth1")
-    if _said(end, "port") == _MANAGEMENT and _said(end, "node") not in OUTSIDE:
+    of = levels.get(said(end, "node"))
+    if of and said(end, "port") == _MANAGEMENT and of.text("network-mode") != "none":
         notes.fault(where, node, f"{_MANAGEMENT} is Containerlab's own, for management: begin with eth1")
+    if of and of.is_vendors and "port" in end:
+        end["port"] = plain(linux_name(said(end, "port")), end["port"])
     return end
 
 
-def _dummy(notes: Notes, where: str, has: _Tree, nodes: Mapping[str, _Tree]) -> None:
+def _dummy(
+    notes: Notes, where: str, has: Tree, nodes: Mapping[str, Tree], levels: Mapping[str, Levels]
+) -> None:  # fmt: skip
     """A dummy "link" is an interface of its one node."""
     if "endpoint" not in has:
         return
-    end = _end(notes, f"{where}.endpoint", has["endpoint"])
-    name, port = _said(end, "node"), _said(end, "port")
+    end = _end(notes, f"{where}.endpoint", has["endpoint"], levels)
+    name, port = said(end, "node"), said(end, "port")
     if name not in nodes:
         notes.fault(where, has["endpoint"], f"there is no node {name!r}; {nearest(name, nodes)}")
         return
     given = mapping(notes, f"nodes.{name}.dummies", nodes[name]["dummies"]) if "dummies" in nodes[name] else {}
     settings = {key: value for key, value in (has | end).items() if key in DUMMY}
-    nodes[name]["dummies"] = _map(given | {port: _map(settings, has["endpoint"])}, has["endpoint"])
-
-
-def _mapping(notes: Notes, where: str, node: yaml.Node | None) -> _Tree:
-    return {} if node is None else mapping(notes, where, node)
-
-
-def _said(entries: _Tree, key: str) -> str:
-    node = entries.get(key)
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
-
-
-# The tree of the lab file, each entry of it where Containerlab's has what it says.
-
-
-def _text(text_: str, like: yaml.Node | None) -> yaml.Node:
-    return yaml.ScalarNode(f"{PLAIN}str", text_, *((like.start_mark, like.end_mark) if like else ()))
-
-
-def _list(entries: list[yaml.Node], like: yaml.Node) -> yaml.Node:
-    return yaml.SequenceNode(f"{PLAIN}seq", entries, like.start_mark, like.end_mark)
-
-
-def _map(entries: Mapping[str, yaml.Node], like: yaml.Node) -> yaml.Node:
-    pairs = [(_text(key, value), value) for key, value in entries.items()]
-    return yaml.MappingNode(f"{PLAIN}map", pairs, like.start_mark, like.end_mark)
+    nodes[name]["dummies"] = tree_of(given | {port: tree_of(settings, has["endpoint"])}, has["endpoint"])

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "mnmpls"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms a room may import from, besides itself.
-VOCABULARY = {"errors", "model", "state"}
+VOCABULARY = {"errors", "foreign", "model", "state"}
 BELOW_RUNTIMES = {
     *("sources", "plan", "kernel", "apply", "checks", "guests"),
     *("processes", "services", "phases", "kernel_choice"),
@@ -20,7 +20,8 @@ BELOW_RUNTIMES = {
 BELOW = {
     "errors": set[str](),
     "state": {"errors"},
-    "model": {"errors"},
+    "foreign": set[str](),
+    "model": {"errors", "foreign"},
     "sources": VOCABULARY,
     "plan": VOCABULARY,
     "commands": VOCABULARY,
@@ -50,7 +51,8 @@ BELOW = {
     "registry": VOCABULARY,
     "kernels": set[str](),
     "node": VOCABULARY | {"kernel", "processes", "vrf"},
-    "live": VOCABULARY | {"wording", "sources", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
+    "live": VOCABULARY
+    | {"wording", "sources", "plan", "kernel", "processes", "node", "netns", "registry", "kernel_choice"},
     "drill": VOCABULARY
     | {"asking", "wording", "plan", "kernel", "apply", "checks", "daemons", "services", "processes", "node", "netns"}
     | {"registry"},
