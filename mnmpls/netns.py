@@ -39,6 +39,9 @@ def is_address(text: str) -> bool:
 class LabNodes(Mapping[str, RunningNode]):
     """A lab's running nodes by name, whoever made them, and what can be asked of the whole."""
 
+    elsewhere: frozenset[str] = frozenset()
+    """Nodes that run on other machines: nothing of them is here but their names."""
+
     def __init__(
         self,
         lab: Lab,
@@ -75,7 +78,8 @@ class LabNodes(Mapping[str, RunningNode]):
     def check(self, limit_s: float = checks.LIMIT_S) -> checks.Report:
         """Reachability, isolation, labels on the wire, MTU, drift: see mnmpls.checks. What does not fit into the time
         limit is left out, and the report's notes say so."""
-        return checks.check(self.lab, self.records, self.namespaces, limit_s, self.folders, self.off, self.drift_at)
+        seen = self.namespaces, limit_s, self.folders, self.off, self.drift_at, self.elsewhere
+        return checks.check(self.lab, self.records, *seen)
 
     def drift_at(self, node: str) -> Iterable[checks.Finding]:
         """What in a node's kernel differs from its records."""

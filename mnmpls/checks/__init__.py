@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .elsewhere import note
 from .findings import Finding, Report
 from .whole import LIMIT_S, check, drift
 
-__all__ = ["LIMIT_S", "Finding", "Report", "check", "drift"]
+__all__ = ["LIMIT_S", "Finding", "Report", "check", "drift", "note"]

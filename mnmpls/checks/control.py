@@ -13,11 +13,13 @@ from .causes import cause_of
 from .findings import Finding, Report
 
 
-def control(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Report:
+def control(
+    lab: Lab, folders: Mapping[str, Folders], off: Container[str], elsewhere: Container[str] = ()
+) -> Report:
     """A finding for each daemon, each configuration of the user's own and each session, but those of and with nodes
-    that are ``off``; that a daemon died and was started again is a note."""
+    that are ``off``, and those of nodes ``elsewhere``; that a daemon died and was started again is a note."""
     notes = tuple(f"daemon: {line}" for home in folders.values() for line in events(home))
-    found = (*_running(lab, folders, off), *_configs(lab, folders), *_sessions(lab, folders, off))
+    found = (*_running(lab, folders, off, elsewhere), *_configs(lab, folders), *_sessions(lab, folders, off, elsewhere))
     return Report(found, notes)
 
 
@@ -29,18 +31,22 @@ def _configs(lab: Lab, folders: Mapping[str, Folders]) -> Iterator[Finding]:
         yield Finding("config", subject, not problems, "every line taken", seen, where)
 
 
-def _running(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Iterator[Finding]:
-    wanted = ((node, service) for node, some in services(lab).items() if node not in off for service in some)
-    for node, service in wanted:
+def _running(
+    lab: Lab, folders: Mapping[str, Folders], off: Container[str], elsewhere: Container[str]
+) -> Iterator[Finding]:
+    nodes = ((node, some) for node, some in services(lab).items() if node not in off and node not in elsewhere)
+    for node, service in ((node, service) for node, some in nodes for service in some):
         runs = node in folders and answers(folders[node], service.name)
         seen = "running" if runs else "does not answer"
         yield Finding("daemon", f"{node} {service.name}", runs, "running", seen, "" if runs else node)
 
 
-def _sessions(lab: Lab, folders: Mapping[str, Folders], off: Container[str]) -> Iterator[Finding]:
+def _sessions(
+    lab: Lab, folders: Mapping[str, Folders], off: Container[str], elsewhere: Container[str]
+) -> Iterator[Finding]:
     lacking = frozenset(missing(lab, folders))
     for one in sessions(lab):
-        if one.node in off or one.peer_node in off:
+        if one.node in off or one.peer_node in off or one.node in elsewhere:
             continue
         there = one not in lacking
         why = "" if there else cause_of(lab, one, folders)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -88,24 +88,35 @@ def probe(
     hosts_only: bool = False,
     deadline_s: float = 2.0,
     until: float = math.inf,
+    elsewhere: Collection[str] = (),
 ) -> tuple[Result, ...]:
     """Asks everybody from everybody at once and says who answered. Both IP versions, where the lab has them. Where
-    the time (of time.monotonic) does not suffice for all pairs: some, spread over the lab."""
+    the time (of time.monotonic) does not suffice for all pairs: some, spread over the lab. Nodes ``elsewhere`` are only
+    asked: who was to take a packet there has done so if all that can be seen of it here is as meant."""
     intent = Intent(lab)
+    away = frozenset(name for name, end in intent.ends.items() if end.node in elsewhere) if elsewhere else frozenset()
     most = sys.maxsize if until == math.inf else int(max(0.0, until - time.monotonic()) * _PAIRS_PER_S)
     most = min(most, _MOST_AMONG_ROUTERS) if intent.among_routers else most
-    wanted = list(expectations(intent, hosts_only, most=most))
-    asked = {(one.src, one.address): pings.Wish(one.taker is not None, one.answer is not None) for one in wanted}
+    wanted = [one for one in expectations(intent, hosts_only, most=most) if one.src not in away]
+    asked = {
+        (one.src, one.address): pings.Wish(one.taker is not None and one.taker not in away, one.answer is not None)
+        for one in wanted
+    }
     order = sorted(asked) if until == math.inf else in_turn(sorted(asked))
     world = _world(intent, namespaces) if is_impaired(lab) else None
     patient = _patience(world, intent, wanted) if world else NONE
     ends = intent.ends if not intent.among_routers else _of(intent, wanted)
-    spaces = {name: (namespaces[end.node], end.vrf) for name, end in ends.items()}
+    spaces = {name: (namespaces[end.node], end.vrf) for name, end in ends.items() if name not in away}
     deadline_s += _burst_s(lab, len(order))
     seen = pings.ask({pair: asked[pair] for pair in order}, spaces, deadline_s, until, patient)
     for each in seen.values():
         each.received = _nearest(each.received, ends)
-    found = (_judge(one, seen[one.src, one.address], intent) for one in wanted if (one.src, one.address) in seen)
+    for one in wanted:
+        heard = seen.get((one.src, one.address))
+        if heard and one.taker in away and (heard.rtt_ms is not None) == (one.answer is not None):
+            heard.received.add(str(one.taker))
+    asked_all = (one for one in wanted if (one.src, one.address) in seen)
+    found = (_judge(one, seen[one.src, one.address], intent, away) for one in asked_all)
     return tuple(_unless_lost(one, intent, world) if world and patient.hopeless else one for one in found)
 
 
@@ -147,7 +158,7 @@ def _burst_s(lab: Lab, probes: int) -> float:
     return 2 * probes * _PROBE_BITS / (min(rates) * 1000) if rates else 0.0
 
 
-def _judge(expected: Expectation, seen: pings.Sighting, intent: Intent) -> Result:
+def _judge(expected: Expectation, seen: pings.Sighting, intent: Intent, away: Collection[str]) -> Result:
     received = tuple(sorted(seen.received))
     answered = seen.rtt_ms is not None
     who = None
@@ -155,7 +166,10 @@ def _judge(expected: Expectation, seen: pings.Sighting, intent: Intent) -> Resul
         who = expected.taker if expected.taker in received else received[0]
     as_meant = set(received) == ({expected.taker} if expected.taker else set())
     ok = as_meant and answered == (expected.answer is not None)
-    return Result(expected, who, received, seen.rtt_ms, ok, _seen(expected, seen, ok, intent))
+    told = _seen(expected, seen, ok, intent)
+    if not ok and expected.taker in away and not received:
+        told = f"no answer came back{seen.said}" if seen.rtt_ms is None else "an answer came back"
+    return Result(expected, who, received, seen.rtt_ms, ok, told)
 
 
 def _seen(expected: Expectation, seen: pings.Sighting, ok: bool, intent: Intent) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ..model import Lab
@@ -14,6 +14,7 @@ from .bindings import bindings
 from .capture import Tap, tap
 from .control import control
 from .drift import drifts
+from .elsewhere import note, on_the_way
 from .equal_ways import equal_ways
 from .evpn import evpn_findings
 from .findings import Finding, Report
@@ -40,6 +41,7 @@ NO_FOLDERS: Mapping[str, Folders] = {}
 _SHARES = {"drift": 0.2, "trace": 0.5, "mtu": 0.75, "reach": 0.95}
 """Of the time limit, after which each is to be done; where one is quick, the next has more."""
 
+_SEEN_OF_OTHERS = "here only whether answers come back from there; a check there tells of their kernels and ways"
 _FOR_NEWS = 0.25
 _ANSWERS_S = 2.0
 
@@ -55,13 +57,15 @@ def check(
     folders: Mapping[str, Folders] = NO_FOLDERS,
     off: Container[str] = (),
     drift_at: Callable[[str], Iterable[Finding]] | None = None,
+    elsewhere: Collection[str] = (),
 ) -> Report:
     """Everything: each node's records against its kernel; the labels of one packet between each two sites that reach
     each other, there and back; the path MTU between them; and who answers whom. In a lab that is too large for the
     time limit, some nodes and pairs that are spread over it; the report's notes say how many. Where daemons make the
     routes, ``folders`` of their nodes: then that they have their sessions and SIDs, too, and labels as the kernels have
     them instead of planned ones. Nodes that are ``off`` are told as that. ``drift_at`` compares one
-    node's kernel with its records, where that cannot be done from here."""
+    node's kernel with its records, where that cannot be done from here. Nodes ``elsewhere`` are those of a lab over
+    several machines that are not on this one: what needs them there is left out."""
     start = time.monotonic()
     make_room(sum(len(node.tables) for node in lab.nodes))
 
@@ -72,22 +76,34 @@ def check(
         return World(lab, with_learned(lab, records, namespaces))
 
     world = look()
-    pairs = list(site_pairs(Intent(lab)))
+    pairs = [pair for pair in site_pairs(Intent(lab)) if not _leads(world, pair, elsewhere)]
 
     def drifted(node: str) -> Iterable[Finding]:
         return drift_at(node) if drift_at else drift_of(node, records, namespaces, off)
 
-    report = _each("drift", "nodes", list(records), drifted, until("drift"))
-    report += control(lab, folders, off)
-    report += Report((*bindings(lab, namespaces, folders, off), *told_routes(lab, namespaces, folders, off)))
-    report += Report(tuple(equal_ways(lab, namespaces, folders, off, _FOR_NEWS * limit_s)))
-    report += Report(tuple(segments(world, off)))
-    with tap({name: namespaces[name] for name in world.vpns.nodes}) as open_tap:
+    report = _each("drift", "nodes", [node for node in records if node not in elsewhere], drifted, until("drift"))
+    report += control(lab, folders, off, elsewhere)
+    if not elsewhere:  # these compare what both ends of something have
+        report += Report((*bindings(lab, namespaces, folders, off), *told_routes(lab, namespaces, folders, off)))
+        report += Report(tuple(equal_ways(lab, namespaces, folders, off, _FOR_NEWS * limit_s)))
+        report += Report(tuple(segments(world, off)))
+    with tap({name: namespaces[name] for name in world.vpns.nodes if name not in elsewhere}) as open_tap:
         trace, mtu = _judges(open_tap, world, look, namespaces)
         report += _each("trace", "pairs of sites", pairs, trace, until("trace"))
         report += _each("mtu", "pairs of sites", pairs, mtu, until("mtu"))
-    report += Report(tuple(evpn_findings(lab, namespaces, folders, off)))  # now that all have said something
-    return report + _reach(lab, namespaces, until("reach"))
+    if not elsewhere:
+        report += Report(tuple(evpn_findings(lab, namespaces, folders, off)))  # now that all have said something
+    report += _reach(lab, namespaces, until("reach"), elsewhere)
+    return report + Report((), note(elsewhere, _SEEN_OF_OTHERS))
+
+
+def _leads(world: World, pair: Pair, elsewhere: Collection[str]) -> bool:
+    """Whether packets between the two may leave this machine."""
+    src, dst, version, _ = pair
+    if not elsewhere or src in elsewhere or dst in elsewhere:
+        return bool(elsewhere)
+    there, back = (world.vpns.call(one, other, version) for one, other in ((src, dst), (dst, src)))
+    return bool(on_the_way(world, (there, back), elsewhere))
 
 
 def drift(
@@ -199,13 +215,15 @@ def _sized(open_tap: Tap, world: World, there: Call, dst: str) -> Iterator[Findi
         yield Finding("mtu", subject, found.ok, found.expected, found.seen, found.node, found)
 
 
-def _reach(lab: Lab, namespaces: Namespaces, until: float) -> Report:
-    results = probe(lab, namespaces, until=max(until - _ANSWERS_S, time.monotonic() + 1), deadline_s=_ANSWERS_S)
+def _reach(lab: Lab, namespaces: Namespaces, until: float, elsewhere: Collection[str]) -> Report:
+    until = max(until - _ANSWERS_S, time.monotonic() + 1)
+    results = probe(lab, namespaces, until=until, deadline_s=_ANSWERS_S, elsewhere=elsewhere)
     findings = tuple(
         Finding("reach", one.expected.subject, one.ok, one.expected.meant, one.seen, detail=one) for one in results
     )
     total, left = count(lab), unasked(lab)
-    notes = [f"reach: the time sufficed for {len(results)} of {total} pairs of nodes"] if len(results) < total else []
+    some = len(results) < total and not elsewhere
+    notes = [f"reach: the time sufficed for {len(results)} of {total} pairs of nodes"] if some else []
     if left:
         notes.append(f"reach: {left} pairs were not asked: the lab does not say what own configurations let through")
     return Report(findings, tuple(notes))

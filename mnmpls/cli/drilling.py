@@ -70,6 +70,9 @@ def _report(outcomes: Iterator[drill.Outcome]) -> drill.Report:
 
 def _outcomes(lab: LabNodes, name: str, options: Namespace) -> Iterator[drill.Outcome]:
     """Each is told as it comes, unless a program reads the whole."""
+    if lab.elsewhere:
+        text = f"drill: {min(lab.elsewhere)} of lab {name!r} runs on another machine"
+        raise UsageError(f"{text}, and a drill needs all nodes on one")
     events = drill.events(lab.lab, options.event, options.node, options.daemon)
     pairs = drill.pairs(lab.lab, options.between)
     if not events or not pairs:

@@ -40,7 +40,8 @@ def verb_drift(options: Namespace) -> int:
         return again_inside(name, options.words)
     with joined(name) as lab:
         found = (finding for part in lab.parts for node in part.records for finding in part.drift_at(node))
-        report = checks.Report(tuple(found))
+        notes = (line for part in lab.parts for line in checks.note(part.elsewhere, "not compared here"))
+        report = checks.Report(tuple(found), tuple(notes))
     return _say(report, options)
 
 

@@ -121,7 +121,18 @@ def start(client: Any, lab: Lab, node: str, limit_s: float) -> None:
     one = box(lab.name, boxes_of(client, lab.name), node)
     client.api.start(one.name)
     connect(client, lab)
+    if away := _leading_away(boxes_of(client, lab.name), lab, node):
+        ports, again = ", ".join(away), f"`containerlab deploy -t {one.file}`"
+        raise CheckFailed(f"{node} is started, and has no {ports} yet, to another machine: {again} makes that")
     _await_ready(client, lab.name, limit_s)
+
+
+def _leading_away(boxes: Mapping[str, Found], lab: Lab, node: str) -> list[str]:
+    """The ports of the node that only Containerlab can make."""
+    if not boxes[node].host:
+        return []
+    ends = ((a, b) for link in lab.links if link.is_wire for a, b in (link.ports, link.ports[::-1]))
+    return [mine.name for mine, theirs in ends if mine.node == node and theirs.node not in boxes]
 
 
 def connect(client: Any, lab: Lab) -> None:

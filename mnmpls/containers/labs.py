@@ -17,7 +17,12 @@ from typing import Any
 
 from ..asking import RUN, logs
 from ..checks import Finding
+from ..checks.elsewhere import on_the_way
+from ..checks.learned import with_learned
+from ..checks.trace import Trace
+from ..checks.views import World
 from ..errors import CheckFailed, MnmplsError, nearest
+from ..export.clab_hosts import HOST
 from ..export.containerlab import IMAGE
 from ..kernel import Namespace
 from ..live.finding import About
@@ -69,6 +74,8 @@ class Found:
     """Of our image, which sets its node up. What others are, whoever wrote the topology sees to."""
     made: str = ""
     """A word for what it was made of (topology.py); empty for Containerlab's."""
+    host: str = ""
+    """The machine whose share of the lab it is of; empty for a lab that is whole on one."""
 
     def has(self, inside: str) -> bool:
         """Whether there is a file at ``inside`` that was written since it was started."""
@@ -100,8 +107,9 @@ def _found(told: Mapping[str, Any]) -> Found:
     )
     health = state.get("Health", {}).get("Status", "")
     pid, name = state["Pid"] if state["Running"] else 0, told["Name"].lstrip("/")
-    file, whose = labels.get(FILE, ""), (NODE_FOLDER in labels, labels.get(_TITLE) == IMAGE, labels.get(MADE, ""))
-    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, file, health, started, *whose)
+    file, whose = labels.get(FILE, ""), (NODE_FOLDER in labels, labels.get(_TITLE) == IMAGE)
+    made_of = labels.get(MADE, ""), labels.get(HOST, "")
+    return Found(labels[LAB], labels.get(NODE, ""), name, pid, since, file, health, started, *whose, *made_of)
 
 
 def labs() -> tuple[About, ...]:
@@ -204,8 +212,15 @@ def changed(one: Found, lab: Lab) -> Mapping[str, list[str]]:
 def box(lab: str, boxes: Mapping[str, Found], name: str) -> Found:
     """Raises NoSuchNode."""
     if name not in boxes:
+        host = next(one.host for one in boxes.values())
+        if host and any(node.name == name for node in lab_of(boxes).nodes):
+            raise _is_elsewhere(lab, name)
         raise NoSuchNode(f"lab {lab!r} has no node {name!r}; {nearest(name, boxes)}")
     return boxes[name]
+
+
+def _is_elsewhere(lab: str, node: str) -> NoSuchNode:
+    return NoSuchNode(f"{node} of lab {lab!r} runs on another machine: do this there")
 
 
 @contextmanager
@@ -280,6 +295,8 @@ class ContainerNodes(LabNodes):
         """Raises LabError, MnmplsError."""
         off = [name for name, one in boxes.items() if not one.pid]
         super().__init__(lab, Processes(), {}, {}, off)
+        if any(one.host for one in boxes.values()):
+            self.elsewhere = frozenset(self.records.keys() - boxes.keys())
         self._others = {name for name, one in boxes.items() if one.pid and not one.is_ours}
         with _entering(lab.name):
             for name in self.records:
@@ -289,9 +306,23 @@ class ContainerNodes(LabNodes):
                 each.far.begin()
         self.folders = {name: home for name, each in self._nodes.items() if (home := each.folders)}
 
+    def __getitem__(self, name: str) -> RunningNode:
+        if name in self.elsewhere:
+            raise _is_elsewhere(self.lab.name, name)
+        return super().__getitem__(name)
+
     def drift_at(self, node: str) -> Iterable[Finding]:
-        """Nothing of nodes of other images, which are not ours to set up."""
-        return () if node in self._others else super().drift_at(node)
+        """Nothing of nodes of other images, which are not ours to set up, and of those on other machines."""
+        return () if node in self._others or node in self.elsewhere else super().drift_at(node)
+
+    def trace(self, src: str, dst: str) -> Trace:
+        if self.elsewhere:
+            self[src]
+            world = World(self.lab, with_learned(self.lab, self.records, self.namespaces))
+            if away := on_the_way(world, [world.vpns.call(src, dst)], self.elsewhere):
+                text = f"trace: the way from {src} to {dst} leads over {', '.join(away)}, on another machine"
+                raise CheckFailed(f"{text}; `mnmpls capture {self.lab.name} NODE PORT` shows what passes here")
+        return super().trace(src, dst)
 
     def renew(self, name: str, boxes: Mapping[str, Found]) -> Folders | None:
         """The node as it is now, after it was turned off or on; gives the folders of its daemons."""
@@ -303,7 +334,7 @@ class ContainerNodes(LabNodes):
 
     def _node(self, name: str, one: Found | None) -> RunningNode:
         if not one or not one.pid:
-            self.off.add(name)
+            self.off |= {name} - self.elsewhere
             return RunningNode(name, Namespace.create(), self.processes, {})
         return ContainerNode(one, wires_of(self.lab, name), self.records[name])
 

@@ -13,6 +13,8 @@ from ..sources.to_yaml import to_yaml
 from .containerlab import IMAGE, Tree, planned, spelled, topology
 from .underlay import HEADERS_BYTES, require_fitting
 
+HOST = "mnmpls.host"
+"""Label of each container: whose share it is of."""
 _WHOLE = "lab.yml"
 _FIRST_VNI = 6000
 _UDP_PORT = 14789
@@ -75,7 +77,8 @@ def _share(tree: Tree, lab: Lab, host: Host, host_of: dict[str, Host]) -> Tree:
     nodes = {name: node for name, node in of_lab["nodes"].items() if host_of[name] == host}
     used = {node["group"] for node in nodes.values()}
     groups = {name: group for name, group in of_lab["groups"].items() if name in used}
-    defaults = {**of_lab["defaults"], "binds": [f"{_WHOLE}:/etc/mnmpls/{_WHOLE}:ro"]}
+    binds = [f"{_WHOLE}:/etc/mnmpls/{_WHOLE}:ro"]
+    defaults = {**of_lab["defaults"], "binds": binds, "labels": {HOST: host.name}}
     defaults.pop("config", None)
     nodes = {name: {key: value for key, value in node.items() if key != "config"} for name, node in nodes.items()}
     wires = [link for link in lab.links if link.is_wire]

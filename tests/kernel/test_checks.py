@@ -11,7 +11,7 @@ import pytest
 
 from mnmpls.apply import apply
 from mnmpls.checks import check, drift
-from mnmpls.checks.reach import matrix, probe
+from mnmpls.checks.reach import Result, matrix, probe
 from mnmpls.checks.trace import predict
 from mnmpls.plan import l3vpn
 from mnmpls.sources import load
@@ -294,6 +294,25 @@ def test_what_a_router_said_is_told_once(running: Running) -> None:
     running.ip("pe1", "route", "del", "88.2.1.0/24", "table", "10")
     text = running.trace("c1h1", "c1h3").text()
     assert "pe1   drop: nothing left pe1" in text and ") (" not in text
+
+
+def test_a_share_of_a_lab(running: Running) -> None:
+    """Of nodes that run on other machines nothing is touched but that they are asked: by their answers alone it is told
+    who reaches them, and what stops these is. Isolation is seen as ever, and a way that stays here is followed."""
+    away = {"c1e2", "br12", "c1h3", "c1h4"}
+    here = {node: namespace for node, namespace in running.namespaces.items() if node not in away}
+    report = check(running.lab, running.records, here, elsewhere=away)
+    assert report.ok, report.text()
+    counts = {kind: len(report.of(kind)) for kind in ("drift", "trace", "mtu", "reach")}
+    assert counts == {"drift": 15, "trace": 1, "mtu": 2, "reach": 9 * 11}
+    (note,) = report.notes
+    assert note.startswith("br12, c1e2, c1h3, c1h4 run on other machines: here only whether answers come back")
+    running.ip("c1e2", "link", "set", "c1e2-pe2-eth", "down")
+    broken = check(running.lab, running.records, here, elsewhere=away)
+    failed = {(one.detail.src, one.detail.dst) for one in broken.of("reach", False) if isinstance(one.detail, Result)}
+    asked = {one.dst for one in probe(running.lab, here, elsewhere=away) if one.expected.taker in away}
+    assert len(asked) > 2 and failed == {(src, dst) for src in ("c1e1", "c1h1", "c1h2") for dst in asked}
+    assert "no answer came back" in broken.text() and broken.of("drift", False) == ()
 
 
 def test_the_time_limit_is_kept_and_told(running: Running) -> None:
