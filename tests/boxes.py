@@ -47,13 +47,13 @@ _START_S, _SAID_S = 180.0, 300.0
 
 
 @contextmanager
-def daemon(folder: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
-    """A dockerd of the test's own in ``folder``; gives its address, which is DOCKER_HOST meanwhile. Nothing of it is
-    left."""
+def daemon(folder: Path, under: Sequence[str] = ()) -> Iterator[str]:
+    """A dockerd of the test's own in ``folder``, run by the command ``under``; gives its address, which is DOCKER_HOST
+    meanwhile. Nothing of it is left."""
     address = f"unix://{folder}/socket"
     options = {"data-root": folder / "data", "exec-root": folder / "exec", "pidfile": folder / "pid"}
-    words = ["dockerd", "-H", address, *(f"--{option}={value}" for option, value in options.items())]
-    words += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2", *arguments]
+    words = [*under, "dockerd", "-H", address, *(f"--{option}={value}" for option, value in options.items())]
+    words += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:

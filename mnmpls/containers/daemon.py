@@ -35,4 +35,23 @@ def connected() -> Iterator[Any]:
     except docker.errors.APIError as error:
         raise CheckFailed(f"docker: {error.explanation or error}") from error
     except (docker.errors.DockerException, OSError) as error:
-        raise CheckFailed(f"no docker daemon answers at {where} ({error}); start one, or set DOCKER_HOST") from error
+        told = f"no docker daemon answers at {where} ({_cause(error)}); {_remedy(error)}"
+        raise CheckFailed(told) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The SDK wraps the kernel's word several times."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _cause(error: BaseException) -> str:
+    said = [each.strerror for each in _causes(error) if isinstance(each, OSError) and each.strerror]
+    return said[-1] if said else str(error)
+
+
+def _remedy(error: BaseException) -> str:
+    if any(isinstance(each, PermissionError) for each in _causes(error)):
+        return "use sudo"
+    return "start it (systemctl start docker), or set DOCKER_HOST to where one listens"

@@ -30,6 +30,8 @@ _MTU_BYTES = 9500
 """Containerlab's own; the nodes set what the lab says."""
 _LOOK_S, _ASK_S, _END_S = 0.1, 2.0, 2
 _LAST_LINES = 6
+_RIGHTS = "unable to apply caps"
+"""runc's word (libcontainer/capabilities) where a container is to have more than its daemon."""
 
 
 def deploy(client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str], limit_s: float) -> None:
@@ -220,10 +222,20 @@ def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> N
                 made.put_archive("/", archive)
             made.start()
         except refusals().APIError as error:
-            said = error.explanation or error
-            raise LabError([Problem(f"nodes.{each.node}", f"docker: {said}", each.place)]) from error
+            raise LabError([Problem(f"nodes.{each.node}", _refused(error), each.place)]) from error
 
     _at_once(one, boxes)
+
+
+def _refused(error: Any) -> str:
+    """In docker's words, and what to do where that is known."""
+    said = f"docker: {error.explanation or error}"
+    if _RIGHTS not in said:
+        return said
+    return (
+        f"{said}; the daemon lacks rights itself that `privileged` gives: `privileged: false` under the topology's "
+        "defaults does without them (`mnmpls export containerlab` makes a topology of a lab file)"
+    )
 
 
 def _at_once(do: Any, each: Iterable[Any]) -> None:

@@ -136,6 +136,7 @@ class Far:
         """Harmless when done before."""
         if self._process and self._owner == os.getpid():
             self._process.kill()
+            self._process.wait()  # a zombie in a container would keep that from ending
             self._thread.join(_LOOK_S)
         self._process = None
 
@@ -200,6 +201,9 @@ class FarNamespace(NodeNamespace):
 
     def ports(self, kind: str = "") -> frozenset[str]:
         return frozenset(self.far.ask("ports", (kind,)))
+
+    def addresses(self, vrf: str) -> frozenset[str]:
+        return frozenset(self.far.ask("addresses", (vrf,)))
 
     def indexes(self, up: bool = False) -> dict[str, int]:
         return dict(self.far.ask("indexes", (up,)))

@@ -109,9 +109,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tar", metavar="DIR", help="only the archives for `docker import`, into this folder")
     options = parser.parse_args(argv)
     try:
-        for variant in options.variants or VARIANTS:
+        variants = options.variants or list(VARIANTS)
+        for variant in variants:
             if variant not in VARIANTS:
                 raise CheckFailed(f"there is no variant {variant!r} of the image; there are {', '.join(VARIANTS)}")
+        if not options.tar:
+            with connected():  # else one would hear of that minutes later
+                pass
+        for variant in variants:
+            say = f"{IMAGE}:{variant} is made of {len(_packages(variant))} Debian packages and theirs: a minute or two"
+            print(f"mnmpls: {say}", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory() as folder:
                 tar = Path(options.tar or folder) / f"{IMAGE}-{variant}.tar"
                 make_files(variant, tar)

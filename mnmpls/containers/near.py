@@ -25,7 +25,7 @@ from .line import packed, take
 
 KERNEL = frozenset({
     "observe", "learned", "routes_by_hand", "rules_by_hand", "lost_rules", "queues", "filters", "bridged", "ports",
-    "indexes", "set_up", "delete_port", "write", "remove",
+    "addresses", "indexes", "set_up", "delete_port", "write", "remove",
 })  # fmt: skip
 """Of Namespace."""
 DAEMONS = frozenset({"ask", "answers", "initiate", "log_lines", "log_since", "logs", "kill"})

@@ -72,6 +72,8 @@ def test_routing_daemons_on_kernels_of_their_own(dockerd: str, tmp_path: Path) -
         good("exec", "routed", "pe1", "--", "ip", "link", "add", "d9", "type", "dummy")
         assert "dummy0" not in good("exec", "routed", "pe1", "--", "ip", "link")  # which its module would make
         good("exec", "routed", "pe1", "--", "ip", "link", "delete", "d9")
+        inside = mnmpls("exec", "routed", "pe1", "--vrf", "red", "--", "ping", "-c1", "172.16.0.0")
+        assert inside.returncode == 0 and not inside.stderr, inside  # the VRF has an address: no word about that
         trace = good("trace", "routed", "c1", "c2")
         assert "push" in trace and "into red" in trace and "c2 answers" in trace, trace
         logs = good("logs", "routed", "pe1")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mnmpls.containers.far import FarNamespace
 from mnmpls.containers.image import SOURCE, changes
 from mnmpls.containers.topology import Box, read, unmet
 from mnmpls.errors import LabError
+from mnmpls.kernel import Namespace
 from mnmpls.plan import complete
 from mnmpls.sources import load
 
@@ -107,3 +109,10 @@ def test_dockerfile_says_the_same_of_a_container() -> None:
     """What runs in it, its paths, labels and health, whichever way the image is made."""
     lines = (SOURCE / "docker/Dockerfile").read_text(encoding="utf-8").splitlines()
     assert set(changes("$VERSION")) <= set(lines)
+
+
+def test_node_with_a_kernel_of_its_own_is_asked_there_for_all_that_kernels_know() -> None:
+    """What is not passed on would be the container's own kernel's, silently."""
+    here = {"create", "open", "fd", "fresh", "entered", "add_name", "observe"}
+    known = {name for name, each in vars(Namespace).items() if not name.startswith("_")}
+    assert known - here - vars(FarNamespace).keys() == set()
