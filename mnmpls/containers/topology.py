@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ import yaml
 from ..errors import LabError, Problem, nearest
 from ..model import Lab
 from ..sources.clab_habits import magic
+from ..sources.keys import NODE
 from ..sources.variables import expanded, names
 from .space import wires_of
 
@@ -34,7 +36,15 @@ _UNMET = {
 """Only told of: the lab is the same without."""
 _ELSEWHERE = ("kind", "group", "type", "config", "exec", "stages", "position", *_UNMET)
 """Read by others, or not at all."""
+_CONTAINERLABS = (
+    "aliases", "auto-remove", "certificate", "cgroup-parent", "cgroupns-mode", "components", "credentials", "dns",
+    "enforce-startup-config", "env-files", "extras", "hostname", "license", "link-apply-mode", "pid-mode", "ports",
+    "runtime", "security-opts", "startup-config", "suppress-startup-config", "tmpfs", "volumes",
+)  # fmt: skip
+"""What it can, and we cannot."""
+_KNOWN = (*_PLAIN, *_MAPS, *_LISTS, *_ELSEWHERE)
 _NANOSECOND = 10**9
+_NEARLY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +89,20 @@ def unmet(text: str, lab: Lab, file: str) -> Iterator[Problem]:
     for where, level in levels:
         for key in (level or {}).keys() & _UNMET.keys():
             yield Problem(f"{where}.{key}", _UNMET[key], lab.place(f"{where}.{key}"))
+        yield from _misspelt(lab, f"{where}.config.vars", level or {})
         for stage, told in ((level or {}).get("stages") or {}).items():
             if "wait-for" in (told or {}):
                 path = f"{where}.stages.{stage}.wait-for"
                 yield Problem(path, "each node waits for its own links here, and for no other node", lab.place(path))
+
+
+def _misspelt(lab: Lab, where: str, level: Mapping[str, Any]) -> Iterator[Problem]:
+    """Variables may be anybody's, but for those that are nearly ours."""
+    given = (level.get("config") or {}).get("vars") or {}
+    for key in given.keys() - NODE.keys():
+        if near := get_close_matches(str(key), NODE, 1, _NEARLY):
+            text = f"a variable that nothing here reads; did you mean {near[0]!r}?"
+            yield Problem(f"{where}.{key}", text, lab.place(f"{where}.{key}"))
 
 
 def _require_makeable(lab: Lab, links: Iterable[Mapping[str, Any]], problems: list[Problem]) -> None:
@@ -128,10 +148,12 @@ class _Reader:
                     found[key] = {**found.get(key, {}), **self._shaped(key, value, dict)}
                 elif key in _LISTS:
                     found[key] = [*dict.fromkeys((*found.get(key, ()), *self._shaped(key, value, list)))]
-                elif key in (*_PLAIN, *_ELSEWHERE):
+                elif key in _KNOWN:
                     found[key] = value
-                else:
+                elif key in _CONTAINERLABS:
                     self._fault(key, f"only containerlab knows `{key}`: leave it out, or use `containerlab deploy`")
+                else:
+                    self._fault(key, f"there is no key {key!r} here; {nearest(str(key), _KNOWN)}")
         return found
 
     def _shaped(self, key: str, value: Any, shape: type) -> Any:
@@ -152,7 +174,9 @@ class _Reader:
 
     def box(self, variables: Mapping[str, str]) -> Box:
         """The container, with the environment's ``variables`` that the topology asks for."""
-        if self.kind != "linux":
+        if not self.kind:
+            self._fault("kind", "it has no kind: write kind: linux, at the node or under defaults")
+        elif self.kind != "linux":
             bridge = ", and a bridge is a node of group bridge" if "bridge" in self.kind else ""
             self._fault("kind", f"kind {self.kind!r} is containerlab's to make; here it can be linux{bridge}")
         pull = str(self.given.get("image-pull-policy", POLICIES[0]))

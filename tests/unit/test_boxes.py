@@ -62,7 +62,9 @@ def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("was", "now", "told"),
     [
-        ("cpu: 0.5", "cpu: 0.5, network: x", "nodes.n1.network: only containerlab knows `network`"),
+        ("cpu: 0.5", "cpu: 0.5, tmpfs: [/x]", "nodes.n1.tmpfs: only containerlab knows `tmpfs`"),
+        ("image: four", "imagee: four", ":10: nodes.n1.imagee: there is no key 'imagee' here; did you mean 'image'?"),
+        ("kind: linux, image", "image", ":10: nodes.n1.kind: it has no kind: write kind: linux, at the node or under"),
         ("group: host, ", "group: host, kind: srl, ", ":12: nodes.n2.kind: kind 'srl' is containerlab's to make"),
         ("group: host, ", "kind: bridge, ", "here it can be linux, and a bridge is a node of group bridge"),
         ("cmd: ", "ports: [1:1], cmd: ", ":6: nodes.n2.ports: only containerlab knows `ports`: leave it out, or"),
@@ -83,7 +85,8 @@ def test_what_is_not_made_is_refused_with_its_place(tmp_path: Path, was: str, no
 def test_what_is_not_done_is_told_with_its_place(tmp_path: Path) -> None:
     """A lab that is the same without is made, and a person hears of what is not."""
     text = TEXT.replace("topology:", "mgmt: {network: mine}\ntopology:", 1)
-    text = text.replace("group: host, ", "group: host, startup-delay: 9, mgmt-ipv4: 172.20.20.9, ")
+    mistaken = "config: {vars: {route: [], theirs: 1}}"
+    text = text.replace("group: host, ", f"group: host, startup-delay: 9, mgmt-ipv4: 172.20.20.9, {mistaken}, ")
     text = text.replace("cmd: ", "stages: {create: {wait-for: [{node: n2, stage: healthy}]}}, cmd: ")
     boxes(tmp_path, text)
     file = str(tmp_path / "small.clab.yml")
@@ -92,6 +95,7 @@ def test_what_is_not_done_is_told_with_its_place(tmp_path: Path) -> None:
         "3: mgmt: there is no management network here",
         "7: topology.kinds.linux.stages.create.wait-for: each node waits for its own links here, and for no other node",
         "13: nodes.n2.startup-delay: nodes are started at once here",
+        "13: nodes.n2.config.vars.route: a variable that nothing here reads; did you mean 'routes'?",
         "13: nodes.n2.mgmt-ipv4: there is no management network here",
     }
 
