@@ -45,12 +45,16 @@ def up(lab: Lab, options: Namespace, exec_lines: bool) -> str:
     file = os.path.realpath(options.file)
     with registry.claim(lab.name), connected() as client:
         boxes, files = _wanted(lab, file)
-        deploy.deploy(client, lab, boxes, files, max(options.wait, _READY_S))
+        deploy.deploy(client, lab, boxes, files, max(options.wait, _READY_S), _say)
         try:
             return _proven(lab, options, exec_lines)
         except BaseException:
             deploy.remove(client, lab.name)
             raise
+
+
+def _say(text: str) -> None:
+    print(f"mnmpls: {text}", file=sys.stderr, flush=True)
 
 
 def _proven(lab: Lab, options: Namespace, exec_lines: bool) -> str:
@@ -68,7 +72,7 @@ def _wanted(lab: Lab, file: str) -> tuple[Sequence[topology.Box], Mapping[str, s
         text = text_of(file)
         boxes = topology.read(text, lab, file)
         for problem in topology.unmet(text, lab, file):
-            print(f"mnmpls: {problem}", file=sys.stderr, flush=True)
+            _say(str(problem))
         return boxes, {}
     tree = containerlab.topology(lab, containerlab.IMAGE)
     del tree["topology"]["defaults"]["binds"]
@@ -112,7 +116,7 @@ def said(name: str, node: str) -> str:
 def down(name: str) -> None:
     with connected() as client:
         if stays := deploy.destroy(client, name):
-            print(f"mnmpls: {stays}", file=sys.stderr, flush=True)
+            _say(stays)
 
 
 def power(name: str, part: labs.ContainerNodes) -> Callable[[str, bool], Folders | None]:
@@ -134,4 +138,4 @@ def stop(name: str, node: str) -> None:
 def start(name: str, node: str) -> None:
     with connected() as client:
         lab = labs.lab_of(labs.boxes_of(client, name))
-        deploy.start(client, lab, node, max(holder.usual_wait_s(lab), _READY_S))
+        deploy.start(client, lab, node, max(holder.usual_wait_s(lab), _READY_S), _say)

@@ -9,13 +9,13 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckFailed, KernelRefused, LabError, Problem
+from ..errors import CheckFailed, KernelRefused, LabError, Problem, counted
 from ..export.containerlab import IMAGE, READY_FILE
 from ..kernel import Namespace, Wire, wires
 from ..model import Lab, Port
@@ -23,20 +23,27 @@ from ..plan.origins import located
 from .daemon import refusals
 from .entry import FAILED_FILE
 from .labs import Found, box, boxes_of, changed, found
+from .own_kernel import INSIDE
 from .topology import MADE, Box
 
 NETNS = Path("/run/netns")
 _MTU_BYTES = 9500
 """Containerlab's own; the nodes set what the lab says."""
-_LOOK_S, _ASK_S, _END_S = 0.1, 2.0, 2
+_LOOK_S, _ASK_S, _TELL_S, _END_S = 0.1, 2.0, 10.0, 2
+_NAMED = 8
 _LAST_LINES = 6
 _RIGHTS = "unable to apply caps"
 """runc's word (libcontainer/capabilities) where a container is to have more than its daemon."""
 
 
-def deploy(client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str], limit_s: float) -> None:
-    """The lab's containers, each with ``files`` (path -> text) in it, and their wires; ready within ``limit_s``. Raises
-    LabError, KernelRefused, CheckFailed; nothing is left then."""
+_Say = Callable[[str], None]
+
+
+def deploy(
+    client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str], limit_s: float, say: _Say
+) -> None:  # fmt: skip
+    """The lab's containers, each with ``files`` (path -> text) in it, and their wires; ready within ``limit_s``, of
+    which ``say`` hears where it takes long. Raises LabError, KernelRefused, CheckFailed; nothing is left then."""
     if os.geteuid() != 0:
         raise CheckFailed("links between containers are made in their network namespaces, which needs root: use sudo")
     if found(client, lab.name):
@@ -46,7 +53,7 @@ def deploy(client: Any, lab: Lab, boxes: Sequence[Box], files: Mapping[str, str]
     try:
         _start_all(client, boxes, files)
         connect(client, lab)
-        _await_ready(client, lab.name, limit_s)
+        _await_ready(client, lab.name, limit_s, say)
         for one in found(client, lab.name):
             if not one.pid:
                 raise CheckFailed(f"{one.node} has ended; {_last_words(client, one)}")
@@ -117,7 +124,7 @@ def stop(client: Any, lab: str, node: str) -> None:
     client.api.stop(one.name, timeout=_END_S)
 
 
-def start(client: Any, lab: Lab, node: str, limit_s: float) -> None:
+def start(client: Any, lab: Lab, node: str, limit_s: float, say: _Say) -> None:
     """One that was stopped, and all links that are missing: a container that is restarted loses its own. Raises
     NotRunning, NoSuchNode, KernelRefused, CheckFailed."""
     one = box(lab.name, boxes_of(client, lab.name), node)
@@ -126,7 +133,7 @@ def start(client: Any, lab: Lab, node: str, limit_s: float) -> None:
     if away := _leading_away(boxes_of(client, lab.name), lab, node):
         ports, again = ", ".join(away), f"`containerlab deploy -t {one.file}`"
         raise CheckFailed(f"{node} is started, and has no {ports} yet, to another machine: {again} makes that")
-    _await_ready(client, lab.name, limit_s)
+    _await_ready(client, lab.name, limit_s, say)
 
 
 def _leading_away(boxes: Mapping[str, Found], lab: Lab, node: str) -> list[str]:
@@ -258,10 +265,14 @@ def _archive(files: Mapping[str, str]) -> bytes:
     return packed.getvalue()
 
 
-def _await_ready(client: Any, lab: str, limit_s: float) -> None:
+def _await_ready(client: Any, lab: str, limit_s: float, say: _Say) -> None:
     """All that run and say when they are. Raises CheckFailed with the last words of one that does not become it."""
     until = time.monotonic() + limit_s
+    tell = time.monotonic() + _TELL_S
     while waiting := [one for one in found(client, lab) if one.pid and not _is_ready(one)]:
+        if time.monotonic() > tell:
+            say(_progress(found(client, lab), waiting))
+            tell += _TELL_S
         look = min(time.monotonic() + _ASK_S, until)
         while waiting and time.monotonic() < look:
             for one in waiting:
@@ -271,6 +282,13 @@ def _await_ready(client: Any, lab: str, limit_s: float) -> None:
             waiting = [one for one in waiting if not _is_ready(one)]
         if waiting and time.monotonic() > until:
             raise CheckFailed(f"{waiting[0].node} is not ready after {limit_s:g} s; {_last_words(client, waiting[0])}")
+
+
+def _progress(there: Sequence[Found], waiting: Sequence[Found]) -> str:
+    own = sum(one.has(str(INSIDE)) for one in there if one.pid)
+    on = f" ({own} on kernels of their own)" if own else ""
+    names = ", ".join(one.node for one in waiting[:_NAMED]) + (" ..." if len(waiting) > _NAMED else "")
+    return f"{len(there) - len(waiting)} of {counted(len(there), 'node')}{on} are set up; waiting for {names}"
 
 
 def _is_ready(one: Found) -> bool:

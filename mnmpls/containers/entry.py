@@ -31,7 +31,7 @@ LINKS = "CLAB_INTFS"
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words:
-        os.execvp(words[0], words)
+        return _become(words)
     Path(FAILED_FILE).unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
@@ -44,6 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 Path(FAILED_FILE).touch()
             continue
         signal.pause()
+
+
+def _become(words: list[str]) -> int:
+    """Comes back only where that is no command; gives what a shell gives then."""
+    try:
+        os.execvp(words[0], words)
+    except OSError as error:
+        print(f"mnmpls: cannot run {words[0]}: {error.strerror}", file=sys.stderr)
+        return 127 if isinstance(error, FileNotFoundError) else 126
 
 
 def _end(child: int) -> None:
@@ -110,7 +119,8 @@ def lab_file(folder: Path) -> Path:
     if len(others) != 1:
         found = ", ".join(path.name for path in others) or "nothing"
         text = f"there is no lab in {folder} ({found} is there): bind one, as in"
-        raise CheckFailed(f'{text} binds: ["LAB.clab.yml:{folder}/{LAB_FILES[0]}:ro"]')
+        text = f'{text} binds: ["LAB.clab.yml:{folder}/{LAB_FILES[0]}:ro"]'
+        raise CheckFailed(f"{text}; or give the container a command, such as mn --custom topos/l3vpn.py")
     return others[0]
 
 

@@ -13,9 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from mnmpls.containers import deploy, topology
+from mnmpls.containers.daemon import connected
+from mnmpls.plan import complete
+from mnmpls.sources import load
 from tests.boxes import ROOT, daemon, docker, good, inspected, make_image, mnmpls, said
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.filterwarnings("ignore:distutils Version"),  # in Debian's docker SDK
+]
 
 LESS = ("setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource")
 """A daemon that cannot make privileged containers, on any machine."""
@@ -192,6 +199,26 @@ def test_nodes_of_other_images(dockerd: str, tmp_path: Path) -> None:
         assert "8 of 8 findings as intended (drift 2 of 2, reach 6 of 6)" in good("check", "plain")
     finally:
         good("down", "plain")
+    assert left() == []
+
+
+def test_who_waits_long_is_told_for_whom(dockerd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Again and again, until the last node says that it is ready: here one that becomes it when that is told."""
+    docker("tag", "mnmpls", "other:1")
+    monkeypatch.setattr(deploy, "_TELL_S", 0.1)
+    health = "healthcheck: {{test: [CMD, test, -e, /go], interval: 1, timeout: 60}}"
+    other = f"h2: {{{{group: host, image: 'other:1', entrypoint: sleep 1000, {health},"
+    file = written(tmp_path, text=PLAIN.replace("h2: {{group: host,", other))
+    lab, heard = complete(load(str(file))), []
+
+    def say(text: str) -> None:
+        heard.append(text)
+        docker("exec", "clab-plain-h2", "sh", "-c", ">/go")
+
+    with connected() as client:
+        deploy.deploy(client, lab, topology.read(file.read_text(), lab, str(file)), {}, 600.0, say)
+    good("down", "plain")
+    assert "of 3 nodes are set up; waiting for " in heard[0] and "h2" in heard[0], heard
     assert left() == []
 
 

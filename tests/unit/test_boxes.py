@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mnmpls.containers import entry
 from mnmpls.containers.far import FarNamespace
 from mnmpls.containers.image import SOURCE, changes
 from mnmpls.containers.topology import Box, read, unmet
@@ -120,3 +121,10 @@ def test_node_with_a_kernel_of_its_own_is_asked_there_for_all_that_kernels_know(
     here = {"create", "open", "fd", "fresh", "entered", "add_name", "observe"}
     known = {name for name, each in vars(Namespace).items() if not name.startswith("_")}
     assert known - here - vars(FarNamespace).keys() == set()
+
+
+def test_words_that_are_no_command_of_the_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said, with the status that a shell has for it."""
+    assert entry.main(["no-such-command"]) == 127
+    assert capsys.readouterr().err == "mnmpls: cannot run no-such-command: No such file or directory\n"
+    assert entry.main([str(tmp_path)]) == 126
