@@ -11,7 +11,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,18 +130,22 @@ def start(client: Any, lab: Lab, node: str, limit_s: float, say: _Say) -> None:
     one = box(lab.name, boxes_of(client, lab.name), node)
     client.api.start(one.name)
     connect(client, lab)
-    if away := _leading_away(boxes_of(client, lab.name), lab, node):
+    if away := _lacking_away(boxes_of(client, lab.name), lab, node):
         ports, again = ", ".join(away), f"`containerlab deploy -t {one.file}`"
         raise CheckFailed(f"{node} is started, and has no {ports} yet, to another machine: {again} makes that")
     _await_ready(client, lab.name, limit_s, say)
 
 
-def _leading_away(boxes: Mapping[str, Found], lab: Lab, node: str) -> list[str]:
-    """The ports of the node that only Containerlab can make."""
-    if not boxes[node].host:
+def _lacking_away(boxes: Mapping[str, Found], lab: Lab, node: str) -> list[str]:
+    """The ports to other machines, which only Containerlab can make, that the node has not."""
+    one = boxes[node]
+    if not one.host or not one.pid:
         return []
+    with closing(Namespace.open(f"/proc/{one.pid}/ns/net")) as space:
+        there = space.ports()
     ends = ((a, b) for link in lab.links if link.is_wire for a, b in (link.ports, link.ports[::-1]))
-    return [mine.name for mine, theirs in ends if mine.node == node and theirs.node not in boxes]
+    away = (mine.name for mine, theirs in ends if mine.node == node and theirs.node not in boxes)
+    return [port for port in away if port not in there]
 
 
 def connect(client: Any, lab: Lab) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from mnmpls.kernel import Namespace, wire
 from tests import absent
-from tests.boxes import BOXED, FIVE, ROOT, docker, good, inspected, mnmpls
+from tests.boxes import BOXED, FIVE, ROOT, daemon, docker, good, inspected, make_image, mnmpls
 from tests.unit.test_clab import PUT_IN, VARIABLES
 
 pytestmark = BOXED
@@ -118,6 +122,84 @@ def test_some_of_the_nodes(program: str, file: Path) -> None:
     good("exec", "five", "p", "--", "ping", "-c1", "10.254.0.0")
     good("down", "five")
     assert left() == before
+
+
+TWO = """
+name: two
+nodes: {c1: ce, c2: ce, c3: ce, pe1: {role: pe, vrfs: [red]}, pe2: {role: pe, vrfs: [red]}}
+links: [[pe1, pe2], [c1, {pe1: {vrf: red}}], [c2, {pe2: {vrf: red}}], [c3, {pe1: {vrf: red}}]]
+"""
+
+
+@contextmanager
+def another_host() -> Iterator[Namespace]:
+    """A network of its own at the other end of a wire."""
+    with ExitStack() as stack:
+        here = stack.enter_context(closing(Namespace.open("/proc/self/ns/net")))
+        there = stack.enter_context(closing(Namespace.create()))
+        wire(here, "under", there, "under")
+        stack.callback(here.delete_port, "under")
+        for space, address in ((here, "192.0.2.1/24"), (there, "192.0.2.2/24")):
+            with space.entered():
+                subprocess.run(["ip", "addr", "add", address, "dev", "under"], check=True)
+            space.set_up("under", True)
+        yield there
+
+
+@contextmanager
+def its_dockerd(there: Namespace) -> Iterator[None]:
+    """A docker daemon of that network's, which DOCKER_HOST names meanwhile."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mnmpls-docker-")))
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+        stack.callback(lambda: subprocess.run(["umount", "-l", folder], check=True))
+        with there.entered():
+            stack.enter_context(daemon(folder))
+        make_image()
+        yield
+
+
+def whole(lab: str, verb: str = "check") -> str:
+    """What a check says, once nothing is wrong."""
+    until = time.monotonic() + _PATIENCE_S
+    while (done := mnmpls(verb, lab)).returncode:
+        assert time.monotonic() < until, done.stdout + done.stderr
+        time.sleep(0.5)
+    return done.stdout
+
+
+def test_hosts_share_a_lab(program: str, tmp_path: Path) -> None:
+    """Each deploys what was exported for it, and packets as large as a port says go with labels from one to the other.
+    A check on each holds, with the other's nodes asked; verbs for these say where they are. What docker has restarted
+    gets its way to the other host back by Containerlab."""
+    (tmp_path / "two.yml").write_text(TWO)
+    shares = "--host", "left,192.0.2.1,pe1,c1,c3", "--host", "right,192.0.2.2,pe2,c2"
+    good("export", "containerlab", tmp_path / "two.yml", tmp_path, *shares)
+    left, right = (tmp_path / name / "two.clab.yml" for name in ("left", "right"))
+    pcap = tmp_path / "pcap"
+    with another_host() as there:
+        ran(program, left, "deploy")
+        with its_dockerd(there):
+            with there.entered():
+                ran(program, right, "deploy")
+            assert "c1, c3, pe1 run on other machines" in whole("two")
+            good("exec", "two", "c2", "--", "ping", "-c3", "-W5", "-Mdo", "-s1414", "172.16.0.0")
+            words = [sys.executable, "-m", "mnmpls", "capture", "two", "pe2", "eth1", "-c8", "-w", str(pcap)]
+            with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}) as capture:
+                while capture.poll() is None:
+                    good("exec", "two", "c2", "--", "ping", "-c3", "-W5", "-i0.2", "172.16.0.0")
+            assert b"\x88\x47" in pcap.read_bytes()  # RFC 3032, 5
+            with there.entered():
+                good("down", "two")
+        refused = mnmpls("exec", "two", "pe2", "--", "true")
+        assert refused.returncode == 2 and "pe2 of lab 'two' runs on another machine: do this there" in refused.stderr
+        assert mnmpls("check", "two").returncode == 1  # the others answer no more
+        docker("restart", "-t", "1", "clab-two-pe1")
+        assert "has no eth1 yet, to another machine" in mnmpls("start", "two", "pe1").stderr
+        ran(program, left, "deploy")
+        whole("two", "drift")
+        good("start", "two", "pe1")
+        good("down", "two")
 
 
 def test_all_that_is_exported_is_valid(program: str) -> None:
