@@ -22,7 +22,7 @@ from ..model import Lab, Port
 from ..plan.origins import located
 from .daemon import refusals
 from .entry import FAILED_FILE
-from .labs import Found, box, boxes_of, changed, found
+from .labs import PACKAGE, Found, box, boxes_of, changed, found
 from .own_kernel import INSIDE
 from .topology import MADE, Box
 
@@ -52,6 +52,8 @@ def deploy(
     _require_images(client, boxes)
     try:
         _start_all(client, boxes, files)
+        for image in _strangers(boxes_of(client, lab.name), boxes):
+            say(f"the image {image} has another version of mnmpls in it than this one: `make image` makes it anew")
         connect(client, lab)
         _await_ready(client, lab.name, limit_s, say)
         for one in found(client, lab.name):
@@ -247,6 +249,23 @@ def _refused(error: Any) -> str:
         f"{said}; the daemon lacks rights itself that `privileged` gives: `privileged: false` under the topology's "
         "defaults does without them (`mnmpls export containerlab` makes a topology of a lab file)"
     )
+
+
+def _strangers(there: Mapping[str, Found], boxes: Sequence[Box]) -> Iterator[str]:
+    """Images of ours that were made of another source than this process."""
+    own = _digest(Path(__file__).parents[1])
+    each = {one.image: there[one.node] for one in boxes if one.node in there and there[one.node].is_ours}
+    for image, one in each.items():
+        with suppress(OSError):  # it has ended, which is told later
+            if one.pid and _digest(Path(one.path(PACKAGE))) != own and os.path.isdir(one.path(PACKAGE)):
+                yield image
+
+
+def _digest(package: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def _at_once(do: Any, each: Iterable[Any]) -> None:

@@ -50,7 +50,7 @@ LAB, NODE, FILE, NODE_FOLDER = "containerlab", "clab-node-name", "clab-topo-file
 Containerlab alone keeps for it."""
 _TITLE = "org.opencontainers.image.title"
 """That of the image, which the container inherits."""
-_PYTHON, _PACKAGE = ("/usr/bin/python3",), "/usr/lib/python3/dist-packages/mnmpls"
+_PYTHON, PACKAGE = ("/usr/bin/python3",), "/usr/lib/python3/dist-packages/mnmpls"
 """In the image."""
 _CLONE_NEWUTS = 0x04000000
 
@@ -268,7 +268,7 @@ class ContainerNode(RunningNode):
         words = list(argv)
         if vrf:
             in_vrf(self.name, self.namespace, vrf, argv)  # which knows what VRFs there are
-            words = [*_PYTHON, "-IS", f"{_PACKAGE}/vrf_sockets.py", vrf, *words]
+            words = [*_PYTHON, "-IS", f"{PACKAGE}/vrf_sockets.py", vrf, *words]
         if self.has_own_kernel:
             words = [*_PYTHON, "-m", "mnmpls.containers.visit", *words]
         return self._processes.spawn(words, self.namespace.fd, self._mounts, preexec_fn=enter, **how)

@@ -15,6 +15,7 @@ import pytest
 
 from mnmpls.containers import deploy, topology
 from mnmpls.containers.daemon import connected
+from mnmpls.containers.labs import PACKAGE
 from mnmpls.plan import complete
 from mnmpls.sources import load
 from tests.boxes import ROOT, daemon, docker, good, inspected, make_image, mnmpls, said
@@ -202,23 +203,36 @@ def test_nodes_of_other_images(dockerd: str, tmp_path: Path) -> None:
     assert left() == []
 
 
+def made_before(image: str) -> None:
+    """An image of another source."""
+    docker("create", "--name", "former", "mnmpls")
+    docker("cp", __file__, f"former:{PACKAGE}/more.py")
+    docker("commit", "former", image)
+    docker("rm", "former")
+
+
 def test_who_waits_long_is_told_for_whom(dockerd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Again and again, until the last node says that it is ready: here one that becomes it when that is told."""
+    """Again and again, until the last node says that it is ready: here one that becomes it when that is told. That an
+    image is older than what deploys it is told at once."""
     docker("tag", "mnmpls", "other:1")
+    made_before("mnmpls:former")
     monkeypatch.setattr(deploy, "_TELL_S", 0.1)
     health = "healthcheck: {{test: [CMD, test, -e, /go], interval: 1, timeout: 60}}"
     other = f"h2: {{{{group: host, image: 'other:1', entrypoint: sleep 1000, {health},"
-    file = written(tmp_path, text=PLAIN.replace("h2: {{group: host,", other))
+    text = PLAIN.replace("h2: {{group: host,", other).replace("r: {{", "r: {{image: 'mnmpls:former', ")
+    file = written(tmp_path, text=text)
     lab, heard = complete(load(str(file))), []
 
     def say(text: str) -> None:
         heard.append(text)
-        docker("exec", "clab-plain-h2", "sh", "-c", ">/go")
+        if "waiting" in text:
+            docker("exec", "clab-plain-h2", "sh", "-c", ">/go")
 
     with connected() as client:
         deploy.deploy(client, lab, topology.read(file.read_text(), lab, str(file)), {}, 600.0, say)
     good("down", "plain")
-    assert "of 3 nodes are set up; waiting for " in heard[0] and "h2" in heard[0], heard
+    assert heard[0].startswith("the image mnmpls:former has another version of mnmpls in it than this one"), heard
+    assert "of 3 nodes are set up; waiting for " in heard[1] and "h2" in heard[1], heard
     assert left() == []
 
 
