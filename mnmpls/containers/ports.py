@@ -130,7 +130,8 @@ class _Pair:
         self._known = there
         up, lit = self._namespace.indexes(up=True), self._namespace.carriers()
         self._shut &= there.keys()
-        here = {port: there[port] for port in self._ports if port in up or port in self._shut}
+        # One that has come since `there` was seen has its turn next: that is an event, which is still to be heard.
+        here = {port: there[port] for port in self._ports if port in there and (port in up or port in self._shut)}
         self._line.tell(_CLOSE, [port for port in self._open if port not in here])
         self._line.tell(_OPEN, new := [port for port in here if here[port] != self._open.get(port)])
         self._dark = (self._dark & here.keys()) - {*new}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
+from mnmpls.containers import ports
 from mnmpls.export.containerlab import containerlab, planned
 from mnmpls.guests import choose
+from mnmpls.kernel import Namespace, wire
 from mnmpls.model import Port
 from mnmpls.processes import Processes
 from mnmpls.sources import from_data
@@ -97,3 +99,36 @@ def test_routers_bring_kernels_that_have_mpls(processes: Processes) -> None:
             await_shown(theirs, "state UP")
             if mine.node == "pe1":
                 until(lambda: REACHED in run(processes, made["c1"], *PING))
+
+
+class _Coming(Namespace):
+    """A link comes right after somebody has asked what there is."""
+
+    def indexes(self, up: bool = False) -> dict[str, int]:
+        found = super().indexes(up)
+        if not up and "eth1" not in found:
+            wire(self, "eth1", self, "other")
+            self.set_up("eth1", True)
+        return found
+
+
+class _Told(ports._Line):
+    """What the guest would be told, for which none is started."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, list[str]]] = []
+
+    def tell(self, what: str, of: Collection[str]) -> None:
+        self.all += [(what, [*of])] if of else []
+
+
+def test_link_that_comes_while_ports_are_looked_at() -> None:
+    """It is opened in the guest with the next look, which its event asks for."""
+    namespace, told = _Coming.create(), _Told()
+    pair = ports._Pair(namespace, ["eth1"], told, print)
+    pair._take_over()
+    assert pair._events.wait(0)
+    pair._take_over()
+    assert told.all[0] == ("open", ["eth1"])
+    pair._events.close()
+    namespace.close()
