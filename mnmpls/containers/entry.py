@@ -76,6 +76,8 @@ def _serve() -> int:
     except LabError as error:
         for problem in error.problems:
             say(str(problem))
+        if any(f"cannot read {FOLDER}/" in problem.text for problem in error.problems):
+            say(f'what the lab reads has to be beside it here, too: bind its folder, as in binds: [".:{FOLDER}:ro"]')
         say(f"{len(error.problems)} problems in the lab: nothing was set up; mend its file and restart this container")
     except MnmplsError as error:
         say(str(error))
