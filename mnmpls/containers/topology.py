@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import yaml
-
 from ..errors import LabError, Problem, nearest
 from ..model import Lab
 from ..sources.clab_habits import magic
 from ..sources.keys import NODE
+from ..sources.clab_levels import texts_of, unmerged
+from ..sources.from_yaml import composed
 from ..sources.variables import expanded, names
 from .space import wires_of
 
@@ -28,21 +28,22 @@ _MAPS = ("env", "labels", "sysctls")
 _LISTS = ("binds", "cap-add", "devices")
 _PLAIN = ("image", "image-pull-policy", "entrypoint", "cmd", "user", "privileged", "restart-policy", "cpu", "memory",
           "cpu-set", "shm-size", "network-mode", "healthcheck")  # fmt: skip
+_OF_MANAGEMENT = ("mgmt-ipv4", "mgmt-ipv6", "ports", "dns", "aliases")
 _UNMET = {
-    "mgmt-ipv4": "there is no management network here",
-    "mgmt-ipv6": "there is no management network here",
+    **dict.fromkeys(_OF_MANAGEMENT, "there is no management network here"),
     "startup-delay": "nodes are started at once here",
 }
 """Only told of: the lab is the same without."""
 _ELSEWHERE = ("kind", "group", "type", "config", "exec", "stages", "position", *_UNMET)
 """Read by others, or not at all."""
 _CONTAINERLABS = (
-    "aliases", "auto-remove", "certificate", "cgroup-parent", "cgroupns-mode", "components", "credentials", "dns",
-    "enforce-startup-config", "env-files", "extras", "hostname", "license", "link-apply-mode", "pid-mode", "ports",
-    "runtime", "security-opts", "startup-config", "suppress-startup-config", "tmpfs", "volumes",
+    "auto-remove", "certificate", "cgroup-parent", "cgroupns-mode", "components", "credentials",
+    "enforce-startup-config", "env-files", "extras", "hostname", "license", "link-apply-mode", "pid-mode", "runtime",
+    "security-opts", "startup-config", "suppress-startup-config", "tmpfs", "volumes",
 )  # fmt: skip
 """What it can, and we cannot."""
 _KNOWN = (*_PLAIN, *_MAPS, *_LISTS, *_ELSEWHERE)
+_TRUE = ("true", "yes", "on", "y")
 _NANOSECOND = 10**9
 _NEARLY = 0.8
 
@@ -63,15 +64,16 @@ class Box:
 def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
     """The containers of the topology in ``text``, which came from ``file`` and has been read as the completed ``lab``,
     with the name that it runs under. Raises LabError for what is not made here."""
-    tree = yaml.safe_load(expanded(file, text, os.environ))
+    tree = _tree(text, file)
     topology = tree["topology"]
     problems: list[Problem] = []
     _require_makeable(lab, topology.get("links") or (), problems)
-    prefix = tree.get("prefix", "clab")
+    prefix = "clab" if tree.get("prefix") is None else tree["prefix"]
     # The nodes read the same file, and are to find the same in it.
     variables = {name: os.environ[name] for name in names(text) if name in os.environ}
     readers = [_Reader(lab, node.name, topology, prefix, file, problems) for node in lab.nodes]
-    boxes = tuple(reader.box(variables) for reader in readers)
+    boxes = tuple(reader.box(variables) for reader in readers if reader.is_makeable)
+    problems += _of_kinds([reader for reader in readers if not reader.is_makeable])
     if problems:
         raise LabError(problems)
     return boxes
@@ -79,7 +81,7 @@ def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
 
 def unmet(text: str, lab: Lab, file: str) -> Iterator[Problem]:
     """What the topology asks for that is not done here, though the lab is made."""
-    tree = yaml.safe_load(expanded(file, text, os.environ))
+    tree = _tree(text, file)
     topology = tree["topology"]
     if "mgmt" in tree:
         yield Problem("mgmt", "there is no management network here", lab.place("mgmt"))
@@ -103,6 +105,24 @@ def _misspelt(lab: Lab, where: str, level: Mapping[str, Any]) -> Iterator[Proble
         if near := get_close_matches(str(key), NODE, 1, _NEARLY):
             text = f"a variable that nothing here reads; did you mean {near[0]!r}?"
             yield Problem(f"{where}.{key}", text, lab.place(f"{where}.{key}"))
+
+
+def _of_kinds(each: Sequence[_Reader]) -> Iterator[Problem]:
+    """One for each kind that is not made here, at its first node."""
+    for kind in dict.fromkeys(reader.kind for reader in each):
+        same = [reader for reader in each if reader.kind == kind]
+        names = f" ({', '.join(reader.node for reader in same)})" if len(same) > 1 else ""
+        here = "a bridge is a linux of group bridge and image mnmpls" if "bridge" in kind else "each node is a linux"
+        text = f"kind {kind!r} is containerlab's to make{names}: use `containerlab deploy`; here {here}"
+        if not kind:
+            text = f"it has no kind: write kind: linux, at the node or under defaults{names}"
+        yield Problem(f"nodes.{same[0].node}.kind", text, same[0].place_of("kind"))
+
+
+def _tree(text: str, file: str) -> dict[str, Any]:
+    """As Containerlab takes it: ``A: true`` under ``env`` is the text, and a node may be called 1."""
+    found: dict[str, Any] = texts_of(unmerged(composed(file, expanded(file, text, os.environ))))
+    return found
 
 
 def _require_makeable(lab: Lab, links: Iterable[Mapping[str, Any]], problems: list[Problem]) -> None:
@@ -137,7 +157,8 @@ class _Reader:
         of_kind = (topology.get("kinds") or {}).get(self.kind) or {}
         above = (f"topology.kinds.{self.kind}", f"topology.groups.{self.group}")
         self.paths = ("topology.defaults", *above, f"nodes.{node}")
-        self.given = self._merged((defaults, of_kind, of_group, own))
+        self.is_makeable = self.kind == "linux"
+        self.given = self._merged((defaults, of_kind, of_group, own)) if self.is_makeable else {}
 
     def _merged(self, levels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Weakest first: maps are merged, lists joined, of the rest the strongest counts."""
@@ -162,31 +183,29 @@ class _Reader:
         self._fault(key, f"write it as a {'list' if shape is list else 'mapping'}")
         return shape()
 
-    def _place(self, key: str) -> str:
+    def place_of(self, key: str) -> str:
         """Where it is given, or else the node is."""
         said = (f"{path}.{key}" for path in reversed(self.paths))
         return next((self.lab.places[path] for path in said if path in self.lab.places), self.place)
 
     def _fault(self, key: str, text: str) -> None:
-        problem = Problem(f"nodes.{self.node}.{key}", text, self._place(key))
+        problem = Problem(f"nodes.{self.node}.{key}", text, self.place_of(key))
         if problem not in self.problems:
             self.problems.append(problem)
 
     def box(self, variables: Mapping[str, str]) -> Box:
         """The container, with the environment's ``variables`` that the topology asks for."""
-        if not self.kind:
-            self._fault("kind", "it has no kind: write kind: linux, at the node or under defaults")
-        elif self.kind != "linux":
-            bridge = ", and a bridge is a node of group bridge" if "bridge" in self.kind else ""
-            self._fault("kind", f"kind {self.kind!r} is containerlab's to make; here it can be linux{bridge}")
         pull = str(self.given.get("image-pull-policy", POLICIES[0]))
         if pull.lower() not in map(str.lower, POLICIES):
             self._fault("image-pull-policy", f"there is no policy {pull!r}; {nearest(pull, POLICIES)}")
+        mode = str(self.given.get("network-mode", "none"))
+        if mode != "none":
+            self._fault("network-mode", f"{mode!r} is containerlab's to make; here each node has a network of its own")
         if not self.given.get("image"):
             self._fault("image", "it names no image: write image: mnmpls, at the node or under defaults")
         labels = self._labels()
         of_labels = {f"CLAB_LABEL_{key.upper().replace('-', '_')}": value for key, value in labels.items()}
-        own = {str(key): str(value) for key, value in self.given.get("env", {}).items()}
+        own = self._words("env")
         settings = {
             "name": self.long, "hostname": self.node, "labels": labels,
             "environment": {**variables, "CLAB_INTFS": str(len(wires_of(self.lab, self.node))), **of_labels, **own},
@@ -195,7 +214,8 @@ class _Reader:
             "volumes": list(self._binds()),
         }  # fmt: skip
         settings["labels"][MADE] = self._digest(settings)
-        return Box(self.node, self.long, str(self.given.get("image")), pull, settings, self.place, self._place("image"))
+        image = str(self.given.get("image"))
+        return Box(self.node, self.long, image, pull, settings, self.place, self.place_of("image"))
 
     def _digest(self, settings: Mapping[str, Any]) -> str:
         """Of all that cannot be changed while it runs, its links too; from which file it came is not of that."""
@@ -208,7 +228,6 @@ class _Reader:
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def _labels(self) -> dict[str, str]:
-        own = {str(key): str(value) for key, value in self.given.get("labels", {}).items()}
         return {
             "containerlab": self.lab.name,
             "clab-node-name": self.node,
@@ -217,17 +236,26 @@ class _Reader:
             "clab-node-type": str(self.given.get("type", "")),
             "clab-node-group": self.group,
             "clab-topo-file": self.file,
-            **own,
+            **self._words("labels"),
         }
 
+    def _words(self, key: str) -> dict[str, str]:
+        return {name: "" if value is None else str(value) for name, value in self.given.get(key, {}).items()}
+
+    def _number(self, key: str, value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            self._fault(key, f"{value!r} is no number")
+            return 0
+
     def _rights(self) -> dict[str, Any]:
-        sysctls = {str(key): str(value) for key, value in self.given.get("sysctls", {}).items()}
         return {
-            "privileged": bool(self.given.get("privileged", True)),
+            "privileged": str(self.given.get("privileged") or "true").lower() in _TRUE,
             "cap_add": [str(each) for each in self.given.get("cap-add", ())],
             "devices": [str(each) for each in self.given.get("devices", ())],
-            "sysctls": {"net.ipv6.conf.all.disable_ipv6": "0", **sysctls},
-            "network_mode": str(self.given.get("network-mode", "none")),
+            "sysctls": {"net.ipv6.conf.all.disable_ipv6": "0", **self._words("sysctls")},
+            "network_mode": "none",
             "restart_policy": {"Name": str(self.given.get("restart-policy", "no"))},
         }
 
@@ -235,20 +263,31 @@ class _Reader:
         words = {"memory": "mem_limit", "cpu-set": "cpuset_cpus", "shm-size": "shm_size", "user": "user"}
         found: dict[str, Any] = {ours: str(self.given[key]) for key, ours in words.items() if self.given.get(key)}
         if self.given.get("cpu"):
-            found["nano_cpus"] = int(float(self.given["cpu"]) * _NANOSECOND)
-        if health := self.given.get("healthcheck"):
+            found["nano_cpus"] = int(self._number("cpu", self.given["cpu"]) * _NANOSECOND)
+        if health := self._shaped("healthcheck", self.given.get("healthcheck"), dict):
             times = {"interval": "interval", "timeout": "timeout", "start-period": "start_period"}
             found["healthcheck"] = {
                 **({"test": health["test"]} if "test" in health else {}),
-                **({"retries": int(health["retries"])} if "retries" in health else {}),
-                **{ours: int(health[key]) * _NANOSECOND for key, ours in times.items() if key in health},
+                **({"retries": int(self._number("healthcheck", health["retries"]))} if "retries" in health else {}),
+                **{
+                    ours: int(self._number("healthcheck", health[key])) * _NANOSECOND
+                    for key, ours in times.items()
+                    if key in health
+                },
             }
         return found
 
     def _command(self) -> dict[str, Any]:
         """Split into words as Containerlab does."""
         words = {"entrypoint": "entrypoint", "cmd": "command"}
-        return {ours: shlex.split(str(self.given[key])) for key, ours in words.items() if self.given.get(key)}
+        return {ours: self._split(key, str(self.given[key])) for key, ours in words.items() if self.given.get(key)}
+
+    def _split(self, key: str, line: str) -> list[str]:
+        try:
+            return shlex.split(line)
+        except ValueError as error:
+            self._fault(key, f"{line!r} is no command line: {str(error).lower()}")
+            return []
 
     def _binds(self) -> Iterator[str]:
         """As docker wants them: whole paths, of what is there."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from .keys import NODE
-from .reading import PLAIN, Notes, items, mapping, text
+from .reading import PLAIN, Notes, is_null, items, mapping, text
 
 BRIDGES = frozenset(("bridge", "ovs-bridge"))
 """Kinds that are bridges of the host."""
@@ -78,6 +78,38 @@ class Levels(NamedTuple):
             if "mnmpls" in told:
                 found |= mapping(notes, f"{where}.config.vars.mnmpls", told["mnmpls"], tuple(NODE))
         return found
+
+
+_MERGE = f"{PLAIN}merge"
+
+
+def unmerged(node: yaml.Node) -> yaml.Node:
+    """The tree at ``node`` with what ``<<: *BASE`` takes in written out (https://yaml.org/type/merge.html)."""
+    if isinstance(node, yaml.SequenceNode):
+        return yaml.SequenceNode(node.tag, [unmerged(each) for each in node.value], node.start_mark, node.end_mark)
+    if not isinstance(node, yaml.MappingNode):
+        return node
+    own = [(key, unmerged(value)) for key, value in node.value if key.tag != _MERGE]
+    known = {spelled(key) for key, _ in own}
+    for base in (unmerged(value) for key, value in node.value if key.tag == _MERGE):
+        for each in base.value if isinstance(base, yaml.SequenceNode) else [base]:
+            new = [(key, value) for key, value in _pairs(each) if spelled(key) not in known]
+            own += new
+            known |= {spelled(key) for key, _ in new}
+    return yaml.MappingNode(node.tag, own, node.start_mark, node.end_mark)
+
+
+def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    return list(node.value) if isinstance(node, yaml.MappingNode) else []
+
+
+def texts_of(node: yaml.Node) -> Any:
+    """The tree as plain data, each scalar as it is written; None for null."""
+    if isinstance(node, yaml.MappingNode):
+        return {spelled(key): texts_of(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [texts_of(each) for each in node.value]
+    return None if is_null(node) else spelled(node)
 
 
 def _level(notes: Notes, topology: Tree, kind: str, name: str) -> Tree:

@@ -28,7 +28,19 @@ from ..foreign import Foreign
 from ..model import ROLES, Lab
 from . import from_tree
 from .clab_habits import again, bound_configs, is_near, linux_name, magic, told_addresses, told_gateways
-from .clab_levels import BRIDGES, Levels, Tree, listing, mapping_of, plain, said, spelled, tree_of, variables_of
+from .clab_levels import (
+    BRIDGES,
+    Levels,
+    Tree,
+    listing,
+    mapping_of,
+    plain,
+    said,
+    spelled,
+    tree_of,
+    unmerged,
+    variables_of,
+)
 from .from_tree import NO_ADDRESS
 from .keys import DUMMY, LAB, LINK, PORT
 from .own_configs import KEYS
@@ -50,6 +62,7 @@ def is_clab(root: yaml.Node) -> bool:
 
 def read(notes: Notes, root: yaml.Node) -> Lab:
     """The lab at ``root``, with its faults."""
+    root = unmerged(root)
     top = mapping(notes, "", root, _TOP)
     topology = mapping(notes, "topology", top["topology"], _TOPOLOGY) if "topology" in top else {}
     given = _nodes(notes, topology)

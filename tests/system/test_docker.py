@@ -244,7 +244,7 @@ WRONG = {
     "VRF on a missing port": ("group: ce, env", _NO_PORT, ":15", "'eth7'"),
     "image": ("image: mnmpls", "image: mnmpls:none", ":6", "there is no image mnmpls:none: `make image` makes it"),
     "another's image": ("image: mnmpls", "image: x:n\n    image-pull-policy: Never", ":6", "there is no image x:n"),
-    "containerlab's": ("group: ce, env", "group: ce, ports: [80:80], env", ":15", "only containerlab knows `ports`"),
+    "containerlab's": ("group: ce, env", "group: ce, license: x, env", ":15", "only containerlab knows `license`"),
     "link to the host": (_LINK, f"{_LINK.replace('h1:eth1, r:eth1', 'r:eth3, host:r3')}}}}}\n    - {_LINK}", ":18",
                          "links[0]: links to host are made by"),
     "bind": ("/etc/mnmpls/lab.clab.yml:ro", '/etc/mnmpls/lab.clab.yml:ro", "none:/none', ":9", "none to bind"),

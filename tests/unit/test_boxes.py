@@ -54,7 +54,28 @@ def test_the_nearest_level_counts_maps_are_merged_and_lists_joined(tmp_path: Pat
     assert n2.settings["labels"]["mine"] == "1"
 
 
-@pytest.mark.parametrize(("prefix", "name"), [("x", "x-small-n1"), ("__lab-name", "small-n1"), ('""', "n1")])
+WRITTEN = """
+name: 2
+topology:
+  kinds: {linux: &base {image: mnmpls, group: host, cpu: 1.5, env: {A: true, B: 010, C: null}, labels: {a: 1}}}
+  nodes:
+    1: {kind: linux, group: host, privileged: no}
+    on: {<<: *base, kind: linux, labels: {b: 2}}
+    n3: {<<: [{labels: {c: 3}}, *base], kind: linux, privileged: "true"}
+"""
+
+
+def test_words_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    """As Containerlab takes them, whatever YAML 1.1 makes of them; what `<<` takes in counts less than what is there."""
+    found = boxes(tmp_path, WRITTEN)
+    assert list(found) == ["1", "on", "n3"] and found["1"].name == "clab-2-1"
+    assert {node: box.settings["privileged"] for node, box in found.items()} == {"1": False, "on": True, "n3": True}
+    assert [found["n3"].settings["environment"][key] for key in "ABC"] == ["true", "010", ""]
+    labels = {node: sorted({*"abc"} & box.settings["labels"].keys()) for node, box in found.items()}
+    assert labels == {"1": ["a"], "on": ["a", "b"], "n3": ["a", "c"]}
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("x", "x-small-n1"), ("", "clab-small-n1"), ("__lab-name", "small-n1"), ('""', "n1")])
 def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
     """As Containerlab's."""
     assert boxes(tmp_path, f"prefix: {prefix}\n{TEXT}")["n1"].name == name
@@ -67,8 +88,14 @@ def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
         ("image: four", "imagee: four", ":10: nodes.n1.imagee: there is no key 'imagee' here; did you mean 'image'?"),
         ("kind: linux, image", "image", ":10: nodes.n1.kind: it has no kind: write kind: linux, at the node or under"),
         ("group: host, ", "group: host, kind: srl, ", ":12: nodes.n2.kind: kind 'srl' is containerlab's to make"),
-        ("group: host, ", "kind: bridge, ", "here it can be linux, and a bridge is a node of group bridge"),
-        ("cmd: ", "ports: [1:1], cmd: ", ":6: nodes.n2.ports: only containerlab knows `ports`: leave it out, or"),
+        ("group: host, ", "kind: bridge, ", "here a bridge is a linux of group bridge and image mnmpls"),
+        ("{kind: linux, image: one", "{kind: ceos, ports: [1:1]", "kind 'ceos' is containerlab's to make (n1, n2): "),
+        ("cmd: ", "license: a, cmd: ", ":6: nodes.n2.license: only containerlab knows `license`: leave it out, or"),
+        ("cmd: ", "network-mode: host, cmd: ", "6: nodes.n2.network-mode: 'host' is containerlab's to make; here each"),
+        ("sleep 'a b'", "sleep 'a b", "6: nodes.n2.cmd: \"sleep 'a b\" is no command line: no closing quotation"),
+        ("cpu: 0.5", "cpu: half", "nodes.n1.cpu: 'half' is no number"),
+        ("{interval: 3, retries: 2}", "{interval: 3s}", "nodes.n1.healthcheck: '3s' is no number"),
+        ("{interval: 3, retries: 2}", "false", "nodes.n1.healthcheck: write it as a mapping"),
         ("  links:\n", "  links:\n    - endpoints: [n1:e, 'host:h']\n", ":14: topology.links[0]: links to host"),
         ("image: one, ", "image: one, image-pull-policy: Nver, ", "there is no policy 'Nver'; did you mean 'Never'?"),
         ("binds: [", "binds: [nowhere, ", "'nowhere' is no bind: write SOURCE:PATH"),
@@ -87,7 +114,8 @@ def test_what_is_not_done_is_told_with_its_place(tmp_path: Path) -> None:
     """A lab that is the same without is made, and a person hears of what is not."""
     text = TEXT.replace("topology:", "mgmt: {network: mine}\ntopology:", 1)
     mistaken = "config: {vars: {route: [], theirs: 1}}"
-    text = text.replace("group: host, ", f"group: host, startup-delay: 9, mgmt-ipv4: 172.20.20.9, {mistaken}, ")
+    told = f"startup-delay: 9, ports: ['80:80'], mgmt-ipv4: 172.20.20.9, {mistaken}"
+    text = text.replace("group: host, ", f"group: host, {told}, ")
     text = text.replace("cmd: ", "stages: {create: {wait-for: [{node: n2, stage: healthy}]}}, cmd: ")
     boxes(tmp_path, text)
     file = str(tmp_path / "small.clab.yml")
@@ -95,6 +123,7 @@ def test_what_is_not_done_is_told_with_its_place(tmp_path: Path) -> None:
     assert told == {
         "3: mgmt: there is no management network here",
         "7: topology.kinds.linux.stages.create.wait-for: each node waits for its own links here, and for no other node",
+        "13: nodes.n2.ports: there is no management network here",
         "13: nodes.n2.startup-delay: nodes are started at once here",
         "13: nodes.n2.config.vars.route: a variable that nothing here reads; did you mean 'routes'?",
         "13: nodes.n2.mgmt-ipv4: there is no management network here",
