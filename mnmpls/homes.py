@@ -12,6 +12,7 @@ import os
 import pwd
 import resource
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 
 from .asking import CHARON, RUN
@@ -83,9 +84,11 @@ class Home:
 
 def _usual_folders() -> None:
     """All of them, and nothing in the way: frr's package brings a file of its own, and leaves /run/frr to the boot
-    (tmpfiles.d), which a container has not."""
+    (tmpfiles.d), which a container has not. Files that somebody has bound there are left alone."""
     frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]
     for folder in (ETC, RUN, LOGS, SWANCTL):
+        if folder in (ETC, SWANCTL) and _has_mounts(folder):
+            _put_memory(folder, frr)
         if not os.path.isdir(folder):
             os.makedirs(folder)
             if frr and folder != SWANCTL:
@@ -94,14 +97,27 @@ def _usual_folders() -> None:
         os.unlink(f"{ETC}/{INTEGRATED}")
 
 
+def _has_mounts(folder: str) -> bool:
+    """At it or in it, but those of this program."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+        mounts = [(each[1], each[2]) for each in map(str.split, file)]
+    is_there = any(where == folder or where.startswith(f"{folder}/") for where, _ in mounts)
+    return is_there and (folder, "tmpfs") not in mounts
+
+
+def _put_memory(folder: str, frr: Sequence[pwd.struct_passwd]) -> None:
+    """``frr`` is the user, whom nodes without FRR's daemons do not need."""
+    owner = f",uid={frr[0].pw_uid},gid={frr[0].pw_gid}" if frr and folder != SWANCTL else ""
+    mount_memory(folder, f"mode=755{owner}")
+    for name in CREDENTIALS if folder == SWANCTL else ():
+        os.mkdir(f"{folder}/{name}", 0o700)
+
+
 def _own_folders() -> None:
-    frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]  # nodes without FRR's daemons need none
-    owner = f",uid={frr[0].pw_uid},gid={frr[0].pw_gid}" if frr else ""
+    frr = [user for user in pwd.getpwall() if user.pw_name == "frr"]
     for folder in (ETC, RUN, LOGS, SWANCTL):
         os.makedirs(folder, exist_ok=True)  # /run/frr is there after a boot, by frr's tmpfiles.d
-        mount_memory(folder, "mode=755" + (owner if folder != SWANCTL else ""))
-    for name in CREDENTIALS:
-        os.mkdir(f"{SWANCTL}/{name}", 0o700)
+        _put_memory(folder, frr)
     own, usual = f"{SWANCTL}/{STRONGSWAN}", f"/etc/{STRONGSWAN}"
     os.close(os.open(own, os.O_WRONLY | os.O_CREAT, 0o644))
     if os.path.exists(usual):

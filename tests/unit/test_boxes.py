@@ -66,7 +66,7 @@ topology:
 
 
 def test_words_are_taken_as_they_are_written(tmp_path: Path) -> None:
-    """As Containerlab takes them, whatever YAML 1.1 makes of them; what `<<` takes in counts less than what is there."""
+    """As Containerlab takes them, whatever YAML 1.1 makes of them; what `<<` takes in counts less than what is said."""
     found = boxes(tmp_path, WRITTEN)
     assert list(found) == ["1", "on", "n3"] and found["1"].name == "clab-2-1"
     assert {node: box.settings["privileged"] for node, box in found.items()} == {"1": False, "on": True, "n3": True}
@@ -75,7 +75,10 @@ def test_words_are_taken_as_they_are_written(tmp_path: Path) -> None:
     assert labels == {"1": ["a"], "on": ["a", "b"], "n3": ["a", "c"]}
 
 
-@pytest.mark.parametrize(("prefix", "name"), [("x", "x-small-n1"), ("", "clab-small-n1"), ("__lab-name", "small-n1"), ('""', "n1")])
+@pytest.mark.parametrize(
+    ("prefix", "name"),
+    [("x", "x-small-n1"), ("", "clab-small-n1"), ("__lab-name", "small-n1"), ('""', "n1")],
+)
 def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
     """As Containerlab's."""
     assert boxes(tmp_path, f"prefix: {prefix}\n{TEXT}")["n1"].name == name
