@@ -13,7 +13,8 @@ from .check_labels import range_fault
 from .check_routes import has, may_reach, route_faults
 from .check_rules import rule_faults
 from .graph import Network
-from .spelling import cidr, is_address, name_fault, pair_fault
+from .names import NAME_BYTES
+from .spelling import HOSTNAME_BYTES, cidr, is_address, name_fault, pair_fault
 
 Fault = tuple[str, str]
 
@@ -21,12 +22,13 @@ Fault = tuple[str, str]
 def node_faults(lab: Lab, net: Network) -> Iterator[Fault]:
     """Every fault of every node by itself."""
     seen: set[str] = set()
+    foreign = {each.node for each in lab.foreign}
     for node in lab.nodes:
         where = f"nodes.{node.name}"
         if node.name in seen:
             yield where, f"there are two nodes called {node.name}: rename one"
         seen.add(node.name)
-        if fault := name_fault(node.name, "node"):
+        if fault := name_fault(node.name, "node", HOSTNAME_BYTES if node.name in foreign else NAME_BYTES):
             yield where, fault
         if node.role not in ROLES:
             yield f"{where}.role", f"there is no role {node.role!r}; {nearest(node.role, ROLES)}"

@@ -15,14 +15,17 @@ NOT_INTERFACES = frozenset({".", "..", "lo", "all", "default"}) | FALLBACK_DEVIC
 """The kernel refuses the first two (dev_valid_name); ``all`` and ``default`` are not devices in net.*.conf; tunnel
 modules make some by themselves."""
 
+HOSTNAME_BYTES = 64
+"""uname(2); of a node that is not ours, whose ports have names of their own."""
+
 MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
-def name_fault(name: str, what: str) -> str:
+def name_fault(name: str, what: str, most_bytes: int = NAME_BYTES) -> str:
     """What is wrong with the name of a node, VRF or port; empty when nothing is."""
-    if len(name.encode()) > NAME_BYTES:
+    if len(name.encode()) > most_bytes:
         why = " (interfaces are named after nodes)" if what == "node" else ""
-        text = f"the {what} name {name!r} has {len(name.encode())} bytes, and the kernel takes {NAME_BYTES}"
+        text = f"the {what} name {name!r} has {len(name.encode())} bytes, and the kernel takes {most_bytes}"
         return f"{text}{why}: shorten it"
     if not NAME.fullmatch(name):
         return f"the {what} name {name!r} may have letters (a to z), digits and _ . - only, and one at least"

@@ -19,9 +19,14 @@ _PLAIN = re.compile(rf"\$({_NAME})")
 
 
 def expanded(path: str, text: str, variables: Mapping[str, str]) -> str:
-    """``text`` with its variables put in, if it is a topology. Raises LabError for one without its closing brace."""
-    if "$" not in text or not _TOPOLOGY.search(text):
+    """``text`` with its variables put in, if it is a topology. Raises LabError for one without its closing brace, and
+    for a template (https://pkg.go.dev/text/template)."""
+    if not ("$" in text or "{{" in text) or not _TOPOLOGY.search(text):
         return text
+    if "{{" in text:
+        line = text.count("\n", 0, text.index("{{")) + 1
+        told = "this is a template, which containerlab fills in: give what it makes of it"
+        raise LabError([Problem("", f"{told} (containerlab deploy --export-rendered FILE)", f"{path}:{line}")])
 
     def one(found: re.Match[str]) -> str:
         if found["dollar"]:

@@ -139,13 +139,13 @@ topology:
     r2: {group: router}
     s: {kind: nokia_srlinux, image: srlinux}
     pe: {kind: linux, image: mnmpls, group: pe}
-    h: {kind: linux, image: "alpine:3"}
+    a-host-with-a-long-name: {kind: linux, image: "alpine:3"}
     e: {kind: linux, image: mnmpls, group: host, network-mode: none}
   links:
     - {endpoints: ["r1:eth1", "r2:eth1"]}
     - {endpoints: ["r1:eth2", "pe:eth1"]}
     - {endpoints: ["r2:eth2", "s:ethernet-1/49"]}
-    - {endpoints: ["pe:eth2", "h:eth1"]}
+    - {endpoints: ["pe:eth2", "a-host-with-a-long-name:eth1"]}
     - {endpoints: ["pe:eth3", "e:eth0"]}
 """
 
@@ -157,7 +157,7 @@ def test_nodes_that_only_containers_can_be(tmp_path: Path, capsys: pytest.Captur
     done = complete(lab)
     ports = {(port.node, port.name): port.addresses for link in done.links for port in link.ports}
     assert ports["s", "e1-49"] == ports["r1", "eth1"] == ports["r2", "eth2"] == ()
-    assert ports["pe", "eth2"] and ports["h", "eth1"] and ports["e", "eth0"]
+    assert ports["pe", "eth2"] and ports["a-host-with-a-long-name", "eth1"] and ports["e", "eth0"]
     refused = r"x.clab.yml:6: nodes.r1: r1, r2: image frrouting/frr:v8 runs in containers only: `mnmpls up --runtime"
     with pytest.raises(LabError, match=refused) as caught:
         stood_in_for(done)
@@ -170,7 +170,15 @@ def test_nodes_that_only_containers_can_be(tmp_path: Path, capsys: pytest.Captur
         "s: {", "s: {group: host, "
     )
     assert stood_in_for(read(tmp_path, told)) == (
-        "nodes of ours stand for r1, r2 (image frrouting/frr:v8), s (kind nokia_srlinux), h (image alpine:3); "
+        "nodes of ours stand for r1, r2 (image frrouting/frr:v8), s (kind nokia_srlinux), "
+        "a-host-with-a-long-name (image alpine:3); "
         "what they are runs in containers only: `containerlab deploy`"
     )
     assert stood_in_for(from_data({"nodes": {"h": "host"}})) == ""
+
+
+def test_template_is_refused(tmp_path: Path) -> None:
+    """It is none of YAML, or would be read as it is meant for somebody else."""
+    for text in ("{{ range seq 3 }}\n", "  nodes: {a: {kind: linux, image: '{{ .image }}'}}\n"):
+        with pytest.raises(LabError, match=r"x.clab.yml:2: this is a template, which containerlab fills in"):
+            read(tmp_path, f"topology:\n{text}")
