@@ -92,6 +92,11 @@ def is_near(gateway: str, addresses: Iterable[str]) -> bool:
         return False
 
 
+def is_single(address: str) -> bool:
+    network = ip_interface(address).network
+    return network.prefixlen == network.max_prefixlen
+
+
 def again(line: str) -> str:
     """``line`` such that it does no harm where that is so already: whoever reads the topology sets it, too."""
     line = _ADDRESS.sub(lambda found: _replaced(found) if [*told_addresses(found[0])] else found[0], line)

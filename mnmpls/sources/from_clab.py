@@ -27,7 +27,7 @@ from ..errors import nearest
 from ..foreign import Foreign
 from ..model import ROLES, Lab
 from . import from_tree
-from .clab_habits import again, bound_configs, is_near, linux_name, magic, told_addresses, told_gateways
+from .clab_habits import again, bound_configs, is_near, is_single, linux_name, magic, told_addresses, told_gateways
 from .clab_levels import (
     BRIDGES,
     Levels,
@@ -70,8 +70,9 @@ def read(notes: Notes, root: yaml.Node) -> Lab:
     nodes = {name: _node(notes, name, given[name], each, said(top, "name")) for name, each in levels.items()}
     vrf_of = {name: _taken_from_vrfs(notes, name, node) for name, node in nodes.items()}
     wires = list(_wires(notes, topology, nodes, levels))
-    foreign = tuple(_foreign(levels, nodes, Counter(said(end, "node") for wire in wires for end in wire.ends)))
-    told = {name: _told_addresses(node) for name, node in nodes.items()}
+    ends = [(said(end, "node"), said(end, "port")) for wire in wires for end in wire.ends]
+    told = {name: _told_addresses(node, {port for at, port in ends if at == name}) for name, node in nodes.items()}
+    foreign = tuple(_foreign(levels, nodes, Counter(at for at, _ in ends)))
     known = _Known(vrf_of, told, {each.node for each in foreign if not each.is_host})
     links = [_link(notes, wire, known) for wire in wires]
     for each in foreign:
@@ -144,17 +145,22 @@ _Told = Mapping[str, list[yaml.Node]]
 """Interface -> addresses."""
 
 
-def _told_addresses(node: Tree) -> _Told:
-    """Those that the command lines of ``node`` put. Its loopback's are put into it, and its default gateway."""
+def _told_addresses(node: Tree, ports: Set[str]) -> _Told:
+    """Those that the command lines of ``node`` put. Its loopback's are put into it, and its default gateway, if it is
+    beyond one of ``ports``."""
     found: dict[str, list[yaml.Node]] = defaultdict(list)
     lines = node["exec"].value if "exec" in node else ()
     for line in lines:
         for device, address in told_addresses(spelled(line)):
             found[device].append(plain(address, line))
-    if found["lo"]:
-        node.setdefault("loopback", listing(found["lo"], found["lo"][0]))
-    if spelled(node.get("role")) in ("host", "ce", "") and node.keys().isdisjoint(KEYS):
-        near = [address.value for each in found.values() for address in each]
+    if routes_itself := not node.keys().isdisjoint(KEYS):
+        loopbacks = found["lo"]
+    else:
+        loopbacks = [each for each in found["lo"] if is_single(each.value)]
+    if loopbacks:
+        node.setdefault("loopback", listing(loopbacks, loopbacks[0]))
+    if spelled(node.get("role")) in ("host", "ce", "") and not routes_itself:
+        near = [address.value for port in ports for address in found.get(port, ())]
         for line in lines:
             for gateway in filter(lambda each: is_near(each, near), told_gateways(spelled(line))):
                 node.setdefault("gateway", plain(gateway, line))

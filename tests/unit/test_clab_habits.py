@@ -96,7 +96,7 @@ BY_LINES = """
 name: lines
 topology:
   nodes:
-    r: {kind: linux, image: mnmpls, group: ce, exec: [ip addr add 10.3.3.3/32 dev lo]}
+    r: {kind: linux, image: mnmpls, group: ce, exec: [ip addr add 10.3.3.3/32 dev lo, ip addr add 10.4.0.1/16 dev lo]}
     h1:
       kind: linux
       image: alpine:3
@@ -105,7 +105,7 @@ topology:
         - |
           sh -c 'ip route add default via 10.0.1.7
           echo "ready"'
-    h2: {kind: linux, image: alpine:3, exec: [ip addr add 10.0.9.2/24 dev eth1, ip route add default via 172.20.20.1]}
+    h2: {kind: linux, image: alpine:3, exec: [ip addr add 10.0.9.2/24 dev eth1.7, ip route add default via 10.0.9.1]}
   links:
     - {endpoints: ["r:eth1", "h1:eth1"]}
     - {endpoints: ["r:eth2", "h2:eth1"], ipv4: ["", 10.0.2.2/24]}
