@@ -65,10 +65,10 @@ def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
     """The containers of the topology in ``text``, which came from ``file`` and has been read as the completed ``lab``,
     with the name that it runs under. Raises LabError for what is not made here."""
     tree = _tree(text, file)
-    topology = tree["topology"]
+    topology = _mapping(tree["topology"])
     problems: list[Problem] = []
     _require_makeable(lab, topology.get("links") or (), problems)
-    prefix = "clab" if tree.get("prefix") is None else tree["prefix"]
+    prefix = "clab" if tree.get("prefix") is None else str(tree["prefix"])
     # The nodes read the same file, and are to find the same in it.
     variables = {name: os.environ[name] for name in names(text) if name in os.environ}
     readers = [_Reader(lab, node.name, topology, prefix, file, problems) for node in lab.nodes]
@@ -82,25 +82,25 @@ def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
 def unmet(text: str, lab: Lab, file: str) -> Iterator[Problem]:
     """What the topology asks for that is not done here, though the lab is made."""
     tree = _tree(text, file)
-    topology = tree["topology"]
+    topology = _mapping(tree["topology"])
     if "mgmt" in tree:
         yield Problem("mgmt", "there is no management network here", lab.place("mgmt"))
     kinds = (("topology.kinds", "kinds"), ("topology.groups", "groups"), ("nodes", "nodes"))
     levels = [("topology.defaults", topology.get("defaults"))]
-    levels += [(f"{path}.{name}", each) for path, key in kinds for name, each in (topology.get(key) or {}).items()]
+    levels += [(f"{path}.{name}", each) for path, key in kinds for name, each in _mapping(topology.get(key)).items()]
     for where, level in levels:
-        for key in (level or {}).keys() & _UNMET.keys():
+        for key in _mapping(level).keys() & _UNMET.keys():
             yield Problem(f"{where}.{key}", _UNMET[key], lab.place(f"{where}.{key}"))
-        yield from _misspelt(lab, f"{where}.config.vars", level or {})
-        for stage, told in ((level or {}).get("stages") or {}).items():
-            if "wait-for" in (told or {}):
+        yield from _misspelt(lab, f"{where}.config.vars", _mapping(level))
+        for stage, told in _mapping(_mapping(level).get("stages")).items():
+            if "wait-for" in _mapping(told):
                 path = f"{where}.stages.{stage}.wait-for"
                 yield Problem(path, "each node waits for its own links here, and for no other node", lab.place(path))
 
 
 def _misspelt(lab: Lab, where: str, level: Mapping[str, Any]) -> Iterator[Problem]:
     """Variables may be anybody's, but for those that are nearly ours."""
-    given = (level.get("config") or {}).get("vars") or {}
+    given = _mapping(_mapping(level.get("config")).get("vars"))
     for key in given.keys() - NODE.keys():
         if near := get_close_matches(str(key), NODE, 1, _NEARLY):
             text = f"a variable that nothing here reads; did you mean {near[0]!r}?"
@@ -123,6 +123,11 @@ def _tree(text: str, file: str) -> dict[str, Any]:
     """As Containerlab takes it: ``A: true`` under ``env`` is the text, and a node may be called 1."""
     found: dict[str, Any] = texts_of(unmerged(composed(file, expanded(file, text, os.environ))))
     return found
+
+
+def _mapping(given: Any) -> Mapping[str, Any]:
+    """Nothing of what is none; where it matters, the topology's reader has told of it."""
+    return given if isinstance(given, dict) else {}
 
 
 def _require_makeable(lab: Lab, links: Iterable[Mapping[str, Any]], problems: list[Problem]) -> None:
@@ -150,11 +155,11 @@ class _Reader:
         self.lab, self.node, self.file, self.problems = lab, node, file, problems
         self.place = lab.place(f"nodes.{node}")
         self.long = {"": node, "__lab-name": f"{lab.name}-{node}"}.get(prefix, f"{prefix}-{lab.name}-{node}")
-        own, defaults = topology["nodes"][node] or {}, topology.get("defaults") or {}
+        own, defaults = _mapping(topology["nodes"][node]), _mapping(topology.get("defaults"))
         self.group = str(own.get("group") or defaults.get("group") or "")
-        of_group = (topology.get("groups") or {}).get(self.group) or {}
+        of_group = _mapping(_mapping(topology.get("groups")).get(self.group))
         self.kind = str(own.get("kind") or of_group.get("kind") or defaults.get("kind") or "")
-        of_kind = (topology.get("kinds") or {}).get(self.kind) or {}
+        of_kind = _mapping(_mapping(topology.get("kinds")).get(self.kind))
         above = (f"topology.kinds.{self.kind}", f"topology.groups.{self.group}")
         self.paths = ("topology.defaults", *above, f"nodes.{node}")
         self.is_makeable = self.kind == "linux"
@@ -178,9 +183,12 @@ class _Reader:
         return found
 
     def _shaped(self, key: str, value: Any, shape: type) -> Any:
-        if isinstance(value, shape) or value is None:
-            return value or shape()
-        self._fault(key, f"write it as a {'list' if shape is list else 'mapping'}")
+        if value is None:
+            return shape()
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, shape) and (key == "healthcheck" or all(isinstance(each, str | None) for each in inner)):
+            return value
+        self._fault(key, f"write it as a {'list' if shape is list else 'mapping'} of words")
         return shape()
 
     def place_of(self, key: str) -> str:

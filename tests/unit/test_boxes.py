@@ -98,11 +98,12 @@ def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
         ("sleep 'a b'", "sleep 'a b", "6: nodes.n2.cmd: \"sleep 'a b\" is no command line: no closing quotation"),
         ("cpu: 0.5", "cpu: half", "nodes.n1.cpu: 'half' is no number"),
         ("{interval: 3, retries: 2}", "{interval: 3s}", "nodes.n1.healthcheck: '3s' is no number"),
-        ("{interval: 3, retries: 2}", "false", "nodes.n1.healthcheck: write it as a mapping"),
+        ("{interval: 3, retries: 2}", "false", "nodes.n1.healthcheck: write it as a mapping of words"),
         ("  links:\n", "  links:\n    - endpoints: [n1:e, 'host:h']\n", ":14: topology.links[0]: links to host"),
         ("image: one, ", "image: one, image-pull-policy: Nver, ", "there is no policy 'Nver'; did you mean 'Never'?"),
         ("binds: [", "binds: [nowhere, ", "'nowhere' is no bind: write SOURCE:PATH"),
-        ("env: {A: defaults, B: defaults, C: defaults}", "env: [a]", "nodes.n1.env: write it as a mapping"),
+        ("env: {A: defaults, B: defaults, C: defaults}", "env: [a]", "nodes.n1.env: write it as a mapping of words"),
+        ("binds: [", "binds: [{a: b}, ", "nodes.n1.binds: write it as a list of words"),
     ],
 )
 def test_what_is_not_made_is_refused_with_its_place(tmp_path: Path, was: str, now: str, told: str) -> None:
