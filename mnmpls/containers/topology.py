@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -250,6 +251,13 @@ class _Reader:
     def _words(self, key: str) -> dict[str, str]:
         return {name: "" if value is None else str(value) for name, value in self.given.get(key, {}).items()}
 
+    def _size(self, key: str, text: str) -> str:
+        """``512MiB`` as docker takes it."""
+        if found := re.fullmatch(r"([0-9.]+) ?([kmgt]?)i?b?", text.lower()):
+            return f"{found[1]}{found[2] or 'b'}"
+        self._fault(key, f"{text!r} is no size: write one such as 512MB")
+        return "0"
+
     def _number(self, key: str, value: Any) -> float:
         try:
             return float(value)
@@ -268,8 +276,10 @@ class _Reader:
         }
 
     def _limits(self) -> dict[str, Any]:
-        words = {"memory": "mem_limit", "cpu-set": "cpuset_cpus", "shm-size": "shm_size", "user": "user"}
+        words = {"cpu-set": "cpuset_cpus", "user": "user"}
         found: dict[str, Any] = {ours: str(self.given[key]) for key, ours in words.items() if self.given.get(key)}
+        sizes = {"memory": "mem_limit", "shm-size": "shm_size"}
+        found |= {ours: self._size(key, str(self.given[key])) for key, ours in sizes.items() if self.given.get(key)}
         if self.given.get("cpu"):
             found["nano_cpus"] = int(self._number("cpu", self.given["cpu"]) * _NANOSECOND)
         if health := self._shaped("healthcheck", self.given.get("healthcheck"), dict):

@@ -61,7 +61,7 @@ topology:
   nodes:
     1: {kind: linux, group: host, privileged: no}
     on: {<<: *base, kind: linux, labels: {b: 2}}
-    n3: {<<: [{labels: {c: 3}}, *base], kind: linux, privileged: "true"}
+    n3: {memory: 512MiB, <<: [{labels: {c: 3}}, *base], kind: linux, privileged: "true"}
 """
 
 
@@ -71,6 +71,7 @@ def test_words_are_taken_as_they_are_written(tmp_path: Path) -> None:
     assert list(found) == ["1", "on", "n3"] and found["1"].name == "clab-2-1"
     assert {node: box.settings["privileged"] for node, box in found.items()} == {"1": False, "on": True, "n3": True}
     assert [found["n3"].settings["environment"][key] for key in "ABC"] == ["true", "010", ""]
+    assert found["n3"].settings["mem_limit"] == "512m"
     labels = {node: sorted({*"abc"} & box.settings["labels"].keys()) for node, box in found.items()}
     assert labels == {"1": ["a"], "on": ["a", "b"], "n3": ["a", "c"]}
 
@@ -96,6 +97,7 @@ def test_prefix_of_the_names(tmp_path: Path, prefix: str, name: str) -> None:
         ("cmd: ", "license: a, cmd: ", ":6: nodes.n2.license: only containerlab knows `license`: leave it out, or"),
         ("cmd: ", "network-mode: host, cmd: ", "6: nodes.n2.network-mode: 'host' is containerlab's to make; here each"),
         ("sleep 'a b'", "sleep 'a b", "6: nodes.n2.cmd: \"sleep 'a b\" is no command line: no closing quotation"),
+        ("cpu: 0.5", "memory: much", "nodes.n1.memory: 'much' is no size: write one such as 512MB"),
         ("cpu: 0.5", "cpu: half", "nodes.n1.cpu: 'half' is no number"),
         ("{interval: 3, retries: 2}", "{interval: 3s}", "nodes.n1.healthcheck: '3s' is no number"),
         ("{interval: 3, retries: 2}", "false", "nodes.n1.healthcheck: write it as a mapping of words"),
