@@ -118,7 +118,8 @@ def _node(notes: Notes, name: str, node: yaml.Node, levels: Levels, lab: str) ->
         told = mapping(notes, f"nodes.{name}.sysctls", found["sysctls"]) if "sysctls" in found else {}
         found["sysctls"] = tree_of(sysctls | told, next(iter(sysctls.values())))
     if lines := [line for where, each in levels.found for line in _lines(notes, where, each)]:
-        found["exec"] = listing([_again(line) for line in lines], lines[0])
+        folder = os.path.dirname(os.path.realpath(notes.path))
+        found["exec"] = listing([_line(each, name, lab, folder) for each in lines], lines[0])
     return found
 
 
@@ -137,8 +138,9 @@ def _bound_configs(notes: Notes, name: str, levels: Levels, lab: str) -> Tree:
     return found
 
 
-def _again(line: yaml.Node) -> yaml.Node:
-    return plain(again(line.value).strip(), line) if isinstance(line, yaml.ScalarNode) else line
+def _line(given: yaml.Node, node: str, lab: str, folder: str) -> yaml.Node:
+    text_ = again(magic(spelled(given), node, lab, folder)).strip()
+    return plain(text_, given) if isinstance(given, yaml.ScalarNode) else given
 
 
 _Told = Mapping[str, list[yaml.Node]]

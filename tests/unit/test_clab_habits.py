@@ -96,7 +96,14 @@ BY_LINES = """
 name: lines
 topology:
   nodes:
-    r: {kind: linux, image: mnmpls, group: ce, exec: [ip addr add 10.3.3.3/32 dev lo, ip addr add 10.4.0.1/16 dev lo]}
+    r:
+      kind: linux
+      image: mnmpls
+      group: ce
+      exec:
+        - echo __clabNodeName__ of __clabLabName__
+        - ip addr add 10.3.3.3/32 dev lo
+        - ip addr add 10.4.0.1/16 dev lo
     h1:
       kind: linux
       image: alpine:3
@@ -122,6 +129,7 @@ def test_addresses_in_command_lines_are_planned_with(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert done.links[0].a.addresses == ("10.0.1.254/24",) and lab.node("r").loopbacks == ("10.3.3.3/32",)
     assert lab.node("h1").gateway == "10.0.1.7" and lab.node("h2").gateway == ""
+    assert lab.node("r").exec[0] == "echo r of lines"
     script = lab.node("h1").exec[1]
     assert script == "sh -c 'ip route replace default via 10.0.1.7\necho \"ready\"'"
     assert from_data(data(lab)) == lab
