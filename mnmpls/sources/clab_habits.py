@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_interface
 
 from ..model import FRR, FRR_DAEMONS, SWANCTL
+from ..state import RTPROT_MNMPLS
 
 _FRR_FOLDER = "/etc/frr"
 _WHOLE = {
@@ -20,12 +21,14 @@ _WHOLE = {
 """Where a daemon looks for its configuration, and the node's key for that."""
 _EACH = {f"{_FRR_FOLDER}/{daemon}.conf": daemon for daemon in FRR_DAEMONS}
 
+_OURS = f" proto {RTPROT_MNMPLS}"
+"""By which a route is the one that the plan has."""
 _VERB = r"(?P<verb>a(?:d(?:d)?)?|replace)"
 _ADDRESS = re.compile(
     rf"\bip\s+(?:-\S+\s+)*a(?:d(?:d(?:r(?:e(?:s(?:s)?)?)?)?)?)?\s+{_VERB}\s+(?P<rest>[^&;|\n'\"]+)"
 )
 _DEFAULT = re.compile(
-    rf"\bip\s+(?:-\S+\s+)*r(?:o(?:u(?:t(?:e)?)?)?)?\s+{_VERB}\s+default\s+via\s+(?P<gateway>[^\s&;|'\"]+)"
+    rf"\bip\s+(?:-\S+\s+)*r(?:o(?:u(?:t(?:e)?)?)?)?\s+{_VERB}\s+default\s+via\s+(?P<gateway>[^\s&;|'\"]+)(?:{_OURS})?"
 )
 """Words cut short as ip(8) takes them."""
 
@@ -98,9 +101,9 @@ def is_single(address: str) -> bool:
 
 
 def again(line: str) -> str:
-    """``line`` such that it does no harm where that is so already: whoever reads the topology sets it, too."""
+    """``line`` such that it changes nothing where that is so already: whoever reads the topology sets it, too."""
     line = _ADDRESS.sub(lambda found: _replaced(found) if [*told_addresses(found[0])] else found[0], line)
-    return _DEFAULT.sub(_replaced, line)
+    return _DEFAULT.sub(lambda found: f"{_replaced(found).removesuffix(_OURS)}{_OURS}", line)
 
 
 def _replaced(found: re.Match[str]) -> str:

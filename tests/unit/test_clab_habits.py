@@ -80,7 +80,7 @@ LINES = [
     ("ip link set eth1 up", [], "ip link set eth1 up"),
     ("ip address add $ADDRESS dev eth1", [], "ip address add $ADDRESS dev eth1"),
     ("sh -c 'ip a a 10.0.0.1/24 dev e1 && ip r add default via 10.0.0.2'", [("e1", "10.0.0.1/24")],
-     "sh -c 'ip a replace 10.0.0.1/24 dev e1 && ip r replace default via 10.0.0.2'"),
+     "sh -c 'ip a replace 10.0.0.1/24 dev e1 && ip r replace default via 10.0.0.2 proto 201'"),
     ("ip route add 10.0.0.0/8 via 10.1.0.1 dev eth1", [], "ip route add 10.0.0.0/8 via 10.1.0.1 dev eth1"),
 ]  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_addresses_in_command_lines_are_planned_with(tmp_path: Path) -> None:
     assert lab.node("h1").gateway == "10.0.1.7" and lab.node("h2").gateway == ""
     assert lab.node("r").exec[0] == "echo r of lines"
     script = lab.node("h1").exec[1]
-    assert script == "sh -c 'ip route replace default via 10.0.1.7\necho \"ready\"'"
+    assert script == "sh -c 'ip route replace default via 10.0.1.7 proto 201\necho \"ready\"'"
     assert from_data(data(lab)) == lab
     (tmp_path / "again.yml").write_text(to_yaml(lab))
     assert load(str(tmp_path / "again.yml")) == lab
