@@ -16,9 +16,9 @@ from typing import Any
 from ..errors import LabError, Problem, nearest
 from ..model import Lab
 from ..sources.clab_habits import magic
-from ..sources.keys import NODE
 from ..sources.clab_levels import texts_of, unmerged
 from ..sources.from_yaml import composed
+from ..sources.keys import NODE
 from ..sources.variables import expanded, names
 from .space import wires_of
 

@@ -120,8 +120,8 @@ def test_what_is_not_done_is_told_with_its_place(tmp_path: Path) -> None:
     """A lab that is the same without is made, and a person hears of what is not."""
     text = TEXT.replace("topology:", "mgmt: {network: mine}\ntopology:", 1)
     mistaken = "config: {vars: {route: [], theirs: 1}}"
-    told = f"startup-delay: 9, ports: ['80:80'], mgmt-ipv4: 172.20.20.9, {mistaken}"
-    text = text.replace("group: host, ", f"group: host, {told}, ")
+    more = f"startup-delay: 9, ports: ['80:80'], mgmt-ipv4: 172.20.20.9, {mistaken}"
+    text = text.replace("group: host, ", f"group: host, {more}, ")
     text = text.replace("cmd: ", "stages: {create: {wait-for: [{node: n2, stage: healthy}]}}, cmd: ")
     boxes(tmp_path, text)
     file = str(tmp_path / "small.clab.yml")
