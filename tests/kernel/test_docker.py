@@ -47,9 +47,11 @@ def test_lab_is_the_same_in_containers_as_in_namespaces(dockerd: str, tmp_path: 
 
 def test_routing_daemons_in_containers(dockerd: str, tmp_path: Path) -> None:
     """Started by each container's first process; `up` waits for their sessions, `check` asks them, `logs` shows theirs
-    beside the container's own."""
-    file = tmp_path / "routed.yml"
-    file.write_text(FIVE.replace("name: five", "name: routed\nigp: ospf\nlabels: ldp\nvpn: bgp"))
+    beside the container's own. Of a host's share of a lab, nodes that are not there are on others."""
+    lab, file = tmp_path / "routed.yml", tmp_path / "routed.clab.yml"
+    lab.write_text(FIVE.replace("name: five", "name: routed\nigp: ospf\nlabels: ldp\nvpn: bgp"))
+    good("export", "containerlab", lab, tmp_path)
+    file.write_text(file.read_text().replace("  defaults:\n", "  defaults:\n    labels: {mnmpls.host: left}\n"))
     good("up", file, "--runtime", "docker", "--wait", "300")
     try:
         until(lambda: mnmpls("check", "routed").returncode == 0, "BFD may take a busy machine's pauses for silence")
@@ -57,5 +59,10 @@ def test_routing_daemons_in_containers(dockerd: str, tmp_path: Path) -> None:
         logs = good("logs", "routed", "pe1")
         assert "mnmpls: ready: " in logs
         assert "via inet" in good("exec", "routed", "p", "--", "ip", "-f", "mpls", "route")
+        docker("rm", "-f", "clab-routed-c2")
+        assert "\nc2 runs on another machine: not compared here\n" in mnmpls("drift", "routed").stdout
+        assert "c2 of lab 'routed' runs on another machine" in mnmpls("exec", "routed", "c2", "--", "true").stderr
+        away = mnmpls("check", "routed").stdout
+        assert "\nc2 runs on another machine: here only whether answers" in away and "c2: turned off" not in away
     finally:
         good("down", "routed")
