@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..apply import Difference, apply, remove_added
 from ..checks.drift import needs
-from ..errors import CheckFailed
+from ..errors import CheckFailed, KernelRefused
 from ..export.containerlab import READY_FILE
 from ..kernel.events import LinkEvents
 from ..model import Lab
@@ -57,9 +57,8 @@ class Keeper:
             here = self._await_ports()
             absent = [port for port in self.ports if port not in here]
             wanted = self._without(absent)
-            self._set_up(wanted)
-            while self._flapped():  # a port that joins a VRF, by its driver (vrf.c, cycle_netdev); or by anybody
-                self._set_up(wanted)
+            if not self._is_made(wanted, here):
+                continue
             self.ready.touch()
             again = ", again" if done else ""
             without = f"; without {', '.join(absent)}, which nobody has made" if absent else ""
@@ -67,6 +66,19 @@ class Keeper:
             done = here
             while self._numbers() == done and not (self.up and self._flapped()):
                 self._wait()
+
+    def _is_made(self, wanted: frozenset[Record], here: Mapping[str, int]) -> bool:
+        """False where ports came or went meanwhile, by which the kernel has refused what needs them. Raises
+        KernelRefused."""
+        try:
+            self._set_up(wanted)
+            while self._flapped():  # a port that joins a VRF, by its driver (vrf.c, cycle_netdev); or by anybody
+                self._set_up(wanted)
+        except KernelRefused:
+            if self._numbers() == here and not self._flapped():
+                raise
+            return False
+        return True
 
     def _wait(self, timeout_s: float | None = None) -> bool:
         """Until something happened to ports, and True then; who asks for something meanwhile is answered."""

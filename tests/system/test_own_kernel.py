@@ -132,3 +132,42 @@ def test_link_that_comes_while_ports_are_looked_at() -> None:
     assert told.all[0] == ("open", ["eth1"])
     pair._events.close()
     namespace.close()
+
+
+_TAKEN_AWAY = """
+import os, subprocess
+from mnmpls.containers import node
+from mnmpls.plan import complete
+from mnmpls.sources import from_data
+
+PORT = "ip link add a-b-eth type veth peer other"
+apply, times = node.apply, []
+
+def apply_later(*words):
+    times.append(1)
+    if len(times) > 1:
+        return apply(*words)
+    subprocess.run("ip link delete a-b-eth".split(), check=True)
+    try:
+        return apply(*words)
+    finally:
+        subprocess.run(PORT.split(), check=True)
+
+def say(text):
+    print(text, flush=True)
+    if text.startswith("ready"):
+        os._exit(0)
+
+subprocess.run(PORT.split(), check=True)
+node.apply = apply_later
+lab = complete(from_data({"name": "x", "nodes": {"a": "host", "b": "host"}, "links": [["a", "b"]]}))
+node.Keeper(lab, "a", say, "/run/ready").keep()
+"""
+
+
+def test_link_that_goes_while_its_node_is_set_up() -> None:
+    """The node waits for it once more, and is ready when it is there again: it is not one that cannot be set up."""
+    words = ["unshare", "--net", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$0" -c "$1"']
+    words += [sys.executable, _TAKEN_AWAY]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0 and "ready: " in done.stdout, done
