@@ -16,7 +16,7 @@ from ..export import containerlab
 from ..live import holder
 from ..model import Lab
 from ..plan import complete
-from ..processes import Folders, run_lines
+from ..processes import Folders, run_lines, shown
 from ..sources import from_clab, load
 from ..sources.from_yaml import composed, text_of
 from ..sources.variables import expanded
@@ -139,3 +139,7 @@ def start(name: str, node: str) -> None:
     with connected() as client:
         lab = labs.lab_of(labs.boxes_of(client, name))
         deploy.start(client, lab, node, max(holder.usual_wait_s(lab), _READY_S), _say)
+    if lines := next(each.exec for each in lab.nodes if each.name == node):
+        _say(f"{node}'s exec: lines were not run again; `mnmpls exec {name} {node} -- ...` runs what is needed:")
+        for line in lines:
+            print(shown(node, line), file=sys.stderr, flush=True)

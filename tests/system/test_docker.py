@@ -198,6 +198,10 @@ def test_nodes_of_other_images(dockerd: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert "plain.clab.yml:22: nodes.h2.startup-delay: nodes are started at once here" in done.stderr
         assert "8 of 8 findings as intended (drift 2 of 2, reach 6 of 6)" in good("check", "plain")
+        docker("restart", "-t", "1", "clab-plain-h2")
+        again = mnmpls("start", "plain", "h2", env={"GATE": "192.168.1.254"})
+        assert again.returncode == 0 and "h2's exec: lines were not run again; " in again.stderr, again
+        assert "h2: ip address " in again.stderr
     finally:
         good("down", "plain")
     assert left() == []
