@@ -120,6 +120,7 @@ def make_image(name: str = "mnmpls", frr: bool = False, uml: bool = False) -> No
             programs += ["/usr/bin/vtysh", *map(str, Path("/usr/lib").glob("*-linux-gnu/security/pam_permit.so"))]
             programs += [str(shutil.which(each, path=_PATH)) for each in _OTHER_DAEMONS]
             programs += map(str, Path("/usr/lib/ipsec/plugins").glob("*.so"))
+            programs += map(str, Path("/usr/lib").glob("*-linux-gnu/libgcc_s.so.1"))  # charon's threads end by it
         if uml:
             programs += [str(shutil.which(each, path=_PATH)) for each in _GUEST]
             tar.add("/usr/lib/uml/modules", filter=_of_networks)

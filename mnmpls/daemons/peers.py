@@ -10,9 +10,11 @@ from ..model import Ipsec
 PROPOSALS = {"chacha20poly1305": "chacha20poly1305", "aes-gcm": "aes256gcm16"}
 """What strongSwan calls a cipher."""
 
+_GRE, _UDP = "47", "17"
+"""By number: names want /etc/protocols, which a small machine lacks (strongSwan, vici_config.c, parse_ts)."""
 CHILDREN = {
-    "gre": (("gre", "gre", "gre"),),
-    "vxlan": (("vxlan-out", "udp", "udp/4789"), ("vxlan-in", "udp/4789", "udp")),
+    "gre": (("gre", _GRE, _GRE),),
+    "vxlan": (("vxlan-out", _UDP, f"{_UDP}/4789"), ("vxlan-in", f"{_UDP}/4789", _UDP)),
 }
 """By protocol: the name of each pair of associations, and what its packets are here and there. VXLAN's source ports
 are hashes (RFC 7348 5), so that each direction has a pair of its own."""
