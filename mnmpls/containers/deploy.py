@@ -32,8 +32,8 @@ _MTU_BYTES = 9500
 _LOOK_S, _ASK_S, _TELL_S, _END_S = 0.1, 2.0, 10.0, 2
 _NAMED = 8
 _LAST_LINES = 6
-_RIGHTS = "unable to apply caps"
-"""runc's word (libcontainer/capabilities) where a container is to have more than its daemon."""
+_RIGHTS = ("unable to apply caps", "privileged mode is incompatible with user namespaces")
+"""Words of runc (libcontainer/capabilities) and dockerd where a container is to have more than they may give."""
 
 
 _Say = Callable[[str], None]
@@ -51,7 +51,8 @@ def deploy(
         raise LabError([Problem("name", text)])
     _require_images(client, boxes)
     try:
-        _start_all(client, boxes, files)
+        if why := _start_all(client, boxes, files):
+            say(f"{why}: its daemon may not give nodes all rights; those that need them bring their own kernels")
         for image in _strangers(boxes_of(client, lab.name), boxes):
             say(f"the image {image} has another version of mnmpls in it than this one: `make image` makes it anew")
         connect(client, lab)
@@ -225,30 +226,42 @@ def _lacking(client: Any, image: str, pull: str) -> str:
     return ""
 
 
-def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> None:
+def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> str:
+    """Gives docker's words where it gave nodes less rights than they were to have by default. Raises LabError."""
     archive = _archive(files) if files else b""
+    lacking: list[str] = []
 
-    def one(each: Box) -> None:
+    def start(image: str, settings: Mapping[str, Any]) -> None:
+        made = client.containers.create(image, **settings)
+        if archive:
+            made.put_archive("/", archive)
+        made.start()
+
+    def one(each: Box, settings: Mapping[str, Any]) -> None:
         try:
-            made = client.containers.create(each.image, **each.settings)
-            if archive:
-                made.put_archive("/", archive)
-            made.start()
+            start(each.image, settings)
         except refusals().APIError as error:
-            raise LabError([Problem(f"nodes.{each.node}", _refused(error), each.place)]) from error
+            if settings is each.fewer or not each.fewer or not _lacks_rights(error):
+                raise LabError([Problem(f"nodes.{each.node}", _refused(error), each.place)]) from error
+            lacking.append(f"docker: {error.explanation}")
+            with suppress(refusals().NotFound):
+                client.api.remove_container(each.name, force=True)
+            one(each, each.fewer)
 
-    _at_once(one, boxes)
+    _at_once(lambda each: one(each, each.fewer if lacking and each.fewer else each.settings), boxes)
+    return lacking[0] if lacking else ""
+
+
+def _lacks_rights(error: Any) -> bool:
+    return any(words in str(error.explanation) for words in _RIGHTS)
 
 
 def _refused(error: Any) -> str:
     """In docker's words, and what to do where that is known."""
     said = f"docker: {error.explanation or error}"
-    if _RIGHTS not in said:
+    if not _lacks_rights(error):
         return said
-    return (
-        f"{said}; the daemon lacks rights itself that `privileged` gives: `privileged: false` under the topology's "
-        "defaults does without them (`mnmpls export containerlab` makes a topology of a lab file)"
-    )
+    return f"{said}; the daemon may not give it all rights: leave `privileged: true` out, or say false"
 
 
 def _strangers(there: Mapping[str, Found], boxes: Sequence[Box]) -> Iterator[str]:

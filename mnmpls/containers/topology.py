@@ -15,11 +15,13 @@ from typing import Any
 
 from ..errors import LabError, Problem, nearest
 from ..model import Lab
+from ..plan import records
 from ..sources.clab_habits import magic
 from ..sources.clab_levels import texts_of, unmerged
 from ..sources.from_yaml import composed
 from ..sources.keys import NODE
 from ..sources.variables import expanded, names
+from ..state import Record, Sysctl
 from .space import wires_of
 
 POLICIES = ("IfNotPresent", "Never", "Always")
@@ -51,13 +53,15 @@ _NEARLY = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A container to be made: ``settings`` are the docker SDK's words for ``containers.create``."""
+    """A container to be made: ``settings`` are the docker SDK's words for ``containers.create``, ``fewer`` those for a
+    daemon that may not give it all rights; none where the topology says which it is to have."""
 
     node: str
     name: str
     image: str
     pull: str
     settings: Mapping[str, Any]
+    fewer: Mapping[str, Any]
     place: str = ""
     image_place: str = ""
 
@@ -72,7 +76,8 @@ def read(text: str, lab: Lab, file: str) -> tuple[Box, ...]:
     prefix = "clab" if tree.get("prefix") is None else str(tree["prefix"])
     # The nodes read the same file, and are to find the same in it.
     variables = {name: os.environ[name] for name in names(text) if name in os.environ}
-    readers = [_Reader(lab, node.name, topology, prefix, file, problems) for node in lab.nodes]
+    wanted = records(lab)
+    readers = [_Reader(lab, node.name, topology, prefix, file, problems, wanted) for node in lab.nodes]
     boxes = tuple(reader.box(variables) for reader in readers if reader.is_makeable)
     problems += _of_kinds([reader for reader in readers if not reader.is_makeable])
     if problems:
@@ -151,9 +156,10 @@ class _Reader:
     """Of one node, with what it inherits."""
 
     def __init__(
-        self, lab: Lab, node: str, topology: Mapping[str, Any], prefix: str, file: str, problems: list[Problem]
-    ) -> None:
-        self.lab, self.node, self.file, self.problems = lab, node, file, problems
+        self, lab: Lab, node: str, topology: Mapping[str, Any], prefix: str, file: str, problems: list[Problem],
+        wanted: Mapping[str, frozenset[Record]],
+    ) -> None:  # fmt: skip
+        self.lab, self.node, self.file, self.problems, self.wanted = lab, node, file, problems, wanted[node]
         self.place = lab.place(f"nodes.{node}")
         self.long = {"": node, "__lab-name": f"{lab.name}-{node}"}.get(prefix, f"{prefix}-{lab.name}-{node}")
         own, defaults = _mapping(topology["nodes"][node]), _mapping(topology.get("defaults"))
@@ -224,7 +230,22 @@ class _Reader:
         }  # fmt: skip
         settings["labels"][MADE] = self._digest(settings)
         image = str(self.given.get("image"))
-        return Box(self.node, self.long, image, pull, settings, self.place, self.place_of("image"))
+        fewer = {} if "privileged" in self.given else self._fewer(settings)
+        return Box(self.node, self.long, image, pull, settings, fewer, self.place, self.place_of("image"))
+
+    def _fewer(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """To set up its network is enough for a node that finds all it has to set as docker made it, and for one that
+        is not ours. Any other brings a kernel of its own where it has no right at all (own_kernel.py)."""
+        made = settings["sysctls"]
+
+        def is_made(one: Sysctl) -> bool:
+            default = re.sub(r"^(net\.ipv[46]\.conf)\.[^.]+\.", r"\1.default.", one.key)
+            return str(made.get(one.key, made.get(default))) == one.value
+
+        own = (one for one in self.wanted if isinstance(one, Sysctl))
+        strange = any(each.node == self.node for each in self.lab.foreign)
+        admin = ["NET_ADMIN"] if strange or all(map(is_made, own)) else []
+        return {**settings, "privileged": False, "cap_add": [*settings["cap_add"], *admin]}
 
     def _digest(self, settings: Mapping[str, Any]) -> str:
         """Of all that cannot be changed while it runs, its links too; from which file it came is not of that."""

@@ -240,6 +240,26 @@ def test_who_waits_long_is_told_for_whom(dockerd: str, tmp_path: Path, monkeypat
     assert left() == []
 
 
+def test_daemon_without_all_rights(dockerd: str, tmp_path: Path) -> None:
+    """A topology that asks for no rights in particular is made with those that there are, and one line says so: a node
+    that docker can set up has the right to its network, which is enough for it."""
+    rights = "    privileged: false\n    cap-add: [NET_ADMIN]\n"
+    forwards = "net.ipv6.conf.all.forwarding: 1"
+    paths = "net.ipv4.conf.all.rp_filter: 0, net.ipv4.conf.default.rp_filter: 0"
+    text = PLAIN.replace(rights, "").replace(forwards, f"{forwards}, {paths}")
+    done = mnmpls("up", written(tmp_path, text=text), "--runtime", "docker")
+    try:
+        assert done.returncode == 0, done.stderr
+        (line,) = (line for line in done.stderr.splitlines() if "unable to apply caps" in line)
+        assert "may not give nodes all rights; those that need them bring their own kernels" in line
+        given = inspected("clab-plain-r")["HostConfig"]
+        assert not given["Privileged"] and [each.removeprefix("CAP_") for each in given["CapAdd"]] == ["NET_ADMIN"]
+        assert "NOT" not in good("check", "plain")
+    finally:
+        good("down", "plain")
+    assert left() == []
+
+
 _NO_PORT = "group: pe, config: {{vars: {{vrfs: {{red: {{interfaces: [eth7]}}}}}}}}, env"
 _LINK = "{{endpoints: [h1:eth1, r:eth1]"
 WRONG = {
@@ -254,7 +274,7 @@ WRONG = {
     "bind": ("/etc/mnmpls/lab.clab.yml:ro", '/etc/mnmpls/lab.clab.yml:ro", "none:/none', ":9", "none to bind"),
     "docker's no": ("net.ipv4.ip_forward: 1,", "net.ipv4.no_such: 1,", ":15", "no_such"),
     "daemon's rights": ("privileged: false", "privileged: true", ":14: nodes.h1: docker: ",
-                        "`privileged: false` under"),
+                        "leave `privileged: true` out"),
     "no rights": ("    cap-add: [NET_ADMIN]\n", "", "cannot be set up", "lab.clab.yml:1",
                   "it may not set up its network: give it cap-add: [NET_ADMIN]"),
     "no lab inside": ("/etc/mnmpls/lab.clab.yml", "/etc/mnmpls/lab.other", "cannot be set up", "no lab in"),

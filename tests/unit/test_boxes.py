@@ -11,9 +11,10 @@ from mnmpls.containers.far import FarNamespace
 from mnmpls.containers.image import SOURCE, changes
 from mnmpls.containers.topology import Box, read, unmet
 from mnmpls.errors import LabError
+from mnmpls.export.containerlab import planned, spelled, topology
 from mnmpls.kernel import Namespace
 from mnmpls.plan import complete
-from mnmpls.sources import load
+from mnmpls.sources import from_data, load
 
 TEXT = """
 name: small
@@ -52,6 +53,25 @@ def test_the_nearest_level_counts_maps_are_merged_and_lists_joined(tmp_path: Pat
     assert n1.settings["healthcheck"] == {"interval": 3_000_000_000, "retries": 2}
     assert (n1.settings["restart_policy"], n2.settings["restart_policy"]) == ({"Name": "no"}, {"Name": "always"})
     assert n2.settings["labels"]["mine"] == "1"
+
+
+def test_rights_where_a_daemon_may_not_give_all(tmp_path: Path) -> None:
+    """A host, a CE whose settings docker makes, and a node of another image may set up their networks. Others have no
+    right at all, by which they bring a kernel of their own; nobody is given less than the topology says."""
+    lab = from_data({
+        "name": "small", "links": [["h", "ce"], ["ce", {"pe": {"vrf": "red"}}], ["pe", "x"], ["pe", "said"]],
+        "nodes": {"h": "host", "ce": "ce", "pe": {"role": "pe", "vrfs": ["red"]}, "x": "host", "said": "p"},
+    })  # fmt: skip
+    tree = topology(planned(lab), "mnmpls")
+    tree["topology"]["nodes"]["x"]["image"] = "alpine"
+    tree["topology"]["nodes"]["said"] |= {"privileged": True, "cap-add": ["SYS_ADMIN"]}
+    found = boxes(tmp_path, spelled(tree))
+    assert found["said"].settings["privileged"] and found["said"].fewer == {}
+    fewer = {name: box.fewer for name, box in found.items() if box.fewer}
+    assert not any(each["privileged"] for each in fewer.values())
+    admin = ["NET_ADMIN"]
+    assert {name: each["cap_add"] for name, each in fewer.items()} == {"h": admin, "ce": admin, "pe": [], "x": admin}
+    assert all(each["labels"] == found[name].settings["labels"] for name, each in fewer.items())
 
 
 WRITTEN = """
