@@ -52,7 +52,7 @@ def deploy(
     _require_images(client, boxes)
     try:
         if why := _start_all(client, boxes, files):
-            say(f"{why}: its daemon may not give nodes all rights; those that need them bring their own kernels")
+            say(f"docker may not give nodes all rights here ({why}); those that need them bring their own kernels")
         for image in _strangers(boxes_of(client, lab.name), boxes):
             say(f"the image {image} has another version of mnmpls in it than this one: `make image` makes it anew")
         connect(client, lab)
@@ -227,7 +227,7 @@ def _lacking(client: Any, image: str, pull: str) -> str:
 
 
 def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> str:
-    """Gives docker's words where it gave nodes less rights than they were to have by default. Raises LabError."""
+    """Why nodes have less rights than they were to have by default, where they have. Raises LabError."""
     archive = _archive(files) if files else b""
     lacking: list[str] = []
 
@@ -241,9 +241,9 @@ def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> s
         try:
             start(each.image, settings)
         except refusals().APIError as error:
-            if settings is each.fewer or not each.fewer or not _lacks_rights(error):
+            if settings is each.fewer or not each.fewer or not (why := _lacking_rights(error)):
                 raise LabError([Problem(f"nodes.{each.node}", _refused(error), each.place)]) from error
-            lacking.append(f"docker: {error.explanation}")
+            lacking.append(why)
             with suppress(refusals().NotFound):
                 client.api.remove_container(each.name, force=True)
             one(each, each.fewer)
@@ -252,14 +252,15 @@ def _start_all(client: Any, boxes: Sequence[Box], files: Mapping[str, str]) -> s
     return lacking[0] if lacking else ""
 
 
-def _lacks_rights(error: Any) -> bool:
-    return any(words in str(error.explanation) for words in _RIGHTS)
+def _lacking_rights(error: Any) -> str:
+    """The words of _RIGHTS, if it is that."""
+    return next((words for words in _RIGHTS if words in str(error.explanation)), "")
 
 
 def _refused(error: Any) -> str:
     """In docker's words, and what to do where that is known."""
     said = f"docker: {error.explanation or error}"
-    if not _lacks_rights(error):
+    if not _lacking_rights(error):
         return said
     return f"{said}; the daemon may not give it all rights: leave `privileged: true` out, or say false"
 
