@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from .asking import CHARON, RUN
 from .daemons import INTEGRATED, Service, strongswan_conf
-from .processes import Folders, Processes, forbid_writing, mount_again, mount_memory, unshare_mounts
+from .processes import MEMORY, Folders, Processes, forbid_writing, mount_again, mount_memory, unshare_mounts
 
 ETC, LOGS, SWANCTL = "/etc/frr", "/var/log/frr", "/etc/swanctl"
 STRONGSWAN = "strongswan.conf"
@@ -100,9 +100,9 @@ def _usual_folders() -> None:
 def _has_mounts(folder: str) -> bool:
     """At it or in it, but those of this program."""
     with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
-        mounts = [(each[1], each[2]) for each in map(str.split, file)]
-    is_there = any(where == folder or where.startswith(f"{folder}/") for where, _ in mounts)
-    return is_there and (folder, "tmpfs") not in mounts
+        mounts = [(each[0], each[1]) for each in map(str.split, file)]
+    is_there = any(where == folder or where.startswith(f"{folder}/") for _, where in mounts)
+    return is_there and (MEMORY, folder) not in mounts
 
 
 def _put_memory(folder: str, frr: Sequence[pwd.struct_passwd]) -> None:

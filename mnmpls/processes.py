@@ -233,9 +233,13 @@ def _processes_in(spaces: Mapping[str, tuple[int, int]]) -> Iterator[int]:
                 os.close(pidfd)
 
 
+MEMORY = "mnmpls"
+"""What /proc/mounts has for the source of a tmpfs of ours."""
+
+
 def mount_memory(folder: str, options: str = "") -> None:
-    """For a forked child: an empty tmpfs (tmpfs(5)) at ``folder``."""
-    _check(_libc.mount(b"tmpfs", folder.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options.encode()))
+    """For a forked child: an empty tmpfs (tmpfs(5)) at ``folder``, called MEMORY."""
+    _check(_libc.mount(MEMORY.encode(), folder.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options.encode()))
 
 
 def mount_again(source: str, target: str) -> None:
