@@ -114,7 +114,7 @@ def test_reflectors() -> None:
         lines = ["configure", "router bgp 64512", "bgp shutdown"]
         text(running["rr1"], "vtysh", *(word for line in lines for word in ("-c", line)))
         assert soon(lambda: json.loads(text(running["pe1"], "vtysh", "-c", question))["failedPeers"] == 1)
-        assert soon(lambda: wrong(given, running) == set())
+        assert soon(lambda: wrong(given, running) == set()), running.check().text()
         for number in (2, 3, 4):
             text(running["rr2"], "birdc", "-s", "/run/frr/bird.ctl", "disable", f"bgp{number}")
         assert soon(lambda: len(running.check().of("route", ok=False)) == 5)
